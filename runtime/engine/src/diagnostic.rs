@@ -1,0 +1,92 @@
+//! What is wrong with a file, and where: a message, a place, what to do. The command line draws it.
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A text that places point into: a file, or a `--set` of the command line.
+#[derive(Debug)]
+pub struct Source {
+    /// The file as the user named it; `--set` for the command line.
+    pub name: PathBuf,
+    /// The folder that relative paths in this text start from.
+    pub folder: PathBuf,
+    /// The whole text.
+    pub text: String,
+}
+
+/// A piece of a source, in bytes.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The text.
+    pub source: Arc<Source>,
+    /// First byte.
+    pub start: usize,
+    /// One past the last byte.
+    pub end: usize,
+}
+
+impl Place {
+    /// Line and column of the first byte, from 1; a column counts characters.
+    pub fn line_column(&self) -> (usize, usize) {
+        let start = self.start.min(self.source.text.len());
+        let before = &self.source.text.as_bytes()[..start];
+        let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
+        let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        let column = String::from_utf8_lossy(&before[line_start..]).chars().count() + 1;
+        (line, column)
+    }
+
+    /// The file as the user named it.
+    pub fn file(&self) -> &Path {
+        &self.source.name
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug)]
+pub struct Diagnostic {
+    /// What happened, naming the field and the value; a fragment without a full stop.
+    pub message: String,
+    /// Where, if anywhere.
+    pub place: Option<Place>,
+    /// A few words under the underlined text.
+    pub label: String,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+impl Diagnostic {
+    /// Something wrong at a place.
+    pub fn at(place: Place, message: impl Into<String>) -> Self {
+        Self { message: message.into(), place: Some(place), label: String::new(), help: None }
+    }
+
+    /// Something wrong without a place.
+    pub fn general(message: impl Into<String>) -> Self {
+        Self { message: message.into(), place: None, label: String::new(), help: None }
+    }
+
+    /// With words under the underlined text.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    /// With a hint.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+/// The nearest of `names` to `word`, if it is near enough to be what was meant.
+pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let lower = word.to_lowercase();
+    names
+        .into_iter()
+        .map(|name| (strsim::damerau_levenshtein(&lower, &name.to_lowercase()), name))
+        .filter(|(distance, name)| *distance <= 1 + name.chars().count().max(word.chars().count()) / 4)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}

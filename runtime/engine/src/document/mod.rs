@@ -1,0 +1,1 @@
+//! A pipeline file, read and checked as far as that goes without the store.

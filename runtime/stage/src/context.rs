@@ -1,0 +1,104 @@
+//! What a running stage is handed: its inputs, where its outputs go, and whom to tell how far it is.
+use crate::{Job, JobInput, StageError, StageEvent};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Progress is told at most this often; the last word always passes.
+const PROGRESS_EVERY: Duration = Duration::from_millis(50);
+
+/// One attempt, seen from inside the stage.
+pub struct Context {
+    job: Job,
+    cancelled: Arc<AtomicBool>,
+    tell: Box<dyn FnMut(&StageEvent) + Send>,
+    told: Option<Instant>,
+}
+
+impl Context {
+    /// A context for `job`. Events go to `tell`; `cancelled` turns true when the stage should save and stop.
+    pub fn new(job: Job, cancelled: Arc<AtomicBool>, tell: impl FnMut(&StageEvent) + Send + 'static) -> Self {
+        Self { job, cancelled, tell: Box::new(tell), told: None }
+    }
+
+    /// The job as it was handed over.
+    pub fn job(&self) -> &Job {
+        &self.job
+    }
+
+    /// The folder to work in; everything below it goes when the attempt is over.
+    pub fn work(&self) -> &Path {
+        &self.job.work
+    }
+
+    /// What stands at a port that takes one thing.
+    pub fn input(&self, port: &str) -> Result<PathBuf, StageError> {
+        self.optional(port).ok_or_else(|| StageError::new(format!("nothing is connected to `{port}`")))
+    }
+
+    /// What stands at a port that may be empty.
+    pub fn optional(&self, port: &str) -> Option<PathBuf> {
+        self.job.inputs.get(port).map(|input| self.work().join(&input.path))
+    }
+
+    /// Name and place of everything at a port, in the pipeline's order.
+    pub fn entries(&self, port: &str) -> Vec<(String, PathBuf)> {
+        let entries =
+            self.job.inputs.get(port).map(|JobInput { entries, .. }| entries.as_slice()).unwrap_or_default();
+        entries.iter().map(|(name, path)| (name.clone(), self.work().join(path))).collect()
+    }
+
+    /// Where an output goes: write a file or make a folder there.
+    pub fn output(&self, name: &str) -> PathBuf {
+        self.work().join("out").join(name)
+    }
+
+    /// A folder that outlives attempts at this key: what stands in it came from an earlier one.
+    pub fn resume(&self) -> Option<&Path> {
+        self.job.resume.as_deref()
+    }
+
+    /// How many threads to use.
+    pub fn threads(&self) -> usize {
+        self.job.threads.max(1) as usize
+    }
+
+    /// What an outside thing was pinned to.
+    pub fn pinned(&self, id: &str) -> Result<&str, StageError> {
+        self.job
+            .pins
+            .get(id)
+            .map(String::as_str)
+            .ok_or_else(|| StageError::new(format!("`{id}` is not pinned")))
+    }
+
+    /// True once the stage should save what it has and return [`StageError::Interrupted`].
+    pub fn cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+
+    /// `Err(Interrupted)` once the stage should stop: `context.go_on()?` in a loop.
+    pub fn go_on(&self) -> Result<(), StageError> {
+        if self.cancelled() { Err(StageError::Interrupted) } else { Ok(()) }
+    }
+
+    /// Tells how far the stage is. Cheap to call often.
+    pub fn progress(&mut self, done: u64, total: Option<u64>, unit: &str) {
+        let last = total == Some(done);
+        if last || self.told.is_none_or(|told| told.elapsed() >= PROGRESS_EVERY) {
+            self.told = Some(Instant::now());
+            self.tell(&StageEvent::Progress { done, total, unit: unit.into() });
+        }
+    }
+
+    /// Tells a figure.
+    pub fn metric(&mut self, step: u64, name: &str, value: f64) {
+        self.tell(&StageEvent::Metric { step, name: name.into(), value });
+    }
+
+    /// Tells anything.
+    pub fn tell(&mut self, event: &StageEvent) {
+        (self.tell)(event);
+    }
+}

@@ -1,0 +1,31 @@
+//! The contract between muse and its stages: what a stage kind declares, what it is given, what it answers.
+//!
+//! A stage is a function from declared inputs and parameters to declared outputs. It implements [`Stage`];
+//! muse holds it as a [`StageKind`], which is the same thing with its parameters as JSON. Three links lead
+//! from a stage to muse, and all of them end here: the built-in list, a binary of your own that hands its
+//! list to `muse::main`, and an executable `muse-stage-NAME` whose `main` is [`plugin_main`].
+//!
+//! This crate knows no YAML, no store and no terminal, so that others can compile against it for years.
+mod artifact;
+mod context;
+mod describe;
+mod error;
+mod event;
+mod fields;
+mod job;
+mod kind;
+mod plugin;
+mod units;
+
+pub use artifact::ArtifactType;
+pub use context::Context;
+pub use describe::{Description, InputPort, OutputPort};
+pub use error::{FieldError, StageError};
+pub use event::StageEvent;
+pub use fields::{CommandText, ConfigFile, EnvMap, Execution, InputFiles, OutputName, mark};
+pub use job::{Job, JobInput, JobMode};
+pub use kind::{Stage, StageKind};
+pub use plugin::{plugin_main, run_job};
+pub use units::{Bytes, Count, Duration, UnitError};
+
+pub use schemars;

@@ -1,0 +1,1 @@
+//! The content-addressed store: the only code that writes below `cache/`.

@@ -1,0 +1,5 @@
+//! The one list of stage kinds that muse is built with.
+use muse_stage::StageKind;
+
+/// Every built-in kind, in the order in which a language model is made.
+pub const BUILTIN: &[&'static dyn StageKind] = &[&muse_stage_command::Command];

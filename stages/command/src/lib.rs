@@ -1,0 +1,1 @@
+//! The `command` stage: any program, with declared inputs and outputs.
