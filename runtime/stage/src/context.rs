@@ -1,5 +1,6 @@
 //! What a running stage is handed: its inputs, where its outputs go, and whom to tell how far it is.
 use crate::{Job, JobInput, StageError, StageEvent};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,12 +15,13 @@ pub struct Context {
     cancelled: Arc<AtomicBool>,
     tell: Box<dyn FnMut(&StageEvent) + Send>,
     told: Option<Instant>,
+    resume: Option<File>,
 }
 
 impl Context {
     /// A context for `job`. Events go to `tell`; `cancelled` turns true when the stage should save and stop.
     pub fn new(job: Job, cancelled: Arc<AtomicBool>, tell: impl FnMut(&StageEvent) + Send + 'static) -> Self {
-        Self { job, cancelled, tell: Box::new(tell), told: None }
+        Self { job, cancelled, tell: Box::new(tell), told: None, resume: None }
     }
 
     /// The job as it was handed over.
@@ -54,9 +56,21 @@ impl Context {
         self.work().join("out").join(name)
     }
 
-    /// A folder that outlives attempts at this key: what stands in it came from an earlier one.
-    pub fn resume(&self) -> Option<&Path> {
-        self.job.resume.as_deref()
+    /// A folder that outlives attempts at this key: what stands in it came from an earlier one. Made and locked
+    /// when it is first asked for, so that an attempt that is still dying and the next one never meet in it.
+    pub fn resume(&mut self) -> Result<PathBuf, StageError> {
+        let Some(folder) = self.job.resume.clone() else {
+            return Err(StageError::new("this kind did not say that it resumes"));
+        };
+        if self.resume.is_none() {
+            fs::create_dir_all(&folder).map_err(StageError::io(&folder))?;
+            let path = folder.with_extension("lock");
+            let lock =
+                File::options().create(true).append(true).open(&path).map_err(StageError::io(&path))?;
+            lock.lock().map_err(StageError::io(&path))?;
+            self.resume = Some(lock);
+        }
+        Ok(folder)
     }
 
     /// How many threads to use.

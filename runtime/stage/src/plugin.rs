@@ -23,7 +23,7 @@ pub fn plugin_main(kind: &dyn StageKind) -> ExitCode {
     }
     match read(Path::new(&argument)) {
         Ok(job) => {
-            let mut context = Context::new(job, Arc::new(AtomicBool::new(false)), |event| {
+            let mut context = Context::new(job, stop_on_sigterm(), |event| {
                 send(event);
             });
             let outcome = run_job(kind, &mut context);
@@ -33,6 +33,14 @@ pub fn plugin_main(kind: &dyn StageKind) -> ExitCode {
         }
         Err(message) => complain(&message, 2),
     }
+}
+
+/// A flag that turns true on SIGTERM: the engine's way to ask for a last checkpoint.
+pub fn stop_on_sigterm() -> Arc<AtomicBool> {
+    let flag = Arc::new(AtomicBool::new(false));
+    // Without the handler the signal ends the process at once, which is the other right answer to it.
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGTERM, Arc::clone(&flag));
+    flag
 }
 
 /// Runs one job of `kind` and tells how it ended, as the event that closes it.

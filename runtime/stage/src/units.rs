@@ -150,7 +150,7 @@ impl Duration {
 impl Serialize for Duration {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let nanoseconds = self.0.as_nanos();
-        if nanoseconds % 1_000_000_000 == 0 {
+        if nanoseconds.is_multiple_of(1_000_000_000) {
             serializer.serialize_u64(self.0.as_secs())
         } else {
             serializer.serialize_str(&format!("{}.{:09}s", self.0.as_secs(), self.0.subsec_nanos()))
