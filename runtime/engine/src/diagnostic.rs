@@ -1,4 +1,5 @@
 //! What is wrong with a file, and where: a message, a place, what to do. The command line draws it.
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -52,17 +53,19 @@ pub struct Diagnostic {
     pub label: String,
     /// What to do.
     pub help: Option<String>,
+    /// Other places that belong to it, each with a few words: where it was written first, the way of a cycle.
+    pub also: Vec<(Place, String)>,
 }
 
 impl Diagnostic {
     /// Something wrong at a place.
     pub fn at(place: Place, message: impl Into<String>) -> Self {
-        Self { message: message.into(), place: Some(place), label: String::new(), help: None }
+        Self { message: message.into(), place: Some(place), label: String::new(), help: None, also: Vec::new() }
     }
 
     /// Something wrong without a place.
     pub fn general(message: impl Into<String>) -> Self {
-        Self { message: message.into(), place: None, label: String::new(), help: None }
+        Self { message: message.into(), place: None, label: String::new(), help: None, also: Vec::new() }
     }
 
     /// With words under the underlined text.
@@ -77,6 +80,24 @@ impl Diagnostic {
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
+    }
+
+    /// With another place that belongs to it.
+    #[must_use]
+    pub fn also(mut self, place: Place, words: impl Into<String>) -> Self {
+        self.also.push((place, words.into()));
+        self
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    /// `file:line:column: message`, for logs and tests.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.place {
+            let (line, column) = place.line_column();
+            write!(f, "{}:{line}:{column}: ", place.file().display())?;
+        }
+        f.write_str(&self.message)
     }
 }
 

@@ -1,0 +1,90 @@
+//! The stage kinds that a pipeline may use: those built in, and plugins found on the way.
+use super::shape::Shape;
+use muse_stage::{Description, StageKind};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+/// A stage kind, ready to check parameters with.
+pub struct Kind {
+    /// Name, version, ports, parameters.
+    pub description: Description,
+    /// How muse reaches it.
+    pub link: Link,
+    shape: OnceLock<Shape>,
+}
+
+/// How muse reaches a stage kind.
+#[derive(Clone)]
+pub enum Link {
+    /// It is part of this binary.
+    BuiltIn(&'static dyn StageKind),
+    /// An executable holds it.
+    Plugin(PathBuf),
+}
+
+/// How an executable `muse-stage-NAME` is found and asked what it is.
+pub trait PluginFinder {
+    /// Looks for the plugin `name`, at `named` where the pipeline names a path, and returns the executable with
+    /// its answer to `--describe`; `None` where there is no such plugin.
+    fn find(&self, name: &str, named: Option<&Path>) -> Result<Option<(PathBuf, Description)>, String>;
+}
+
+/// Every stage kind that is built in.
+#[derive(Debug, Default)]
+pub struct Kinds {
+    kinds: BTreeMap<String, Arc<Kind>>,
+}
+
+impl Kind {
+    /// A kind by its description.
+    pub fn new(description: Description, link: Link) -> Self {
+        Self { description, link, shape: OnceLock::new() }
+    }
+
+    /// The word after `uses:`.
+    pub fn name(&self) -> &str {
+        &self.description.name
+    }
+
+    /// What `with` may hold. Made when it is first wanted: most kinds are not used by most pipelines.
+    pub fn shape(&self) -> &Shape {
+        self.shape.get_or_init(|| Shape::new(&self.description.params))
+    }
+
+    /// The plugin's executable, where it is one.
+    pub fn plugin(&self) -> Option<&Path> {
+        match &self.link {
+            Link::BuiltIn(_) => None,
+            Link::Plugin(path) => Some(path),
+        }
+    }
+}
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Kind({})", self.description.name)
+    }
+}
+
+impl Kinds {
+    /// The kinds of a list.
+    pub fn new(builtin: &[&'static dyn StageKind]) -> Self {
+        let kinds = builtin.iter().map(|&stage| {
+            let description = stage.describe();
+            (description.name.clone(), Arc::new(Kind::new(description, Link::BuiltIn(stage))))
+        });
+        Self { kinds: kinds.collect() }
+    }
+
+    /// The kind of that name.
+    pub fn get(&self, name: &str) -> Option<&Arc<Kind>> {
+        self.kinds.get(name)
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Kind>> {
+        self.kinds.values()
+    }
+}
