@@ -1,4 +1,13 @@
 //! The command line of muse: arguments, one file a command, reporters, exit codes.
+mod environment;
+mod exit;
+mod failure;
+mod format;
+mod out;
+mod paint;
+mod render;
+mod terminal;
+
 use muse_stage::StageKind;
 use std::process::ExitCode;
 
