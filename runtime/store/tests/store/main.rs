@@ -1,0 +1,3 @@
+//! What the store promises, tried from outside.
+mod results;
+mod support;
