@@ -22,6 +22,9 @@ pub enum EventKind {
         run: String,
         /// The pipeline's name.
         pipeline: String,
+        /// The pipeline's file.
+        #[serde(default)]
+        file: String,
         /// Stages that are wanted.
         stages: usize,
         /// Stages that will or may run.

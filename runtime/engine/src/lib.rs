@@ -5,3 +5,9 @@
 pub mod diagnostic;
 pub mod document;
 pub mod event;
+pub mod exec;
+pub mod key;
+pub mod last;
+pub mod plan;
+pub mod run;
+pub mod time;

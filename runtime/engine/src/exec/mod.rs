@@ -1,0 +1,83 @@
+//! The process of one stage: what `muse exec-stage JOB.json` does.
+//!
+//! It is started by the engine, or by a batch system on another machine, and does the same in both: read the
+//! job, run the kind, say how it went as events on standard output. All other output of the stage is its log.
+mod guard;
+mod plugin;
+
+use muse_stage::{Context, Job, StageError, StageEvent, StageKind, run_job, stop_on_sigterm};
+use std::fs::File;
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+pub use plugin::describe as describe_plugin;
+
+/// Where events go: the standard output that this process was started with.
+type Events = Arc<Mutex<File>>;
+
+/// Runs one job and answers the process's exit code: 0 only where the stage is done.
+///
+/// With `lifeline`, standard input is a pipe that the engine holds: when it closes, the engine is gone, and so is
+/// everything that this process started.
+pub fn exec_stage(path: &Path, kinds: &[&'static dyn StageKind], lifeline: bool) -> u8 {
+    guard::adopt_orphans();
+    if lifeline {
+        guard::die_with_the_engine();
+    }
+    let Ok(events) = take_stdout() else {
+        return 1;
+    };
+    let outcome = match read(path) {
+        Ok(job) => run(job, kinds, &events),
+        Err(message) => StageEvent::Failed { message, help: None },
+    };
+    // Whatever the stage left running could still write to its outputs.
+    guard::end_children();
+    tell(&events, &outcome);
+    u8::from(outcome != StageEvent::Done)
+}
+
+fn run(job: Job, kinds: &[&'static dyn StageKind], events: &Events) -> StageEvent {
+    if let Some(plugin) = job.plugin.clone() {
+        return plugin::run(&plugin, &job, events);
+    }
+    let Some(kind) = kinds.iter().find(|kind| kind.describe().name == job.kind) else {
+        let message = format!("this muse has no stage kind `{}`", job.kind);
+        return StageEvent::Failed { message, help: Some("run the same binary that planned this".into()) };
+    };
+    let sink = Arc::clone(events);
+    let mut context = Context::new(job, stop_on_sigterm(), move |event| tell(&sink, event));
+    catch_unwind(AssertUnwindSafe(|| run_job(*kind, &mut context))).unwrap_or_else(|_| {
+        let message = "the stage panicked; its log says where".to_owned();
+        StageEvent::Failed {
+            message,
+            help: Some("this is a mistake in the stage, not in the pipeline".into()),
+        }
+    })
+}
+
+fn read(path: &Path) -> Result<Job, String> {
+    let text = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let job: Job = serde_json::from_slice(&text)
+        .map_err(|error| format!("{}: not a job file: {error}", path.display()))?;
+    std::env::set_current_dir(&job.work).map_err(|error| format!("{}: {error}", job.work.display()))?;
+    Ok(job)
+}
+
+/// Keeps the standard output for events and sends what the stage itself prints there to its log.
+fn take_stdout() -> Result<Events, StageError> {
+    let failed = |error: rustix::io::Errno| StageError::new(format!("standard output: {error}"));
+    let stdout = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3).map_err(failed)?;
+    rustix::stdio::dup2_stdout(rustix::stdio::stderr()).map_err(failed)?;
+    Ok(Arc::new(Mutex::new(File::from(stdout))))
+}
+
+/// One line, in one write. Where nobody reads, the guard is about to end this process.
+fn tell(events: &Events, event: &StageEvent) {
+    if let (Ok(mut line), Ok(mut sink)) = (serde_json::to_vec(event), events.lock()) {
+        line.push(b'\n');
+        let _ = sink.write_all(&line);
+    }
+}

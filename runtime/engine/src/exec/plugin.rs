@@ -1,0 +1,75 @@
+//! Stage kinds that are executables of their own: asked what they are, and run by job file.
+use super::{Events, tell};
+use muse_stage::{Description, Job, StageEvent};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::Ordering;
+
+/// What `muse-stage-NAME --describe` answers. `environment` is all that it sees.
+pub fn describe(program: &Path, environment: &[(String, String)]) -> Result<Description, String> {
+    let said = Command::new(program)
+        .arg("--describe")
+        .env_clear()
+        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("cannot start {}: {error}", program.display()))?;
+    if !said.status.success() {
+        let stderr = String::from_utf8_lossy(&said.stderr);
+        let last = stderr.lines().last().unwrap_or("nothing on standard error");
+        return Err(format!("{} --describe failed: {last}", program.display()));
+    }
+    let description: Description = serde_json::from_slice(&said.stdout)
+        .map_err(|error| format!("{} --describe did not answer a description: {error}", program.display()))?;
+    if description.format != 1 {
+        return Err(format!(
+            "{} speaks format {}; this muse speaks 1",
+            program.display(),
+            description.format
+        ));
+    }
+    Ok(description)
+}
+
+/// Runs the job in the plugin's own process and passes its events on.
+pub(super) fn run(program: &Path, job: &Job, events: &Events) -> StageEvent {
+    let failed = |message: String| StageEvent::Failed { message, help: None };
+    // The engine's SIGTERM reaches the plugin too: both are in one process group.
+    let cancelled = muse_stage::stop_on_sigterm();
+    let Some(folder) = job.work.parent() else {
+        return failed("the work folder has no parent".into());
+    };
+    let mut child = match Command::new(program)
+        .arg(folder.join("job.json"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+    {
+        Ok(child) => child,
+        Err(error) => return failed(format!("cannot start {}: {error}", program.display())),
+    };
+    let mut last = None;
+    if let Some(stdout) = child.stdout.take() {
+        for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
+            match serde_json::from_slice::<StageEvent>(&line) {
+                Ok(event @ (StageEvent::Done | StageEvent::Failed { .. } | StageEvent::Interrupted)) => {
+                    last = Some(event);
+                }
+                Ok(event) => tell(events, &event),
+                Err(_) => {} // a stray print: not an event, and nobody's harm
+            }
+        }
+    }
+    let status = child.wait();
+    let done = matches!(&status, Ok(status) if status.success());
+    match last {
+        Some(StageEvent::Done) if done => StageEvent::Done,
+        Some(event) if event != StageEvent::Done => event,
+        _ if cancelled.load(Ordering::Relaxed) => StageEvent::Interrupted,
+        _ => match status {
+            Ok(status) => failed(format!("the plugin ended ({status}) without saying `done`")),
+            Err(error) => failed(format!("the plugin could not be waited for: {error}")),
+        },
+    }
+}

@@ -1,0 +1,277 @@
+//! What a run would do, and why. `plan` shows it, `run` carries it out: there is one planner.
+//!
+//! A stage is **settled** when its outputs are known without running anything: its key is known and the store has
+//! its record. Everything that will be made again is **dirty**, and so is all that stands below it, because its
+//! key hangs on digests that do not exist yet. Dirt also runs upwards: a dirty stage needs the content of its
+//! inputs, so a settled input whose blobs are gone is made again, which makes its other consumers dirty too. Each
+//! stage turns dirty at most once, so planning is linear in stages and inputs.
+mod causes;
+mod files;
+mod targets;
+
+pub use causes::Cause;
+pub use files::{FileSets, ResolvedFile, ResolvedFiles};
+pub use targets::{downstream, targets, topological};
+
+use crate::diagnostic::Diagnostic;
+use crate::document::{Lock, Pipeline, StageSpec};
+use crate::key::KeyParts;
+use crate::last::LastResults;
+use muse_store::{Artifact, Key, Record, Store};
+use serde::Serialize;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+/// What is planned for one stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Its result is there.
+    Hit,
+    /// It will run.
+    Run,
+    /// Something above it will run; whether its key changes is known then.
+    Maybe,
+}
+
+/// One wanted stage.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// What is planned.
+    pub action: Action,
+    /// Its key, where it is known already.
+    pub key: Option<Key>,
+    /// The record of that key.
+    pub record: Option<Arc<Record>>,
+    /// False where the record is there and its blobs are not, and nothing that will run needs them.
+    pub stored: bool,
+    /// Another stage has the same key and runs first.
+    pub same_as: Option<usize>,
+    /// Why it is not simply a hit.
+    pub causes: Vec<Cause>,
+    dirty: bool,
+}
+
+/// The plan for the wanted stages of a pipeline.
+pub struct Plan {
+    /// Wanted stages, each behind all that it needs.
+    pub order: Vec<usize>,
+    /// The stages that were asked for.
+    pub targets: Vec<usize>,
+    /// By stage; `None` for those that are not wanted.
+    pub stages: Vec<Option<Planned>>,
+    /// The input files of each wanted stage, hashed.
+    pub files: FileSets,
+}
+
+/// What a plan is made from.
+pub struct Planner<'a> {
+    /// The pipeline.
+    pub pipeline: &'a Pipeline,
+    /// Where results are looked up.
+    pub store: &'a Store,
+    /// What outside things are pinned to.
+    pub lock: &'a Lock,
+    /// The last known result of each stage, to tell what has changed since.
+    pub last: &'a LastResults,
+    /// Stages to run whatever the store has.
+    pub force: &'a HashSet<usize>,
+}
+
+impl Planner<'_> {
+    /// Plans for `targets`. Hashes input files (through the stat index) and reads records; writes nothing.
+    pub fn plan(&self, targets: Vec<usize>) -> Result<Plan, Vec<Diagnostic>> {
+        let order = topological(self.pipeline, &targets);
+        let files = FileSets::resolve(self.pipeline, &order, self.store)?;
+        let mut plan = Plan { stages: vec![None; self.pipeline.stages.len()], order, targets, files };
+        self.look_up(&mut plan);
+        self.spread_dirt(&mut plan);
+        causes::explain(self, &mut plan);
+        Ok(plan)
+    }
+
+    /// The first pass, downwards: keys and records as far as they are known.
+    fn look_up(&self, plan: &mut Plan) {
+        let mut first_with: HashMap<Key, usize> = HashMap::new();
+        for at in 0..plan.order.len() {
+            let stage = plan.order[at];
+            let forced = self.force.contains(&stage);
+            let key = self.parts(plan, stage).map(|parts| parts.key());
+            let record = key.and_then(|key| self.store.record(&key).ok().flatten()).map(Arc::new);
+            let twin = key.and_then(|key| match first_with.get(&key) {
+                Some(&first) => Some(first),
+                None => {
+                    first_with.insert(key, stage);
+                    None
+                }
+            });
+            // A twin of a stage that runs is made by it; a twin of a hit is a hit by itself.
+            let same_as = twin.filter(|&twin| plan.stages[twin].as_ref().is_some_and(|twin| twin.dirty));
+            let (action, dirty) = match (&key, &record) {
+                _ if same_as.is_some() => (Action::Hit, true),
+                _ if forced => (Action::Run, true),
+                (Some(_), Some(_)) => (Action::Hit, false),
+                (Some(_), None) => (Action::Run, true),
+                (None, _) if self.unpinned(stage).is_some() => (Action::Run, true),
+                (None, _) => (Action::Maybe, true),
+            };
+            plan.stages[stage] = Some(Planned {
+                action,
+                key,
+                record: if dirty { None } else { record },
+                stored: true,
+                same_as,
+                causes: Vec::new(),
+                dirty,
+            });
+        }
+    }
+
+    /// The second pass, both ways: what dirty stages need must be there, and what stands below them is unknown.
+    fn spread_dirt(&self, plan: &mut Plan) {
+        let below = downstream(self.pipeline, &plan.order);
+        let mut twins: HashMap<Key, Vec<usize>> = HashMap::new();
+        for &stage in &plan.order {
+            if let Some(key) = plan.stages[stage].as_ref().and_then(|planned| planned.key) {
+                twins.entry(key).or_default().push(stage);
+            }
+        }
+        let mut work: Vec<usize> = plan.order.iter().copied().filter(|&stage| plan.is_dirty(stage)).collect();
+        for at in 0..plan.targets.len() {
+            let target = plan.targets[at];
+            self.need(plan, target, &twins, &mut work);
+        }
+        while let Some(stage) = work.pop() {
+            if plan.stages[stage].as_ref().is_some_and(|planned| planned.same_as.is_none()) {
+                for input in inputs(&self.pipeline.stages[stage]) {
+                    self.need(plan, input, &twins, &mut work);
+                }
+            }
+            for &consumer in &below[stage] {
+                let Some(planned) = plan.stages[consumer].as_mut().filter(|planned| !planned.dirty) else {
+                    continue;
+                };
+                let forced = self.force.contains(&consumer);
+                planned.action = if forced { Action::Run } else { Action::Maybe };
+                (planned.key, planned.record, planned.dirty) = (None, None, true);
+                work.push(consumer);
+            }
+        }
+        for &stage in &plan.order {
+            let settled = plan.stages[stage].as_ref().filter(|planned| !planned.dirty);
+            if let Some(record) = settled.and_then(|planned| planned.record.clone()) {
+                let stored = record.outputs.values().all(|artifact| self.store.present(artifact));
+                if let Some(planned) = plan.stages[stage].as_mut() {
+                    planned.stored = stored;
+                }
+            }
+        }
+    }
+
+    /// Makes sure that the content of a settled stage will be there: one whose blobs are lost is made again.
+    fn need(&self, plan: &mut Plan, stage: usize, twins: &HashMap<Key, Vec<usize>>, work: &mut Vec<usize>) {
+        let Some(planned) = plan.stages[stage].as_ref().filter(|planned| !planned.dirty) else {
+            return;
+        };
+        let (Some(key), Some(record)) = (planned.key, planned.record.as_ref()) else {
+            return;
+        };
+        if record.outputs.values().all(|artifact| self.store.present(artifact)) {
+            return;
+        }
+        // The first of the stages with this key makes it, the others take it from there.
+        let mut first = None;
+        for &twin in twins.get(&key).map(Vec::as_slice).unwrap_or_default() {
+            if let Some(planned) = plan.stages[twin].as_mut().filter(|planned| !planned.dirty) {
+                planned.dirty = true;
+                planned.record = None;
+                match first {
+                    None => planned.action = Action::Run,
+                    Some(_) => planned.same_as = first,
+                }
+                first = first.or(Some(twin));
+                work.push(twin);
+            }
+        }
+    }
+
+    /// The parts of a stage's key, where all of them are known.
+    pub fn parts<'p>(&'p self, plan: &Plan, stage: usize) -> Option<KeyParts<'p>> {
+        key_parts(self.pipeline, self.lock, &plan.files, stage, |input, output| {
+            let planned = plan.stages[input].as_ref().filter(|planned| !planned.dirty)?;
+            planned.record.as_ref()?.outputs.get(output).cloned()
+        })
+    }
+
+    /// The first outside thing of a stage that the lock file does not pin.
+    pub fn unpinned(&self, stage: usize) -> Option<&str> {
+        let pins = &self.pipeline.stages[stage].pins;
+        pins.iter().map(String::as_str).find(|id| self.lock.get(id).is_none())
+    }
+}
+
+/// The parts of a stage's key, where `made` knows the artifact of each input and the lock file all pins.
+pub fn key_parts<'p>(
+    pipeline: &'p Pipeline,
+    lock: &Lock,
+    files: &FileSets,
+    stage: usize,
+    made: impl Fn(usize, &str) -> Option<Artifact>,
+) -> Option<KeyParts<'p>> {
+    let spec = &pipeline.stages[stage];
+    let mut inputs = BTreeMap::new();
+    for port in &spec.inputs {
+        let mut entries = Vec::with_capacity(port.entries.len());
+        for entry in port.entries.iter() {
+            let name = if port.list { entry.name.clone() } else { String::new() };
+            entries.push((name, made(entry.stage, &entry.output)?.identity()));
+        }
+        inputs.insert(port.name.clone(), entries);
+    }
+    let mut pins = BTreeMap::new();
+    for id in &spec.pins {
+        pins.insert(id.clone(), lock.get(id)?.to_owned());
+    }
+    let files = files.of(stage).map(|(name, set)| (name.to_owned(), set.digest)).collect();
+    Some(KeyParts {
+        kind: &spec.kind.description.name,
+        version: spec.kind.description.version,
+        params: &spec.identity,
+        inputs,
+        files,
+        pins,
+    })
+}
+
+/// The stages that a stage takes something from, as often as it does.
+pub fn inputs(spec: &StageSpec) -> impl Iterator<Item = usize> + '_ {
+    spec.inputs.iter().flat_map(|port| port.entries.iter()).map(|entry| entry.stage)
+}
+
+impl Planned {
+    /// Whether it will or may run, or waits for a twin that will.
+    pub fn is_work(&self) -> bool {
+        self.dirty
+    }
+}
+
+impl Plan {
+    /// The wanted stages in order, with what is planned for each.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, &Planned)> {
+        self.order.iter().filter_map(|&stage| Some((stage, self.stages[stage].as_ref()?)))
+    }
+
+    /// How many stages have that action.
+    pub fn count(&self, action: Action) -> usize {
+        self.iter().filter(|(_, planned)| planned.action == action).count()
+    }
+
+    /// Whether there is anything to do.
+    pub fn has_work(&self) -> bool {
+        self.iter().any(|(_, planned)| planned.dirty)
+    }
+
+    fn is_dirty(&self, stage: usize) -> bool {
+        self.stages[stage].as_ref().is_some_and(|planned| planned.dirty)
+    }
+}

@@ -1,0 +1,92 @@
+//! A run's own folder, `runs/RUN/`: its events as they come, and the logs of its stages. Never part of a result.
+//!
+//! A store that cannot be written to is enough for a run that has nothing to do, so nothing here fails such a
+//! run: the folder is made with the first line, and what cannot be written is not.
+use crate::event::{Event, EventKind, Outcome};
+use muse_store::{Acquired, Digest, Key, Lease, Store, StoreError, Who};
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+/// The folder of one run.
+pub struct RunFolder {
+    name: String,
+    path: PathBuf,
+    events: Mutex<Option<BufWriter<File>>>,
+    live: OnceLock<Lease>,
+}
+
+impl RunFolder {
+    /// A folder for a run that begins now.
+    pub(crate) fn new(store: &Store) -> Self {
+        let name = crate::time::run_name();
+        let path = store.root().join("runs").join(&name);
+        let events = store.append(&format!("runs/{name}/events.jsonl")).ok();
+        Self { name, path, events: Mutex::new(events.map(BufWriter::new)), live: OnceLock::new() }
+    }
+
+    /// The run's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// From here on work is done, so the store must take it, and gc must know that somebody is at work.
+    pub(crate) fn begin(&self, who: &Who, store: &Store) -> Result<(), StoreError> {
+        store.folder(&format!("runs/{}", self.name))?;
+        if let Acquired::Lease(lease) = store.lease(&live_key(&self.name), who)? {
+            let _ = self.live.set(lease);
+        }
+        Ok(())
+    }
+
+    /// The run still lives, for those on other hosts who cannot see the process.
+    pub(crate) fn heartbeat(&self) {
+        if let Some(lease) = self.live.get() {
+            let _ = lease.heartbeat();
+        }
+    }
+
+    /// The run is over.
+    pub(crate) fn end(mut self) {
+        if let Ok(Some(events)) = self.events.get_mut() {
+            let _ = events.flush();
+        }
+        if let Some(lease) = self.live.take() {
+            lease.release();
+        }
+    }
+
+    /// Writes an event down. Hits come by the thousand and may wait a little; all else is seen at once.
+    pub(crate) fn event(&self, event: &Event) {
+        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(file) = events.as_mut() else { return };
+        let hit = matches!(&event.kind, EventKind::StageFinished { outcome: Outcome::Hit, .. });
+        let written = serde_json::to_writer(&mut *file, event).is_ok() && file.write_all(b"\n").is_ok();
+        if !written || (!hit && file.flush().is_err()) {
+            // The disk is full or gone. The results matter more than the diary.
+            *events = None;
+        }
+    }
+
+    /// The log of an attempt, with its folder made.
+    pub(crate) fn log(&self, store: &Store, stage: &str, attempt: u32) -> Result<PathBuf, StoreError> {
+        let folder = store.folder(&format!("runs/{}/{}", self.name, file_name(stage)))?;
+        Ok(folder.join(format!("attempt-{attempt}.log")))
+    }
+}
+
+/// Under this key a run holds a lease for as long as it lives: gc then knows what is in use.
+pub fn live_key(run: &str) -> Key {
+    Key::new(Digest::of_bytes(format!("muse run {run}").as_bytes()))
+}
+
+/// A stage's name as the name of a folder: a matrix value may hold a slash.
+pub fn file_name(stage: &str) -> String {
+    stage.replace('%', "%25").replace('/', "%2F")
+}

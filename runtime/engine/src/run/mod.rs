@@ -1,0 +1,219 @@
+//! Carries out a plan: `muse run`.
+//!
+//! One dispatcher owns all state and hands each stage that must run to a thread of its own; they exchange
+//! messages and share nothing else, so events come in one order that never contradicts itself.
+mod attempt;
+mod dispatch;
+mod environment;
+mod files;
+mod folder;
+mod pin;
+mod process;
+mod secrets;
+mod slots;
+
+pub use environment::Environment;
+pub use folder::RunFolder;
+pub use process::tail;
+pub use slots::Machine;
+
+use crate::diagnostic::Diagnostic;
+use crate::document::{Keep, Lock, Pipeline};
+use crate::event::{Event, EventKind, Outcome, RunOutcome};
+use crate::last::{LastResult, LastResults};
+use crate::plan::{Plan, Planner};
+use muse_store::{Store, StoreError, Who};
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU32;
+use std::time::{Duration, Instant};
+
+/// How to run.
+pub struct RunOptions {
+    /// Stages at once; as many as there are processors where nothing is said.
+    pub jobs: Option<usize>,
+    /// Go on with what does not depend on a failure.
+    pub keep_going: bool,
+    /// How long a stage that is told to stop may take.
+    pub grace: Duration,
+    /// Refuse what is not pinned, and keep stages off the network.
+    pub offline: bool,
+    /// Refuse what is not pinned.
+    pub locked: bool,
+    /// What there is to share out.
+    pub machine: Machine,
+    /// The caller's environment; a stage sees what it declares of it.
+    pub environment: Environment,
+    /// The program that `exec-stage` is asked of: this one.
+    pub program: PathBuf,
+    /// Who runs.
+    pub user: String,
+}
+
+/// What every part of a run needs.
+pub(crate) struct Context<'a> {
+    pub(crate) pipeline: &'a Pipeline,
+    pub(crate) store: &'a Store,
+    pub(crate) lock: &'a Lock,
+    pub(crate) plan: &'a Plan,
+    pub(crate) force: &'a HashSet<usize>,
+    pub(crate) options: &'a RunOptions,
+    pub(crate) program: &'a std::path::Path,
+    pub(crate) environment: &'a Environment,
+    pub(crate) run_folder: &'a RunFolder,
+    pub(crate) who: Who,
+    /// How often the user asked to stop: once is politely, twice is at once.
+    pub(crate) interrupts: &'a AtomicU32,
+}
+
+/// Why a run could not be carried out at all.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The file, or what it asks for, is wrong.
+    #[error("the pipeline cannot be run")]
+    Wrong(Vec<Diagnostic>),
+    /// The store is damaged, full or out of reach.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct RunReport {
+    /// In one word.
+    pub outcome: RunOutcome,
+    /// The store gave out on the way.
+    pub store_error: Option<StoreError>,
+    /// By stage: how it ended, where it came to an end.
+    pub stages: Vec<Option<Outcome>>,
+}
+
+/// What is run: a pipeline with all that its plan was made from.
+pub struct Work<'a> {
+    /// The pipeline.
+    pub pipeline: &'a Pipeline,
+    /// The store.
+    pub store: &'a Store,
+    /// Stages that were asked for.
+    pub targets: Vec<usize>,
+    /// Stages to run whatever the store has.
+    pub force: HashSet<usize>,
+    /// What outside things are pinned to. Grows by what the run pins.
+    pub lock: &'a mut Lock,
+}
+
+/// Plans and carries out. Every event goes to `tell` and into the run's folder.
+pub fn run(
+    work: Work<'_>,
+    options: &RunOptions,
+    interrupts: &AtomicU32,
+    tell: &mut dyn FnMut(&Event),
+) -> Result<RunReport, RunError> {
+    let began = Instant::now();
+    let Work { pipeline, store, targets, force, lock } = work;
+    let folder = RunFolder::new(store);
+    let mut last = LastResults::load(store, &pipeline.name, &pipeline.path);
+    let pinned = pin::pin_all(pipeline, store, &targets, lock, options, &folder)?;
+    let planner = Planner { pipeline, store, lock, last: &last, force: &force };
+    let plan = planner.plan(targets).map_err(RunError::Wrong)?;
+    declared(pipeline, &plan, options)?;
+
+    let mut emit = |kind: EventKind| {
+        let event = Event { time: crate::time::now(), kind };
+        folder.event(&event);
+        tell(&event);
+    };
+    emit(EventKind::RunStarted {
+        run: folder.name().to_owned(),
+        pipeline: pipeline.name.clone(),
+        file: pipeline.path.display().to_string(),
+        stages: plan.order.len(),
+        work: plan.iter().filter(|(_, planned)| planned.is_work()).count(),
+    });
+    for message in pinned.into_iter().chain(store.complaints()) {
+        emit(EventKind::Note { stage: None, message });
+    }
+    let context = Context {
+        pipeline,
+        store,
+        lock,
+        plan: &plan,
+        force: &force,
+        options,
+        program: &options.program,
+        environment: &options.environment,
+        run_folder: &folder,
+        who: Who { user: options.user.clone(), run: folder.name().to_owned(), stage: String::new() },
+        interrupts,
+    };
+    if plan.has_work() {
+        folder.begin(&context.who, store)?;
+    }
+    let ended = dispatch::dispatch(&context, &mut emit);
+
+    let count =
+        |wanted: Outcome| ended.outcomes.iter().flatten().filter(|outcome| **outcome == wanted).count();
+    let outcome = if ended.interrupted {
+        RunOutcome::Interrupted
+    } else if count(Outcome::Failed) + count(Outcome::Blocked) > 0 || ended.store_error.is_some() {
+        RunOutcome::Failed
+    } else {
+        RunOutcome::Done
+    };
+    emit(EventKind::RunFinished {
+        outcome,
+        ran: count(Outcome::Ran),
+        hit: count(Outcome::Hit),
+        failed: count(Outcome::Failed),
+        blocked: count(Outcome::Blocked),
+        seconds: began.elapsed().as_secs_f64(),
+        saved_seconds: ended.saved_seconds,
+    });
+    // Notes for later: a store that cannot take them still served the run.
+    remember(&mut last, pipeline, &folder, &ended);
+    let _ = last.save(store, &pipeline.path);
+    store.index().save();
+    folder.end();
+    Ok(RunReport { outcome, store_error: ended.store_error, stages: ended.outcomes })
+}
+
+/// Variables that stages declare and the caller does not have: an error before anything runs.
+fn declared(pipeline: &Pipeline, plan: &Plan, options: &RunOptions) -> Result<(), RunError> {
+    let mut problems = Vec::new();
+    for (stage, planned) in plan.iter() {
+        let spec = &pipeline.stages[stage];
+        for name in environment::missing(spec, &options.environment) {
+            if planned.is_work() {
+                let message = format!(
+                    "stage `{}` needs the environment variable `{name}`, which is not set",
+                    spec.name
+                );
+                let help = format!("set it: `{name}=… muse run …`");
+                problems.push(Diagnostic::at(spec.place.clone(), message).help(help));
+            }
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(RunError::Wrong(problems)) }
+}
+
+/// Notes the key of every stage that has a result now, and forgets stages that the pipeline lost.
+fn remember(last: &mut LastResults, pipeline: &Pipeline, folder: &RunFolder, ended: &dispatch::Ended) {
+    last.pipeline = pipeline.name.clone();
+    last.run = folder.name().to_owned();
+    let used = crate::time::seconds();
+    last.stages.retain(|name, _| pipeline.index.contains_key(name));
+    for (spec, key) in pipeline.stages.iter().zip(&ended.keys) {
+        let keep = match spec.keep {
+            Keep::Default => None,
+            Keep::Temp => Some("temp".into()),
+            Keep::Forever => Some("forever".into()),
+            Keep::For(duration) => Some(format!("{}s", duration.as_secs_f64())),
+        };
+        if let Some(key) = key {
+            let run = folder.name().to_owned();
+            last.stages.insert(spec.name.clone(), LastResult { key: *key, keep, used, run });
+        } else if let Some(known) = last.stages.get_mut(&spec.name) {
+            known.keep = keep;
+        }
+    }
+}
