@@ -71,8 +71,8 @@ impl Stamp {
     }
 
     /// Whether a write after `now` must show in the times. Git calls the other case racy.
-    fn settled(&self, now: i64) -> bool {
-        self.older(self.mtime.max(self.ctime), now)
+    fn settled(&self, now: SystemTime) -> bool {
+        self.older(self.mtime.max(self.ctime), nanoseconds(now))
     }
 
     /// The same by the time of writing alone: for our own files, whose names and modes we change ourselves.
@@ -140,11 +140,9 @@ impl Index {
             if let Some(digest) = self.vouched(&stamp) {
                 return Ok(hashed(digest, false));
             }
-            let started = nanoseconds(self.clock.now());
+            let started = self.clock.now();
             let Some(digest) = self.hash_as(path, &stamp)? else { continue };
-            if stamp.settled(started) {
-                self.remember(stamp, digest);
-            }
+            self.remember_if_settled(stamp, digest, started);
             return Ok(hashed(digest, true));
         }
         Err(StoreError::Changing { path: path.to_owned() })
@@ -194,6 +192,13 @@ impl Index {
         let entry = Entry { stamp, seen: self.today(), digest };
         self.fresh.write().unwrap_or_else(PoisonError::into_inner).insert(stamp.file, entry);
         self.changed.store(true, Ordering::Relaxed);
+    }
+
+    /// The same, where a later write to the file must show in its times.
+    pub(crate) fn remember_if_settled(&self, stamp: Stamp, digest: Digest, now: SystemTime) {
+        if stamp.settled(now) {
+            self.remember(stamp, digest);
+        }
     }
 
     /// Forgets files that nobody has asked for in so many days; how many.

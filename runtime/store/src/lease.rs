@@ -92,12 +92,13 @@ pub struct Lease {
 }
 
 /// A lease file as it was found.
-struct Seen {
+#[derive(Debug)]
+pub(crate) struct Seen {
     attempt: u32,
-    path: PathBuf,
+    pub(crate) path: PathBuf,
     stamp: Stamp,
     /// `None` where it is damaged.
-    holder: Option<Holder>,
+    pub(crate) holder: Option<Holder>,
 }
 
 impl Store {
@@ -180,7 +181,7 @@ impl Store {
     }
 
     /// All lease files of a key, in no order.
-    fn leases_in(&self, folder: &Path) -> Result<Vec<Seen>> {
+    pub(crate) fn leases_in(&self, folder: &Path) -> Result<Vec<Seen>> {
         let mut all = Vec::new();
         for listed in self.0.disk.list_if_there(folder)? {
             let Some(attempt) = listed.name.to_str().and_then(|name| name.parse().ok()) else { continue };
@@ -215,14 +216,15 @@ impl Store {
         }
     }
 
-    /// A process of this boot can be looked up. Any other lives while its heartbeat moves.
-    fn is_alive(&self, seen: &Seen) -> bool {
+    /// Whether the holder's process can be looked up from here.
+    pub(crate) fn is_local(&self, holder: &Holder) -> bool {
         let here = machine::here();
-        if let Some(holder) = &seen.holder
-            && !here.boot.is_empty()
-            && holder.boot == here.boot
-            && holder.pid_namespace == here.pid_namespace
-        {
+        !here.boot.is_empty() && holder.boot == here.boot && holder.pid_namespace == here.pid_namespace
+    }
+
+    /// A process of this boot can be looked up. Any other lives while its heartbeat moves.
+    pub(crate) fn is_alive(&self, seen: &Seen) -> bool {
+        if let Some(holder) = seen.holder.as_ref().filter(|holder| self.is_local(holder)) {
             return Machine::runs(holder.pid, holder.started);
         }
         let now = self.0.clock.instant();
