@@ -1,4 +1,5 @@
 //! The last known result of each stage of a pipeline: what causes compare with, and what gc keeps.
+use crate::document::{Keep, StageSpec};
 use muse_store::{Digest, Key, Record, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -13,6 +14,18 @@ pub struct LastResults {
     pub run: String,
     /// By stage.
     pub stages: BTreeMap<String, LastResult>,
+    /// Results that another took the place of, and of which the pipeline said `keep: forever` or how long.
+    #[serde(default)]
+    pub older: BTreeMap<Key, Older>,
+}
+
+/// A result that is no last one any more, but was to be kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Older {
+    /// As in [`LastResult::keep`].
+    pub keep: String,
+    /// As in [`LastResult::used`].
+    pub used: u64,
 }
 
 /// The last result of one stage.
@@ -29,7 +42,54 @@ pub struct LastResult {
     pub run: String,
 }
 
+impl LastResult {
+    /// The result of a stage that is used now.
+    pub fn of(spec: &StageSpec, key: Key, run: &str) -> Self {
+        Self { key, keep: keep(spec), used: crate::time::seconds(), run: run.to_owned() }
+    }
+}
+
+/// What a stage says of keeping its result, as it is written down.
+pub fn keep(spec: &StageSpec) -> Option<String> {
+    match spec.keep {
+        Keep::Default => None,
+        Keep::Temp => Some("temp".into()),
+        Keep::Forever => Some("forever".into()),
+        Keep::For(duration) => Some(format!("{}s", duration.as_secs_f64())),
+    }
+}
+
 impl LastResults {
+    /// Those of all pipelines that ever ran on this store.
+    pub fn all(store: &Store) -> Result<Vec<Self>, StoreError> {
+        let mut all = Vec::new();
+        for name in store.names("last-v1")? {
+            let bytes = store.get_sealed(&format!("last-v1/{name}"), SEAL)?;
+            all.extend(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()));
+        }
+        Ok(all)
+    }
+
+    /// Notes the result of a stage. One that it takes the place of is remembered where it is to be kept.
+    pub fn note(&mut self, stage: &str, result: LastResult) {
+        self.older.remove(&result.key);
+        let key = result.key;
+        if let Some(old) = self.stages.insert(stage.to_owned(), result).filter(|old| old.key != key)
+            && let Some(keep) = old.keep.filter(|keep| keep != "temp")
+        {
+            self.older.insert(old.key, Older { keep, used: old.used });
+        }
+    }
+
+    /// Forgets a stage that the pipeline does not have any more.
+    pub fn forget(&mut self, stage: &str) {
+        if let Some(old) = self.stages.remove(stage)
+            && let Some(keep) = old.keep.filter(|keep| keep != "temp")
+        {
+            self.older.insert(old.key, Older { keep, used: old.used });
+        }
+    }
+
     /// The last results of the pipeline at `path`; none where there was no run, or its note is damaged.
     pub fn load(store: &Store, name: &str, path: &Path) -> Self {
         let bytes = store.get_sealed(&place(name, path), SEAL).ok().flatten();
@@ -57,6 +117,7 @@ const SEAL: &str = "last";
 
 /// Pipelines are told apart by name and place, so that two projects can share a store.
 fn place(name: &str, path: &Path) -> String {
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let digest = Digest::of_bytes(path.as_os_str().as_encoded_bytes()).hex();
     format!("last-v1/{name}-{}", &digest[..16])
 }

@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-pub use plugin::describe as describe_plugin;
+pub use plugin::Plugins;
 
 /// Where events go: the standard output that this process was started with.
 type Events = Arc<Mutex<File>>;

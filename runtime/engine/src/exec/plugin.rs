@@ -1,13 +1,14 @@
 //! Stage kinds that are executables of their own: asked what they are, and run by job file.
 use super::{Events, tell};
+use crate::document::PluginFinder;
 use muse_stage::{Description, Job, StageEvent};
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 
 /// What `muse-stage-NAME --describe` answers. `environment` is all that it sees.
-pub fn describe(program: &Path, environment: &[(String, String)]) -> Result<Description, String> {
+fn describe(program: &Path, environment: &[(String, String)]) -> Result<Description, String> {
     let said = Command::new(program)
         .arg("--describe")
         .env_clear()
@@ -30,6 +31,30 @@ pub fn describe(program: &Path, environment: &[(String, String)]) -> Result<Desc
         ));
     }
     Ok(description)
+}
+
+/// Finds plugins where a pipeline names them, else as `muse-stage-NAME` on the caller's `PATH`.
+pub struct Plugins {
+    /// The caller's `PATH`, and nothing else, is what a plugin sees when it is asked what it is.
+    pub path: String,
+}
+
+impl PluginFinder for Plugins {
+    fn find(&self, name: &str, named: Option<&Path>) -> Result<Option<(PathBuf, Description)>, String> {
+        let found = match named {
+            Some(path) => Some(path.canonicalize().map_err(|error| format!("{}: {error}", path.display()))?),
+            None => self.path.split(':').filter(|folder| folder.starts_with('/')).find_map(|folder| {
+                let path = Path::new(folder).join(format!("muse-stage-{name}"));
+                path.is_file().then_some(path)
+            }),
+        };
+        let Some(program) = found else { return Ok(None) };
+        let description = describe(&program, &[("PATH".into(), self.path.clone())])?;
+        if description.name != name {
+            return Err(format!("{} is the kind `{}`, not `{name}`", program.display(), description.name));
+        }
+        Ok(Some((program, description)))
+    }
 }
 
 /// Runs the job in the plugin's own process and passes its events on.

@@ -132,6 +132,45 @@ fn own(planner: &Planner, plan: &Plan, stage: usize, previous: Option<&Record>) 
     causes
 }
 
+/// What went into one result and not, or differently, into another of the same stage.
+pub fn differences(old: &Record, new: &Record) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    if old.kind != new.kind {
+        let (old, new) = (old.kind.clone().into(), new.kind.clone().into());
+        causes.push(Cause::Param { field: "uses".into(), old, new });
+    } else if old.version != new.version {
+        causes.push(Cause::Code { old: old.version, new: new.version });
+    }
+    let mut found = Vec::new();
+    compare(&mut found, String::new(), Some(&old.params), Some(&new.params));
+    let known = |value: Option<&Value>| value.cloned().unwrap_or(Value::Null);
+    causes.extend(found.into_iter().map(|(field, old, new)| Cause::Param {
+        field,
+        old: known(old),
+        new: known(new),
+    }));
+    for name in different(&old.files, &new.files) {
+        causes.push(Cause::File { field: name.clone() });
+    }
+    for port in different(&old.inputs, &new.inputs) {
+        causes.push(Cause::Input { field: port.clone(), root: String::new() });
+    }
+    for id in different(&old.pins, &new.pins) {
+        let value = |record: &Record| record.pins.get(id).cloned().into();
+        causes.push(Cause::Pin { field: id.clone(), old: value(old), new: value(new) });
+    }
+    causes
+}
+
+/// The names under which two maps hold different things.
+fn different<'a, V: PartialEq>(
+    old: &'a BTreeMap<String, V>,
+    new: &'a BTreeMap<String, V>,
+) -> Vec<&'a String> {
+    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    names.into_iter().filter(|name| old.get(*name) != new.get(*name)).collect()
+}
+
 /// Differences of parameters, each by its dotted name. A default is shown as the value that it is.
 fn params(causes: &mut Vec<Cause>, spec: &StageSpec, previous: &Value) {
     let mut found = Vec::new();

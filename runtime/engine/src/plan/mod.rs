@@ -9,7 +9,7 @@ mod causes;
 mod files;
 mod targets;
 
-pub use causes::Cause;
+pub use causes::{Cause, differences};
 pub use files::{FileSets, ResolvedFile, ResolvedFiles};
 pub use targets::{downstream, targets, topological};
 

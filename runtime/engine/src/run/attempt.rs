@@ -26,6 +26,8 @@ pub(crate) struct Task<'a> {
     pub(crate) threads: u32,
     pub(crate) gpus: Vec<String>,
     pub(crate) control: Arc<Control>,
+    /// Put the result under the key; a rerun only looks at it.
+    pub(crate) publish: bool,
 }
 
 /// What stands at one port.
@@ -192,6 +194,10 @@ fn once(context: &Context<'_>, task: &Task<'_>, attempt: u32, tell: &dyn Fn(News
     record.seconds = seconds;
     record.attempt = attempt;
     record.made = crate::time::now();
+    if !task.publish {
+        let _ = store.remove_work_dir(&folder);
+        return Ok(End::Made(Arc::new(record)));
+    }
     // A stage runs although there is a record where it was forced or the content is lost.
     if store.record(&task.key)?.is_some() {
         store.retire(&task.key, &task.lease)?;
@@ -251,7 +257,8 @@ fn job(
     inputs: BTreeMap<String, JobInput>,
 ) -> Job {
     let described = &task.spec.kind.description;
-    let resume = described.resumes.then(|| context.store.resume_lock(&task.key).with_extension(""));
+    let resume =
+        (described.resumes && task.publish).then(|| context.store.resume_lock(&task.key).with_extension(""));
     Job {
         job: 1,
         mode: JobMode::Run,

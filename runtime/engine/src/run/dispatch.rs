@@ -49,6 +49,15 @@ enum State {
     Over,
 }
 
+impl State {
+    fn output(&self, name: &str) -> Option<Artifact> {
+        match self {
+            Self::Settled(record) => record.outputs.get(name).cloned(),
+            _ => None,
+        }
+    }
+}
+
 /// How often signals, clocks and stages that wait for another process are looked at.
 const GLANCE: Duration = Duration::from_millis(50);
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -156,10 +165,7 @@ impl<'a, 'c> Dispatcher<'a, 'c> {
             return;
         }
         let states = &self.states;
-        let made = |input: usize, output: &str| match &states[input] {
-            State::Settled(record) => record.outputs.get(output).cloned(),
-            _ => None,
-        };
+        let made = |input: usize, output: &str| states[input].output(output);
         let context = self.context;
         let Some(parts) = key_parts(context.pipeline, context.lock, &context.plan.files, stage, made) else {
             self.states[stage] = State::Pending;
@@ -252,7 +258,9 @@ impl<'a, 'c> Dispatcher<'a, 'c> {
             self.slots.give_back(held);
             return self.settle(stage, record, Outcome::Hit);
         }
-        let Some(task) = self.task(stage, key, Arc::clone(&lease), &held) else {
+        let states = &self.states;
+        let made = |input: usize, output: &str| states[input].output(output);
+        let Some(task) = task(context, stage, key, Arc::clone(&lease), &held, &made) else {
             self.slots.give_back(held);
             self.states[stage] = State::Pending;
             return;
@@ -266,40 +274,6 @@ impl<'a, 'c> Dispatcher<'a, 'c> {
             let end = attempt::run(context, task, &|news| drop(sender.send(Message::News(stage, news))));
             drop(sender.send(Message::End(stage, end)));
         });
-    }
-
-    fn task(&self, stage: usize, key: Key, lease: Arc<Lease>, held: &Held) -> Option<Task<'a>> {
-        let context = self.context;
-        let spec = &context.pipeline.stages[stage];
-        let made = |input: usize, output: &str| -> Option<Artifact> {
-            match &self.states[input] {
-                State::Settled(record) => record.outputs.get(output).cloned(),
-                _ => None,
-            }
-        };
-        let parts = key_parts(context.pipeline, context.lock, &context.plan.files, stage, made)?;
-        let mut ports = Vec::new();
-        for port in &spec.inputs {
-            let mut entries = Vec::new();
-            for entry in port.entries.iter() {
-                entries.push((entry.stage, entry.name.clone(), made(entry.stage, &entry.output)?));
-            }
-            ports.push(PortInputs { port: port.name.clone(), list: port.list, entries });
-        }
-        let files =
-            context.plan.files.of(stage).map(|(name, set)| (name.to_owned(), Arc::clone(set))).collect();
-        let run = context.run_folder.name();
-        Some(Task {
-            spec,
-            key,
-            draft: attempt::draft(&parts, key, &context.pipeline.name, &spec.name, run),
-            inputs: ports,
-            files,
-            lease,
-            threads: held.threads,
-            gpus: held.gpus.clone(),
-            control: Arc::default(),
-        })
     }
 
     /// Waits for a message, but no longer than a glance, and takes all that have come.
@@ -486,4 +460,38 @@ impl<'a, 'c> Dispatcher<'a, 'c> {
             running.control.tick(grace);
         }
     }
+}
+
+/// All that an attempt at a stage needs, where all its inputs are made.
+pub(super) fn task<'c>(
+    context: &Context<'c>,
+    stage: usize,
+    key: Key,
+    lease: Arc<Lease>,
+    held: &Held,
+    made: &dyn Fn(usize, &str) -> Option<Artifact>,
+) -> Option<Task<'c>> {
+    let spec = &context.pipeline.stages[stage];
+    let parts = key_parts(context.pipeline, context.lock, &context.plan.files, stage, made)?;
+    let mut ports = Vec::new();
+    for port in &spec.inputs {
+        let mut entries = Vec::new();
+        for entry in port.entries.iter() {
+            entries.push((entry.stage, entry.name.clone(), made(entry.stage, &entry.output)?));
+        }
+        ports.push(PortInputs { port: port.name.clone(), list: port.list, entries });
+    }
+    let files = context.plan.files.of(stage).map(|(name, set)| (name.to_owned(), Arc::clone(set))).collect();
+    Some(Task {
+        spec,
+        key,
+        draft: attempt::draft(&parts, key, &context.pipeline.name, &spec.name, context.run_folder.name()),
+        inputs: ports,
+        files,
+        lease,
+        threads: held.threads,
+        gpus: held.gpus.clone(),
+        control: Arc::default(),
+        publish: true,
+    })
 }

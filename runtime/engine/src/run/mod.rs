@@ -9,18 +9,21 @@ mod files;
 mod folder;
 mod pin;
 mod process;
+mod rerun;
 mod secrets;
 mod slots;
 
+pub(crate) use attempt::draft;
 pub use environment::Environment;
-pub use folder::RunFolder;
+pub use folder::{RunFolder, file_name, live_key};
 pub use process::tail;
+pub use rerun::{Rerun, rerun};
 pub use slots::Machine;
 
 use crate::diagnostic::Diagnostic;
-use crate::document::{Keep, Lock, Pipeline};
+use crate::document::{Lock, Pipeline};
 use crate::event::{Event, EventKind, Outcome, RunOutcome};
-use crate::last::{LastResult, LastResults};
+use crate::last::{self, LastResult, LastResults};
 use crate::plan::{Plan, Planner};
 use muse_store::{Store, StoreError, Who};
 use std::collections::HashSet;
@@ -200,20 +203,14 @@ fn declared(pipeline: &Pipeline, plan: &Plan, options: &RunOptions) -> Result<()
 fn remember(last: &mut LastResults, pipeline: &Pipeline, folder: &RunFolder, ended: &dispatch::Ended) {
     last.pipeline = pipeline.name.clone();
     last.run = folder.name().to_owned();
-    let used = crate::time::seconds();
-    last.stages.retain(|name, _| pipeline.index.contains_key(name));
+    let gone: Vec<String> =
+        last.stages.keys().filter(|name| !pipeline.index.contains_key(*name)).cloned().collect();
+    gone.iter().for_each(|name| last.forget(name));
     for (spec, key) in pipeline.stages.iter().zip(&ended.keys) {
-        let keep = match spec.keep {
-            Keep::Default => None,
-            Keep::Temp => Some("temp".into()),
-            Keep::Forever => Some("forever".into()),
-            Keep::For(duration) => Some(format!("{}s", duration.as_secs_f64())),
-        };
         if let Some(key) = key {
-            let run = folder.name().to_owned();
-            last.stages.insert(spec.name.clone(), LastResult { key: *key, keep, used, run });
+            last.note(&spec.name, LastResult::of(spec, *key, folder.name()));
         } else if let Some(known) = last.stages.get_mut(&spec.name) {
-            known.keep = keep;
+            known.keep = last::keep(spec);
         }
     }
 }

@@ -1,0 +1,4 @@
+//! What can be asked of keys and results: history, reasons, differences. Nothing here changes anything.
+pub mod compare;
+pub mod history;
+pub mod why;
