@@ -1,0 +1,34 @@
+//! `muse diff`: two runs compared.
+use crate::app::App;
+use crate::failure::CliResult;
+use clap::Args;
+
+const EXAMPLES: &str = "\
+Examples:
+  muse runs                                      the names of the runs
+  muse diff 2026-01-31-120000 2026-02-01-093000  what changed between them
+  muse diff last~1 last                          the last two
+  muse diff last~1 last --json                   for programs";
+
+/// Two runs compared: parameters, inputs, metrics.
+///
+/// For every stage in which the runs differ: the parameters, inputs and files that differ, and the last value of
+/// each metric side by side. `last` is the newest run, `last~1` the one before it.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct DiffArgs {
+    /// The older run: a name of `muse runs`, or `last~N`.
+    #[arg(value_name = "A")]
+    pub(crate) a: String,
+    /// The newer run.
+    #[arg(value_name = "B")]
+    pub(crate) b: String,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Compares.
+pub(crate) fn run(app: &mut App<'_>, args: &DiffArgs) -> CliResult {
+    super::unwired(app, args)
+}

@@ -1,0 +1,36 @@
+//! `muse get`: take a result out of the store.
+use crate::app::App;
+use crate::args::PipelineArgs;
+use crate::failure::CliResult;
+use clap::{Args, ValueHint};
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  muse get pipelines/tiny.yaml tokenizer --to out/tokenizer    a folder fills out/tokenizer
+  muse get pipelines/tiny.yaml count.lines --to out            a file arrives as out/lines
+  muse get pipelines/tiny.yaml 'base[seed=1]' --to out/base    one stage of a matrix";
+
+/// Take a result out of the store.
+///
+/// Copies what a stage made to DIR, which must be absent or empty and appears whole or not at all. The copy is yours:
+/// writable, and never linked to the store. One output that is a folder fills DIR with its content; a file arrives as
+/// DIR/NAME; several outputs as DIR/NAME each.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct GetArgs {
+    /// The pipeline.
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArgs,
+    /// The stage, or one of its outputs.
+    #[arg(value_name = "STAGE[.OUTPUT]")]
+    pub(crate) what: String,
+    /// Where to; absent or empty.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) to: PathBuf,
+}
+
+/// Takes it out.
+pub(crate) fn run(app: &mut App<'_>, args: &GetArgs) -> CliResult {
+    super::unwired(app, args)
+}

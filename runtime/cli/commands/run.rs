@@ -1,0 +1,65 @@
+//! `muse run`: plan, then make what is not in the store.
+use crate::app::App;
+use crate::args::PipelineArgs;
+use crate::failure::CliResult;
+use crate::values::{Device, duration};
+use clap::Args;
+use std::time::Duration;
+
+const EXAMPLES: &str = "\
+Examples:
+  muse run pipelines/tiny.yaml                      everything that no other stage takes
+  muse run pipelines/tiny.yaml tokenizer            that stage and what it stands on
+  muse run pipelines/tiny.yaml --set steps=500      with another parameter
+  muse run pipelines/tiny.yaml --force base         again, though the result is there
+  muse run pipelines/tiny.yaml --json > run.jsonl   events, one JSON object a line
+
+Ctrl-C lets stages write a checkpoint and keeps what is finished; a second one kills. Running again goes on.";
+
+/// Run what is not in the store.
+///
+/// Plans as `muse plan` does, then starts a process for each stage that has no result, as many side by side as
+/// processors, GPUs and memory allow. A result that is there is a hit and costs nothing. Without STAGE, the targets
+/// are the stages that no other stage takes.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct RunArgs {
+    /// The pipeline.
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArgs,
+    /// Stages to make, instead of all. `base` names every `base[…]` of a matrix.
+    #[arg(value_name = "STAGE")]
+    pub(crate) stages: Vec<String>,
+    /// Only say what would run; the same as `muse plan`.
+    #[arg(long, short = 'n')]
+    pub(crate) dry_run: bool,
+    /// At most so many stages at a time [default: what fits the machine].
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) jobs: Option<u32>,
+    /// After a failure, go on with the stages that do not need what failed.
+    #[arg(long, short)]
+    pub(crate) keep_going: bool,
+    /// Run this stage though its result is there. May be repeated.
+    #[arg(long, value_name = "STAGE")]
+    pub(crate) force: Vec<String>,
+    /// Where models compute: auto, cpu, cuda or cuda:N. No part of any key.
+    #[arg(long, value_name = "DEVICE", default_value_t)]
+    pub(crate) device: Device,
+    /// Never use the network.
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// Refuse what the lock file does not pin.
+    #[arg(long)]
+    pub(crate) locked: bool,
+    /// How long stages have to save their work after Ctrl-C.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub(crate) grace: Duration,
+    /// Print events to standard output, one JSON object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Runs it.
+pub(crate) fn run(app: &mut App<'_>, args: &RunArgs) -> CliResult {
+    super::unwired(app, args)
+}

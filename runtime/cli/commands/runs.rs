@@ -1,0 +1,34 @@
+//! `muse runs`: the history.
+use crate::app::App;
+use crate::failure::CliResult;
+use clap::Args;
+
+const EXAMPLES: &str = "\
+Examples:
+  muse runs                     the last 20 runs of this project, newest first
+  muse runs -n 0                all of them
+  muse runs --pipeline tiny     of one pipeline
+  muse runs --json | jq .       for programs";
+
+/// The runs so far.
+///
+/// Lists the runs that the store knows, newest first: when, which pipeline, how it ended, how much ran and how much
+/// was a hit. The names in the first column are what `muse diff` compares.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct RunsArgs {
+    /// Only the runs of the pipeline of this name.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) pipeline: Option<String>,
+    /// At most so many; 0 for all.
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
+    pub(crate) limit: usize,
+    /// Print a JSON array.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Lists them.
+pub(crate) fn run(app: &mut App<'_>, args: &RunsArgs) -> CliResult {
+    super::unwired(app, args)
+}

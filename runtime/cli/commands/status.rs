@@ -1,0 +1,34 @@
+//! `muse status`: how the last run of a pipeline went.
+use crate::app::App;
+use crate::failure::CliResult;
+use clap::{Args, ValueHint};
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  muse status pipelines/tiny.yaml                  the last run, or the one that goes on right now
+  muse status pipelines/tiny.yaml --json           for programs
+  tensorboard --logdir $(muse status pipelines/tiny.yaml --folder)   its curves";
+
+/// How the last run of a pipeline went.
+///
+/// Shows each stage of the last run: how it ended, how long it took, its latest figures, and why it failed. Also
+/// prints the run's folder, where logs, curves and events are. A run that is still going is shown as far as it is.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct StatusArgs {
+    /// The pipeline file.
+    #[arg(value_name = "PIPELINE", value_hint = ValueHint::FilePath)]
+    pub(crate) pipeline: PathBuf,
+    /// Print the run's folder, and nothing else.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) folder: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Shows it.
+pub(crate) fn run(app: &mut App<'_>, args: &StatusArgs) -> CliResult {
+    super::unwired(app, args)
+}
