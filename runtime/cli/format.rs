@@ -9,7 +9,7 @@ pub(crate) fn duration(seconds: f64) -> String {
         return format!("{:.0} ms", seconds * 1000.0);
     }
     if seconds < 9.95 {
-        return format!("{seconds:.1} s");
+        return format!("{} s", format!("{seconds:.1}").trim_end_matches(".0"));
     }
     let whole = seconds.round() as u64;
     let two = |big: u64, big_unit: &str, small: u64, small_unit: &str| match small {

@@ -48,6 +48,11 @@ impl Terminal {
         self.print(&format!("{} {}", self.paint.warn("warning:"), visible(text)));
     }
 
+    /// Says what a reporter chose to say, whatever the flags are.
+    pub(crate) fn tell(self, text: &str) {
+        self.print(text.trim_end_matches('\n'));
+    }
+
     /// Tells why a command ends.
     pub(crate) fn fail(self, error: &CliError) {
         let text = self.failure(error);

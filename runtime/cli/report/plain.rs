@@ -1,0 +1,155 @@
+//! One line for each change, where there is no terminal: CI logs, batch systems, files.
+use super::Reporter;
+use super::lines;
+use super::summary::Summary;
+use crate::format::visible;
+use crate::terminal::{Terminal, Verbosity};
+use muse_runtime::event::{Event, EventKind};
+use std::collections::{BTreeMap, HashMap};
+
+/// Progress of one stage is told at most this often, in seconds.
+const EVERY: f64 = 10.0;
+
+/// Tells changes line by line.
+pub(crate) struct Plain {
+    terminal: Terminal,
+    summary: Summary,
+    stages: HashMap<String, Going>,
+}
+
+/// A stage that goes on.
+#[derive(Default)]
+struct Going {
+    /// When the last line about it was written.
+    told: f64,
+    /// When its progress was first heard of, and how far it was.
+    first: Option<(f64, u64)>,
+    metrics: BTreeMap<String, f64>,
+}
+
+impl Plain {
+    /// For this terminal.
+    pub(crate) fn new(terminal: Terminal) -> Self {
+        Self { terminal, summary: Summary::default(), stages: HashMap::new() }
+    }
+
+    /// What there is to say of an event, if anything.
+    fn line(&mut self, event: &Event) -> Option<String> {
+        let paint = self.terminal.paint;
+        let verbose = self.terminal.verbosity == Verbosity::Verbose;
+        let name = |stage: &str| paint.strong(stage);
+        match &event.kind {
+            EventKind::RunStarted { run, pipeline, stages, work, .. } => {
+                let begun = lines::begun(pipeline, *stages, *work);
+                Some(if verbose {
+                    format!("{begun} {}", paint.faint(&format!("(run {run})")))
+                } else {
+                    begun
+                })
+            }
+            EventKind::StageWaiting { stage, holder, .. } => {
+                Some(format!("{}: {} for {}", name(stage), paint.warn("waiting"), visible(holder)))
+            }
+            EventKind::StageStarted { stage, key, attempt } => {
+                let told = lines::seconds(event).unwrap_or(0.0);
+                self.stages.insert(stage.clone(), Going { told, ..Going::default() });
+                let again = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
+                let key = if verbose { format!(" {}", paint.faint(key)) } else { String::new() };
+                Some(format!("{}: started{again}{key}", name(stage)))
+            }
+            EventKind::Progress { stage, done, total, unit } => {
+                let progress = self.progress(event, stage, *done, *total, unit)?;
+                Some(format!("{}: {progress}", name(stage)))
+            }
+            EventKind::Metric { stage, name, value, .. } => {
+                self.stages.entry(stage.clone()).or_default().metrics.insert(name.clone(), *value);
+                None
+            }
+            EventKind::Note { stage, message } => {
+                let stage = stage.as_deref().map(|stage| format!("{}: ", name(stage))).unwrap_or_default();
+                Some(format!("{stage}{} {}", paint.warn("note:"), visible(message)))
+            }
+            EventKind::StageFinished { stage, .. } => {
+                self.stages.remove(stage);
+                let ended = lines::ended(event, paint, verbose)?;
+                Some(format!("{}: {ended}", name(stage)))
+            }
+            EventKind::RunFinished { .. } => {
+                Some(self.summary.text(event, paint).trim_end_matches('\n').to_owned())
+            }
+        }
+    }
+
+    fn progress(
+        &mut self,
+        event: &Event,
+        stage: &str,
+        done: u64,
+        total: Option<u64>,
+        unit: &str,
+    ) -> Option<String> {
+        let now = lines::seconds(event)?;
+        let going = self.stages.entry(stage.to_owned()).or_default();
+        let (since, at_first) = *going.first.get_or_insert((now, done));
+        if now - going.told < EVERY {
+            return None;
+        }
+        going.told = now;
+        let rate = done.saturating_sub(at_first) as f64 / (now - since);
+        let left = total.map(|total| total.saturating_sub(done));
+        let mut parts = vec![lines::how_far(done, total, unit)];
+        if let Some((speed, left)) = lines::speed(rate, left, unit) {
+            parts.push(speed);
+            parts.extend(left);
+        }
+        parts.extend(Some(lines::figures(&going.metrics)).filter(|figures| !figures.is_empty()));
+        Some(parts.join(", "))
+    }
+}
+
+impl Reporter for Plain {
+    fn event(&mut self, event: &Event) {
+        self.summary.observe(event);
+        if let Some(line) = self.line(event) {
+            self.terminal.tell(&line);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    fn told(verbosity: Verbosity) -> String {
+        let mut plain = Plain::new(Terminal { verbosity, ..Terminal::default() });
+        let events = sample::run();
+        let lines = events.iter().filter_map(|event| {
+            plain.summary.observe(event);
+            plain.line(event)
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn a_run_in_which_everything_happens() {
+        insta::assert_snapshot!(told(Verbosity::Normal));
+    }
+
+    #[test]
+    fn verbose_tells_hits_and_keys_too() {
+        let (normal, verbose) = (told(Verbosity::Normal), told(Verbosity::Verbose));
+        let more: Vec<&str> = verbose.lines().filter(|line| !normal.contains(line)).collect();
+        insta::assert_snapshot!(more.join("\n"));
+    }
+
+    #[test]
+    fn times_that_are_none_hide_progress_and_nothing_else() {
+        let mut plain = Plain::new(Terminal::default());
+        let mut event = sample::at(0, sample::progress("a", 1, Some(2), "steps"));
+        event.time = "yesterday".into();
+        assert_eq!(plain.line(&event), None);
+        event.kind = sample::started("a", 1);
+        assert_eq!(plain.line(&event).as_deref(), Some("a: started"));
+    }
+}
