@@ -9,10 +9,13 @@ mod exit;
 mod failure;
 mod format;
 mod machine;
+mod open;
 mod out;
 mod paint;
 mod project;
 mod render;
+mod report;
+mod signals;
 mod terminal;
 mod values;
 

@@ -234,6 +234,12 @@ fn mebibytes(text: &str) -> u64 {
     number.and_then(|number| number.checked_mul(1 << 20)).unwrap_or(0)
 }
 
+/// The GPUs that stages may use, as CUDA names them. Asks the kernel alone, which answers at once.
+pub(crate) fn visible_gpus(environment: &Environment) -> Vec<String> {
+    let driver = Driver { gpus: gpus_of_kernel(), ..Driver::default() };
+    driver.visible(environment).into_iter().map(|gpu| gpu.id).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,6 +2,7 @@
 use crate::app::App;
 use crate::failure::CliResult;
 use clap::Args;
+use muse_runtime::exec::exec_stage;
 use std::path::PathBuf;
 
 /// Run one job file.
@@ -13,9 +14,12 @@ pub(crate) struct ExecStageArgs {
     /// The job file.
     #[arg(value_name = "JOB.json")]
     pub(crate) job: PathBuf,
+    /// End with everything that was started when standard input closes: who started this is gone then.
+    #[arg(long)]
+    pub(crate) lifeline: bool,
 }
 
 /// Runs it.
 pub(crate) fn run(app: &mut App<'_>, args: &ExecStageArgs) -> CliResult {
-    super::unwired(app, args)
+    Ok(exec_stage(&args.job, app.kinds, args.lifeline))
 }

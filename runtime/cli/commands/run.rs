@@ -1,9 +1,15 @@
 //! `muse run`: plan, then make what is not in the store.
 use crate::app::App;
 use crate::args::PipelineArgs;
-use crate::failure::CliResult;
+use crate::exit;
+use crate::failure::{CliError, CliResult};
+use crate::open::Opened;
 use crate::values::{Device, duration};
 use clap::Args;
+use muse_runtime::event::RunOutcome;
+use muse_runtime::run::{RunError, RunOptions, Work};
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 const EXAMPLES: &str = "\
@@ -61,5 +67,44 @@ pub(crate) struct RunArgs {
 
 /// Runs it.
 pub(crate) fn run(app: &mut App<'_>, args: &RunArgs) -> CliResult {
-    super::unwired(app, args)
+    let mut opened = app.open(&args.pipeline.pipeline, &args.pipeline.values)?;
+    let targets = opened.targets(&args.stages)?;
+    let force = opened.stages(&args.force)?;
+    let options = RunOptions {
+        jobs: args.jobs.map(|jobs| jobs as usize),
+        keep_going: args.keep_going,
+        grace: args.grace,
+        offline: args.offline,
+        locked: args.locked,
+        machine: app.machine(args.device, &opened.pipeline)?,
+        environment: std::mem::take(&mut opened.environment),
+        program: PathBuf::from("/proc/self/exe"),
+        user: app.user(),
+    };
+    let interrupts = AtomicU32::new(0);
+    let Opened { pipeline, store, lock, .. } = &mut opened;
+    let work = Work { pipeline, store, targets, force: force.into_iter().collect(), lock };
+    let mut closed = None;
+    let report = muse_runtime::run::run(work, &options, &interrupts, &mut |event| {
+        if let Err(error) = app.out.json_line(event) {
+            closed.get_or_insert(error);
+        }
+    })?;
+    if let Some(error) = report.store_error {
+        return Err(error.into());
+    }
+    Ok(match report.outcome {
+        RunOutcome::Done => exit::DONE,
+        RunOutcome::Failed => exit::FAILED,
+        RunOutcome::Interrupted => exit::INTERRUPTED,
+    })
+}
+
+impl From<RunError> for CliError {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Wrong(problems) => problems.into(),
+            RunError::Store(error) => error.into(),
+        }
+    }
 }

@@ -139,6 +139,8 @@ pub(crate) fn run(launch: Launch<'_>, control: &Control, tell: &dyn Fn(StageEven
         .stderr(Stdio::piped())
         .process_group(0)
         .spawn()?;
+    // Held until the process is over: waiting would close it, and the stage would think that we are dead.
+    let lifeline = child.stdin.take();
     let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     control.attach(group, launch.timeout);
     let pumped = child.stderr.take().map(|stderr| pump(stderr, log, Mask::new(launch.secrets.clone())));
@@ -156,6 +158,7 @@ pub(crate) fn run(launch: Launch<'_>, control: &Control, tell: &dyn Fn(StageEven
         }
     }
     let status = child.wait()?;
+    drop(lifeline);
     control.attach(None, None);
     // What is left of the group, should the process itself have been killed.
     signal(group, Signal::KILL);
@@ -171,7 +174,13 @@ fn pump(mut from: impl Read + Send + 'static, mut log: File, mut mask: Mask) -> 
     let (done, heard) = channel();
     std::thread::spawn(move || {
         let mut piece = vec![0u8; 1 << 16];
-        while let Ok(read @ 1..) = from.read(&mut piece) {
+        loop {
+            let read = match from.read(&mut piece) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) => break,
+            };
             // A log that cannot be written must not stop the stage from writing it.
             let _ = if mask.is_empty() {
                 log.write_all(&piece[..read])

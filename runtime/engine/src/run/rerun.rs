@@ -5,7 +5,6 @@ use super::process::Control;
 use super::slots::Slots;
 use super::{Context, RunError, RunFolder, RunOptions};
 use crate::diagnostic::Diagnostic;
-use crate::event::EventKind;
 use crate::plan::Planner;
 use muse_store::{Acquired, Artifact, Digest, Key, Record, Store, TreeEntry, Who};
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,0 +1,161 @@
+//! Opens a pipeline for a command: the file, its lock file, the store, the last results.
+use crate::app::App;
+use crate::args::ValueArgs;
+use crate::exit;
+use crate::failure::{CliError, CliResult};
+use crate::machine;
+use crate::values::Device;
+use muse_runtime::document::{Kinds, Lock, Options, Pipeline, load};
+use muse_runtime::exec::Plugins;
+use muse_runtime::last::LastResults;
+use muse_runtime::plan::{Plan, Planner, targets};
+use muse_runtime::run::Machine;
+use muse_store::{Store, StoreError, Who};
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+
+/// A pipeline with all that its plan is made from.
+pub(crate) struct Opened {
+    pub(crate) pipeline: Pipeline,
+    pub(crate) lock: Lock,
+    pub(crate) store: Store,
+    pub(crate) last: LastResults,
+    pub(crate) force: HashSet<usize>,
+    pub(crate) environment: BTreeMap<String, String>,
+}
+
+impl App<'_> {
+    /// Reads a pipeline file.
+    pub(crate) fn load(&self, path: &Path, values: &ValueArgs, look_for_files: bool) -> CliResult<Pipeline> {
+        let environment = self.environment.texts();
+        let kinds = Kinds::new(self.kinds);
+        let plugins = Plugins { path: self.environment.text("PATH").unwrap_or_default().to_owned() };
+        let mut options = Options::new(&kinds);
+        options.plugins = Some(&plugins);
+        options.sets = &values.set;
+        options.preset = values.preset.as_deref();
+        options.env = Some(&environment);
+        options.look_for_files = look_for_files;
+        Ok(load(path, &options)?)
+    }
+
+    /// Reads a pipeline file and opens its store.
+    pub(crate) fn open(&self, path: &Path, values: &ValueArgs) -> CliResult<Opened> {
+        let pipeline = self.load(path, values, false)?;
+        let lock = Lock::load(path)?;
+        let store = Store::open(&self.project(Some(path)).cache);
+        let last = LastResults::load(&store, &pipeline.name, &pipeline.path);
+        let environment = self.environment.texts();
+        Ok(Opened { pipeline, lock, store, last, force: HashSet::new(), environment })
+    }
+
+    /// The store of the project that the current folder is in.
+    pub(crate) fn store(&self) -> Store {
+        Store::open(&self.project(None).cache)
+    }
+
+    /// Who asks the store for something.
+    pub(crate) fn who(&self, stage: &str) -> Who {
+        Who {
+            user: self.user(),
+            run: format!("by hand, pid {}", std::process::id()),
+            stage: stage.to_owned(),
+        }
+    }
+
+    /// The user's name, for people.
+    pub(crate) fn user(&self) -> String {
+        let named = self.environment.text("USER").or_else(|| self.environment.text("LOGNAME"));
+        named.map_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()), str::to_owned)
+    }
+
+    /// What stages may use, as far as `--device` allows.
+    pub(crate) fn machine(&self, device: Device, pipeline: &Pipeline) -> CliResult<Machine> {
+        let found = machine::Machine::without_gpus();
+        let mut machine = Machine { cores: found.cores, memory: found.memory_bytes, gpus: Vec::new() };
+        let wanted = pipeline.stages.iter().any(|stage| stage.resources.gpu > 0);
+        if device == Device::Cpu || (device == Device::Auto && !wanted) {
+            return Ok(machine);
+        }
+        let gpus = machine::visible_gpus(&self.environment);
+        machine.gpus = match device {
+            Device::Cuda(Some(number)) => match gpus.get(number as usize) {
+                Some(gpu) => vec![gpu.clone()],
+                None => {
+                    let there = gpus.len();
+                    return Err(CliError::usage(format!("there is no GPU {number}: {there} can be seen"))
+                        .hint("`muse doctor` lists what there is"));
+                }
+            },
+            Device::Cuda(None) if gpus.is_empty() => {
+                return Err(CliError::usage("no GPU can be seen").hint("`muse doctor` says what is missing"));
+            }
+            _ => gpus,
+        };
+        Ok(machine)
+    }
+}
+
+impl Opened {
+    /// The planner for what is opened.
+    pub(crate) fn planner(&self) -> Planner<'_> {
+        Planner {
+            pipeline: &self.pipeline,
+            store: &self.store,
+            lock: &self.lock,
+            last: &self.last,
+            force: &self.force,
+        }
+    }
+
+    /// The stages that words of the command line name; all that no other stage takes where there are none.
+    pub(crate) fn targets(&self, words: &[String]) -> CliResult<Vec<usize>> {
+        if words.is_empty() {
+            return Ok(targets(&self.pipeline));
+        }
+        self.stages(words)
+    }
+
+    /// The stages that words of the command line name.
+    pub(crate) fn stages(&self, words: &[String]) -> CliResult<Vec<usize>> {
+        let mut stages = Vec::new();
+        for word in words {
+            for &stage in self.pipeline.find(word)? {
+                if !stages.contains(&stage) {
+                    stages.push(stage);
+                }
+            }
+        }
+        Ok(stages)
+    }
+
+    /// The one stage that a word means, with the output where it names one.
+    pub(crate) fn one_stage<'w>(&self, word: &'w str) -> CliResult<(usize, Option<&'w str>)> {
+        match self.pipeline.find_output(word)? {
+            ([stage], output) => Ok((*stage, output)),
+            (several, _) => {
+                let names: Vec<&str> =
+                    several.iter().take(4).map(|&stage| self.pipeline.stages[stage].name.as_str()).collect();
+                Err(CliError::usage(format!("`{word}` is {} stages", several.len()))
+                    .hint(format!("name one of them: `{}`", names.join("`, `"))))
+            }
+        }
+    }
+
+    /// Plans, and keeps what was learned of input files.
+    pub(crate) fn plan(&self, targets: Vec<usize>) -> CliResult<Plan> {
+        let plan = self.planner().plan(targets)?;
+        self.store.index().save();
+        Ok(plan)
+    }
+}
+
+impl From<StoreError> for CliError {
+    fn from(error: StoreError) -> Self {
+        let failed = Self::new(exit::STORE, error.to_string());
+        match error.help() {
+            Some(help) => failed.hint(help),
+            None => failed,
+        }
+    }
+}
