@@ -1,0 +1,2 @@
+//! The promises of each command, from outside.
+mod pages;
