@@ -3,6 +3,7 @@ use super::Reporter;
 use super::lines;
 use super::summary::Summary;
 use crate::format::{clock, exact, pad, shorten, visible, width};
+use crate::paint::Paint;
 use crate::terminal::{self, Terminal, Verbosity};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use muse_runtime::event::{Event, EventKind, Outcome};
@@ -301,16 +302,13 @@ impl Going {
                 format!("{} {} {} {holder}", paint.warn("∙"), paint.strong(&name), paint.warn("waiting for"))
             }
             (None, Some(progress)) => {
-                let gauge = progress
-                    .total
-                    .filter(|total| *total > 0)
-                    .map(|total| paint.live(&bar((progress.done as f64 / total as f64).min(1.0))) + " ");
-                let mut parts = vec![lines::how_far(progress.done, progress.total, &progress.unit)];
+                // What matters least stands last, where a narrow terminal cuts.
+                let mut parts = vec![progress.gauge(paint)];
                 parts.extend(progress.speed());
-                parts.extend(Some(lines::figures(&self.metrics)).filter(|figures| !figures.is_empty()));
-                let parts = parts.join(", ");
-                let gauge = gauge.unwrap_or_default();
-                format!("{} {} {gauge}{parts}  {clock}", self.spinner(elapsed, terminal), paint.strong(&name))
+                parts.push(clock);
+                parts.push(lines::figures(&self.metrics));
+                let parts = parts.join("  ");
+                format!("{} {} {parts}", self.spinner(elapsed, terminal), paint.strong(&name))
             }
             (None, None) => {
                 let again =
@@ -331,6 +329,18 @@ impl Going {
 }
 
 impl Progress {
+    /// `━━━━━╸────── 46% 18.5k/40k documents`; without a total only how far it is.
+    fn gauge(&self, paint: Paint) -> String {
+        let far = lines::how_far_in_short(self.done, self.total, &self.unit);
+        match self.total.filter(|total| *total > 0) {
+            Some(total) => {
+                let share = (self.done as f64 / total as f64).min(1.0);
+                format!("{} {:3.0}% {far}", paint.live(&bar(share)), (share * 100.0).floor())
+            }
+            None => far,
+        }
+    }
+
     /// Units a second since it was first heard of, and the time that is left at that rate.
     fn speed(&self) -> Vec<String> {
         let (since, at_first) = self.first;
