@@ -116,11 +116,15 @@ impl Node {
             Content::Null | Content::Unknown => Value::Null,
             Content::Bool(value, _) => Value::Bool(*value),
             Content::Number(number, _) => Value::Number(number.clone()),
-            Content::Text(text) | Content::Loose(text) => Value::String(text.to_string()),
+            Content::Text(text) => Value::String(text.to_string()),
+            Content::Loose(text) => match super::scalar::plain(text) {
+                Ok(Content::Loose(_)) | Err(_) => Value::String(text.to_string()),
+                Ok(content) => Node::new(self.span, content).to_json(),
+            },
             Content::Seq(items) => Value::Array(items.iter().map(Node::to_json).collect()),
-            Content::Map(fields) => {
-                Value::Object(fields.iter().map(|(key, node)| (key.name.to_string(), node.to_json())).collect())
-            }
+            Content::Map(fields) => Value::Object(
+                fields.iter().map(|(key, node)| (key.name.to_string(), node.to_json())).collect(),
+            ),
         }
     }
 
@@ -131,7 +135,9 @@ impl Node {
             Value::Bool(value) => Content::Bool(*value, if *value { "true" } else { "false" }.into()),
             Value::Number(number) => Content::Number(number.clone(), number.to_string().into()),
             Value::String(text) => Content::Text(text.as_str().into()),
-            Value::Array(items) => Content::Seq(items.iter().map(|item| Self::from_json(item, span)).collect()),
+            Value::Array(items) => {
+                Content::Seq(items.iter().map(|item| Self::from_json(item, span)).collect())
+            }
             Value::Object(fields) => Content::Map(
                 fields
                     .iter()
@@ -149,7 +155,8 @@ impl Node {
 pub(crate) fn shorten(text: &str) -> String {
     const LONGEST: usize = 60;
     let line = text.lines().next().unwrap_or_default();
-    let mut short: String = line.chars().take(LONGEST).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    let mut short: String =
+        line.chars().take(LONGEST).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
     if short.len() < text.len() {
         short.push('…');
     }

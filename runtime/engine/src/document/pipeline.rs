@@ -68,8 +68,8 @@ pub struct StageSpec {
     pub pins: Vec<String>,
     /// Where its name stands.
     pub place: Place,
-    /// `with` after interpolation.
-    pub(crate) with: Arc<Node>,
+    /// The whole stage after interpolation, where `expand` asked for it.
+    pub(crate) resolved: Option<Arc<Node>>,
 }
 
 /// What stands at one port.

@@ -1,0 +1,101 @@
+//! What one load gathers on its way: every text that was read, and all that is wrong.
+use super::node::Span;
+use crate::diagnostic::{Diagnostic, Place, Source};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// More problems than anybody reads. The rest is counted.
+const MOST_PROBLEMS: usize = 1000;
+
+/// Sources and problems of one load.
+#[derive(Debug, Default)]
+pub(crate) struct Session {
+    sources: Vec<Arc<Source>>,
+    problems: Vec<(Span, Diagnostic)>,
+    seen: HashSet<(Span, String)>,
+    untold: usize,
+}
+
+impl Session {
+    /// Takes up a text and gives it its number.
+    pub(crate) fn source(&mut self, source: Source) -> u32 {
+        self.sources.push(Arc::new(source));
+        u32::try_from(self.sources.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    /// Every text so far.
+    pub(crate) fn sources(&self) -> &[Arc<Source>] {
+        &self.sources
+    }
+
+    /// The text that a span points into.
+    pub(crate) fn source_of(&self, span: Span) -> Option<&Arc<Source>> {
+        self.sources.get(span.source as usize)
+    }
+
+    /// A span as others see it.
+    pub(crate) fn place(&self, span: Span) -> Option<Place> {
+        let source = self.source_of(span)?.clone();
+        Some(Place { source, start: span.start as usize, end: span.end as usize })
+    }
+
+    /// How many problems there are.
+    pub(crate) fn count(&self) -> usize {
+        self.seen.len() + self.untold
+    }
+
+    /// Whether something is wrong at just this span.
+    pub(crate) fn knows(&self, span: Span) -> bool {
+        self.problems.iter().any(|(known, _)| *known == span)
+    }
+
+    /// Something wrong at a span, to be [`add`](Self::add)ed once it says all it has to say.
+    pub(crate) fn at(&self, span: Span, message: impl Into<String>) -> Diagnostic {
+        match self.place(span) {
+            Some(place) => Diagnostic::at(place, message),
+            None => Diagnostic::general(message),
+        }
+    }
+
+    /// Keeps a problem, unless it is known: siblings of a matrix say the same.
+    pub(crate) fn add(&mut self, span: Span, problem: Diagnostic) {
+        if self.seen.contains(&(span, problem.message.clone())) {
+            return;
+        }
+        if self.problems.len() == MOST_PROBLEMS {
+            self.untold += 1;
+            return;
+        }
+        self.seen.insert((span, problem.message.clone()));
+        self.problems.push((span, problem));
+    }
+
+    /// Keeps a problem that was made elsewhere.
+    pub(crate) fn add_placed(&mut self, problem: Diagnostic) {
+        let span = problem.place.as_ref().map_or(Span::default(), |place| self.span_of(place));
+        self.add(span, problem);
+    }
+
+    /// The span that a place was made from.
+    pub(crate) fn span_of(&self, place: &Place) -> Span {
+        let small = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        let source = self.sources.iter().position(|source| Arc::ptr_eq(source, &place.source));
+        Span { source: source.map_or(u32::MAX, small), start: small(place.start), end: small(place.end) }
+    }
+
+    /// Keeps a problem that needs no more words.
+    pub(crate) fn report(&mut self, span: Span, message: impl Into<String>) {
+        let problem = self.at(span, message);
+        self.add(span, problem);
+    }
+
+    /// All problems, in the order of their places.
+    pub(crate) fn into_problems(mut self) -> Vec<Diagnostic> {
+        self.problems.sort_by_key(|(span, _)| *span);
+        let mut problems: Vec<Diagnostic> = self.problems.into_iter().map(|(_, problem)| problem).collect();
+        if self.untold > 0 {
+            problems.push(Diagnostic::general(format!("and {} more errors", self.untold)));
+        }
+        problems
+    }
+}

@@ -1,0 +1,221 @@
+//! One stage of the file: its kind, its combinations, and what holds for each.
+use super::draft::{Draft, Habits};
+use super::interpolate::{Env, Mode, Scope, interpolate, names_in};
+use super::kinds::Kind;
+use super::matrix::{self, MOST_STAGES};
+use super::names;
+use super::node::{Content, Key, Node, Span};
+use super::params::Params;
+use super::registry::Registry;
+use super::schema::stage_shape;
+use super::session::Session;
+use super::source::ConfigFiles;
+use std::sync::Arc;
+
+/// What all stages of a load share.
+pub(crate) struct Workshop<'a> {
+    pub(crate) session: &'a mut Session,
+    pub(crate) registry: Registry<'a>,
+    pub(crate) configs: ConfigFiles,
+    pub(crate) params: &'a Params,
+    pub(crate) env: Env<'a>,
+    /// Keep what `expand` needs.
+    pub(crate) keep_text: bool,
+}
+
+/// A stage's parts as the file has them.
+pub(super) struct Declared<'n> {
+    pub(super) key: &'n Key,
+    pub(super) kind: Option<Arc<Kind>>,
+    pub(super) with: Node,
+    /// The name behind which the parameters stand.
+    pub(super) named: Span,
+    pub(super) inputs: Option<&'n (Key, Node)>,
+    /// The execution fields, and what does not belong there.
+    rest: Node,
+}
+
+/// Which parts differ from one combination to the next.
+#[derive(Clone, Copy)]
+struct Moving {
+    with: bool,
+    inputs: bool,
+    rest: bool,
+}
+
+impl<'a> Workshop<'a> {
+    /// Expands and checks a stage. The answer is `false` where its combinations are not known.
+    pub(crate) fn stage(&mut self, key: &Key, node: &Node, drafts: &mut Vec<Draft>) -> bool {
+        let name = &key.name;
+        if !matches!(node.content, Content::Map(_)) {
+            let message = format!("the stage `{name}` takes a mapping, not {}", node.describe());
+            self.session.report(node.span, message);
+            return false;
+        }
+        let declared = self.declare(key, node);
+        let matrix = node.get("matrix").filter(|matrix| !matches!(matrix.content, Content::Null));
+        let Some(matrix) = matrix else {
+            let mut draft = self.draft(&declared, None, None);
+            if let Some((base, axes)) = matrix::take_apart(name) {
+                let inside = name.split_once('[').map(|(_, rest)| rest.strip_suffix(']').unwrap_or(rest));
+                draft.combination = inside.map(str::to_owned);
+                (draft.base, draft.matrix) = (base, axes);
+            }
+            drafts.push(draft);
+            return true;
+        };
+        let scope = self.scope(None);
+        let Some(axes) = matrix::axes(self.session, &scope, matrix) else { return false };
+        let total = matrix::count(&axes).and_then(|count| count.checked_add(drafts.len()));
+        if total.is_none_or(|total| total > MOST_STAGES) {
+            let message =
+                format!("the matrix of `{name}` brings the pipeline to more than {MOST_STAGES} stages");
+            self.session.report(matrix.span, message);
+            return false;
+        }
+        let moves = |node: &Node| {
+            let mut found = Vec::new();
+            names_in(node, "matrix", &mut found);
+            !found.is_empty()
+        };
+        let moving = Moving {
+            with: moves(&declared.with),
+            inputs: declared.inputs.is_some_and(|(_, inputs)| moves(inputs)),
+            rest: moves(&declared.rest),
+        };
+        let first = drafts.len();
+        for combination in matrix::combinations(&axes) {
+            let twin = drafts.get(first).map(|twin| (first, twin, moving));
+            let draft = self.draft(&declared, Some(&combination), twin);
+            drafts.push(draft);
+        }
+        true
+    }
+
+    /// Names without those of a command's inputs and outputs.
+    pub(super) fn scope<'s>(&self, matrix: Option<&'s [(Key, Node)]>) -> Scope<'s>
+    where
+        'a: 's,
+    {
+        Scope { params: self.params, matrix, env: self.env, inputs: &[], outputs: &[] }
+    }
+
+    fn declare<'n>(&mut self, key: &'n Key, node: &'n Node) -> Declared<'n> {
+        let kind = match node.get("uses") {
+            None => None,
+            Some(uses) => match &uses.content {
+                Content::Text(text) => self.registry.get(self.session, text, uses.span),
+                // The check of the fields reports it.
+                _ => None,
+            },
+        };
+        let with = node.fields().iter().find(|(key, _)| &*key.name == "with");
+        let named = with.map_or(key.span, |(key, _)| key.span);
+        let empty = || Node::new(named, Content::Map(Vec::new()));
+        let with = match with {
+            None => empty(),
+            Some((_, node)) => match &node.content {
+                Content::Map(_) => node.clone(),
+                Content::Null => empty(),
+                _ => {
+                    self.session
+                        .report(node.span, format!("`with` takes a mapping, not {}", node.describe()));
+                    Node::new(node.span, Content::Unknown)
+                }
+            },
+        };
+        let inputs = node.fields().iter().find(|(key, _)| &*key.name == "inputs");
+        if let Some((_, inputs)) = inputs {
+            for (port, _) in super::include::mapping(self.session, inputs, "`inputs`") {
+                names::check(self.session, port, "a port");
+            }
+        }
+        let rest =
+            node.fields().iter().filter(|(key, _)| !matches!(&*key.name, "with" | "inputs" | "matrix"));
+        let rest = Node::new(node.span, Content::Map(rest.cloned().collect()));
+        Declared { key, kind, with, named, inputs, rest }
+    }
+
+    fn draft(
+        &mut self,
+        declared: &Declared<'_>,
+        combination: Option<&[(Key, Node)]>,
+        twin: Option<(usize, &Draft, Moving)>,
+    ) -> Draft {
+        let base = declared.key.name.clone();
+        let mut draft = Draft { name: base.to_string(), base, span: declared.key.span, ..Draft::default() };
+        draft.kind.clone_from(&declared.kind);
+        if let Some(combination) = combination {
+            let text = matrix::text(self.session, combination, declared.key.span);
+            draft.name = format!("{}[{text}]", draft.base);
+            draft.combination = Some(text);
+            let axis = |(key, node): &(Key, Node)| {
+                (key.name.to_string(), node.as_written().unwrap_or_default().to_owned())
+            };
+            draft.matrix = combination.iter().map(axis).collect();
+        }
+        match twin.filter(|(_, _, moving)| !moving.rest) {
+            Some((_, twin, _)) => draft.habits = twin.habits.clone(),
+            None => draft.habits = self.habits(declared, combination),
+        }
+        match twin.filter(|(_, _, moving)| !moving.inputs) {
+            Some((at, twin, _)) => {
+                draft.inputs.clone_from(&twin.inputs);
+                draft.twin = Some(at);
+            }
+            None => {
+                let scope = self.scope(combination);
+                draft.inputs = declared.inputs.map(|(_, inputs)| {
+                    let changed = interpolate(self.session, &scope, inputs, None, Mode::default());
+                    Arc::new(changed.unwrap_or_else(|| inputs.clone()))
+                });
+            }
+        }
+        match twin.filter(|(_, _, moving)| !moving.with) {
+            Some((_, twin, _)) => {
+                draft.identity = twin.identity.clone();
+                draft.execution = twin.execution.clone();
+                draft.files.clone_from(&twin.files);
+                draft.outputs.clone_from(&twin.outputs);
+                draft.pins.clone_from(&twin.pins);
+            }
+            None => self.parameters(declared, combination, &mut draft),
+        }
+        if self.keep_text {
+            draft.resolved = Some(Arc::new(self.resolved(declared, combination, &draft)));
+        }
+        draft
+    }
+
+    /// The execution fields.
+    fn habits(&mut self, declared: &Declared<'_>, combination: Option<&[(Key, Node)]>) -> Habits {
+        let scope = self.scope(combination);
+        let mode = Mode { execution: true, command: false };
+        let changed = interpolate(self.session, &scope, &declared.rest, None, mode);
+        let rest = changed.as_ref().unwrap_or(&declared.rest);
+        let owner = format!("the stage `{}`", declared.key.name);
+        let checked =
+            stage_shape().check(self.session, &mut ConfigFiles::default(), &owner, rest, declared.key.span);
+        serde_json::from_value(checked.identity).unwrap_or_default()
+    }
+
+    /// The stage as `expand` writes it: names replaced, but those of the environment.
+    fn resolved(
+        &mut self,
+        declared: &Declared<'_>,
+        combination: Option<&[(Key, Node)]>,
+        draft: &Draft,
+    ) -> Node {
+        let scope = Scope { env: Env::Kept, ..self.scope(combination) };
+        let mode = Mode { execution: true, command: false };
+        let rest = interpolate(self.session, &scope, &declared.rest, None, mode);
+        let mut fields = rest.as_ref().unwrap_or(&declared.rest).fields().to_vec();
+        let key = |name: &str| Key { name: name.into(), span: declared.key.span };
+        let with = self.with_names(declared, &scope);
+        fields.push((key("with"), with));
+        if let Some(inputs) = &draft.inputs {
+            fields.push((key("inputs"), Node::clone(inputs)));
+        }
+        Node::new(declared.key.span, Content::Map(fields))
+    }
+}

@@ -1,0 +1,3 @@
+//! Pipeline files: broken ones, large ones, equal ones.
+mod kinds;
+mod meaning;
