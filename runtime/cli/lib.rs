@@ -4,6 +4,7 @@
 mod app;
 mod args;
 mod commands;
+mod display;
 mod environment;
 mod exit;
 mod failure;

@@ -38,6 +38,11 @@ impl Watch {
         &self.count
     }
 
+    /// The same, for who outlives the watch.
+    pub(crate) fn shared(&self) -> Arc<AtomicU32> {
+        self.count.clone()
+    }
+
     /// As if one had come: a reader of `--json` that went away ends a run like Ctrl-C.
     pub(crate) fn interrupt(&self) {
         self.count.fetch_max(1, Ordering::SeqCst);
@@ -47,6 +52,15 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         self.handle.close();
+    }
+}
+
+/// What signals are answered with; nothing where none came.
+pub(crate) fn stopping(count: u32) -> &'static str {
+    match count {
+        0 => "",
+        1 => "stopping: stages save their work; once more kills them",
+        _ => "killing what still runs",
     }
 }
 

@@ -1,8 +1,14 @@
 //! `muse plan`: what a run would do, and why.
 use crate::app::App;
 use crate::args::PipelineArgs;
+use crate::display::plan::{PlanJson, draw};
+use crate::exit;
 use crate::failure::CliResult;
+use crate::format::visible;
+use crate::open::Opened;
 use clap::Args;
+use muse_runtime::diagnostic::Diagnostic;
+use muse_runtime::plan::{Cause, Plan};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -47,5 +53,53 @@ pub(crate) struct PlanArgs {
 
 /// Plans.
 pub(crate) fn run(app: &mut App<'_>, args: &PlanArgs) -> CliResult {
-    super::unwired(app, args)
+    let mut opened = app.open(&args.pipeline.pipeline, &args.pipeline.values)?;
+    opened.force = opened.stages(&args.force)?.into_iter().collect();
+    let targets = opened.targets(&args.stages)?;
+    let flag = if args.locked { Some("--locked") } else { args.offline.then_some("--offline") };
+    let plan = show(app, &opened, targets, flag, args.json)?;
+    Ok(if args.exit_code && plan.has_work() { exit::WORK } else { exit::DONE })
+}
+
+/// Plans and prints the plan. With `flag`, what is not pinned is an error.
+pub(crate) fn show(
+    app: &mut App<'_>,
+    opened: &Opened,
+    targets: Vec<usize>,
+    flag: Option<&str>,
+    json: bool,
+) -> CliResult<Plan> {
+    let plan = opened.plan(targets)?;
+    for complaint in opened.store.complaints() {
+        app.terminal.say(&format!("{} {}", app.terminal.paint.warn("note:"), visible(&complaint)));
+    }
+    if let Some(flag) = flag {
+        pinned(opened, &plan, flag)?;
+    }
+    if json {
+        app.out.json(&PlanJson::new(&opened.pipeline, &plan))?;
+    } else {
+        app.out.text(&draw(&opened.pipeline, &plan, app.paint, app.verbose()))?;
+    }
+    app.out.flush()?;
+    Ok(plan)
+}
+
+/// An error for each stage that stands on something that the lock file does not pin.
+fn pinned(opened: &Opened, plan: &Plan, flag: &str) -> CliResult<()> {
+    let lock = opened.lock.path().display();
+    let problems: Vec<Diagnostic> = plan
+        .iter()
+        .flat_map(|(stage, planned)| planned.causes.iter().map(move |cause| (stage, cause)))
+        .filter_map(|(stage, cause)| match cause {
+            Cause::Unpinned { field } => Some((opened.pipeline.stages.get(stage)?, field)),
+            _ => None,
+        })
+        .map(|(spec, id)| {
+            let message = format!("stage `{}` needs `{id}` pinned, and {flag} forbids looking", spec.name);
+            Diagnostic::at(spec.place.clone(), message)
+                .help(format!("run once without {flag}, and commit {lock}"))
+        })
+        .collect();
+    if problems.is_empty() { Ok(()) } else { Err(problems.into()) }
 }

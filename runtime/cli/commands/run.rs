@@ -4,12 +4,14 @@ use crate::args::PipelineArgs;
 use crate::exit;
 use crate::failure::{CliError, CliResult};
 use crate::open::Opened;
+use crate::report;
+use crate::signals::{Watch, stopping};
 use crate::values::{Device, duration};
 use clap::Args;
 use muse_runtime::event::RunOutcome;
 use muse_runtime::run::{RunError, RunOptions, Work};
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 const EXAMPLES: &str = "\
@@ -69,7 +71,11 @@ pub(crate) struct RunArgs {
 pub(crate) fn run(app: &mut App<'_>, args: &RunArgs) -> CliResult {
     let mut opened = app.open(&args.pipeline.pipeline, &args.pipeline.values)?;
     let targets = opened.targets(&args.stages)?;
-    let force = opened.stages(&args.force)?;
+    opened.force = opened.stages(&args.force)?.into_iter().collect();
+    if args.dry_run {
+        let flag = if args.locked { Some("--locked") } else { args.offline.then_some("--offline") };
+        return super::plan::show(app, &opened, targets, flag, args.json).map(|_| exit::DONE);
+    }
     let options = RunOptions {
         jobs: args.jobs.map(|jobs| jobs as usize),
         keep_going: args.keep_going,
@@ -81,21 +87,33 @@ pub(crate) fn run(app: &mut App<'_>, args: &RunArgs) -> CliResult {
         program: PathBuf::from("/proc/self/exe"),
         user: app.user(),
     };
-    let interrupts = AtomicU32::new(0);
-    let Opened { pipeline, store, lock, .. } = &mut opened;
-    let work = Work { pipeline, store, targets, force: force.into_iter().collect(), lock };
-    let mut closed = None;
-    let report = muse_runtime::run::run(work, &options, &interrupts, &mut |event| {
-        if let Err(error) = app.out.json_line(event) {
-            closed.get_or_insert(error);
+    let terminal = app.terminal;
+    // Bars say it in their own lines, so that nothing is written between them.
+    let watch = Watch::start(move |count| {
+        if !terminal.live {
+            terminal.say(stopping(count));
         }
     })?;
+    let Opened { pipeline, store, lock, force, .. } = &mut opened;
+    let work = Work { pipeline, store, targets, force: std::mem::take(force), lock };
+    let json = args.json.then_some(&mut app.out);
+    let mut reporter = report::choose(terminal, json, io::stdout().is_terminal(), watch.shared());
+    let report = muse_runtime::run::run(work, &options, watch.count(), &mut |event| {
+        reporter.event(event);
+        if reporter.closed() {
+            watch.interrupt();
+        }
+    })?;
+    let closed = reporter.closed();
+    drop(reporter);
     if let Some(error) = report.store_error {
         return Err(error.into());
     }
     Ok(match report.outcome {
         RunOutcome::Done => exit::DONE,
         RunOutcome::Failed => exit::FAILED,
+        // The reader of the events went away, and nobody pressed a key.
+        RunOutcome::Interrupted if closed => exit::DONE,
         RunOutcome::Interrupted => exit::INTERRUPTED,
     })
 }

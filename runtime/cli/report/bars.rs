@@ -4,10 +4,12 @@ use super::lines;
 use super::summary::Summary;
 use crate::format::{clock, exact, pad, shorten, visible, width};
 use crate::paint::Paint;
+use crate::signals::stopping;
 use crate::terminal::{self, Terminal, Verbosity};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use muse_runtime::event::{Event, EventKind, Outcome};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -30,10 +32,11 @@ pub(crate) struct Bars {
 }
 
 impl Bars {
-    /// Bars on this terminal.
-    pub(crate) fn new(terminal: Terminal) -> Self {
+    /// Bars on this terminal. `interrupts` counts how often the user asked to stop.
+    pub(crate) fn new(terminal: Terminal, interrupts: Arc<AtomicU32>) -> Self {
         let target = ProgressDrawTarget::stderr_with_hz(DRAWS);
-        Self { terminal, summary: Summary::default(), board: Board::new(terminal, target), ticker: None }
+        let board = Board::new(terminal, target, interrupts);
+        Self { terminal, summary: Summary::default(), board, ticker: None }
     }
 
     /// One thread moves all lines. It ends when its channel closes.
@@ -84,6 +87,7 @@ impl Drop for Bars {
 /// What is on the screen.
 struct Board {
     terminal: Terminal,
+    interrupts: Arc<AtomicU32>,
     screen: MultiProgress,
     total: ProgressBar,
     began: Instant,
@@ -117,11 +121,12 @@ struct Progress {
 }
 
 impl Board {
-    fn new(terminal: Terminal, target: ProgressDrawTarget) -> Arc<Mutex<Self>> {
+    fn new(terminal: Terminal, target: ProgressDrawTarget, interrupts: Arc<AtomicU32>) -> Arc<Mutex<Self>> {
         let screen = MultiProgress::with_draw_target(target);
         let total = screen.add(line());
         Arc::new(Mutex::new(Self {
             terminal,
+            interrupts,
             screen,
             total,
             began: Instant::now(),
@@ -264,10 +269,15 @@ impl Board {
         if self.failed > 0 {
             parts.push(paint.bad(&format!("{} failed", self.failed)));
         }
+        let stopping = paint.warn(stopping(self.interrupts.load(Ordering::Relaxed)));
         let share = self.ended as f64 / self.stages.max(1) as f64;
         let done = format!("{}/{}", exact(self.ended as u64), exact(self.stages as u64));
         let bar = paint.faint(&bar(share.min(1.0)));
-        let text = format!("  {bar} {done} stages, {}  {}", parts.join(", "), paint.faint(&self.elapsed()));
+        let text = format!(
+            "  {bar} {done} stages, {}  {}  {stopping}",
+            parts.join(", "),
+            paint.faint(&self.elapsed())
+        );
         self.total.set_message(fit(&text, columns()));
     }
 
@@ -421,7 +431,7 @@ mod tests {
 
     #[test]
     fn the_board_follows_the_run_and_ends_empty() {
-        let board = Board::new(Terminal::default(), ProgressDrawTarget::hidden());
+        let board = Board::new(Terminal::default(), ProgressDrawTarget::hidden(), Arc::default());
         let mut board = board.lock().unwrap();
         let events = sample::run();
         for event in &events[..events.len() - 4] {
@@ -437,7 +447,7 @@ mod tests {
 
     #[test]
     fn more_stages_than_rows_are_counted() {
-        let board = Board::new(Terminal::default(), ProgressDrawTarget::hidden());
+        let board = Board::new(Terminal::default(), ProgressDrawTarget::hidden(), Arc::default());
         let mut board = board.lock().unwrap();
         board.take(&sample::at(0, sample::run_started(900, 900)));
         for number in 0..900 {

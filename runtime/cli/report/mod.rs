@@ -14,6 +14,8 @@ pub(crate) use quiet::Quiet;
 use crate::out::Out;
 use crate::terminal::{Terminal, Verbosity};
 use muse_runtime::event::Event;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 /// Something that tells people or programs what happens.
 pub(crate) trait Reporter {
@@ -32,11 +34,12 @@ pub(crate) fn choose<'a>(
     terminal: Terminal,
     json: Option<&'a mut Out<'_>>,
     out_is_terminal: bool,
+    interrupts: Arc<AtomicU32>,
 ) -> Box<dyn Reporter + 'a> {
     let people: Box<dyn Reporter> = match terminal.verbosity {
         Verbosity::Quiet => Box::new(Quiet::new(terminal)),
         _ if json.is_some() && (out_is_terminal || !terminal.live) => Box::new(Quiet::new(terminal)),
-        _ if terminal.live => Box::new(Bars::new(terminal)),
+        _ if terminal.live => Box::new(Bars::new(terminal, interrupts)),
         _ => Box::new(Plain::new(terminal)),
     };
     match json {
@@ -166,7 +169,8 @@ mod tests {
     fn programs_read_events_and_people_need_not() {
         let mut bytes = Vec::new();
         let mut out = Out::to(&mut bytes);
-        let mut reporter = choose(Terminal { live: true, ..Terminal::default() }, Some(&mut out), true);
+        let mut reporter =
+            choose(Terminal { live: true, ..Terminal::default() }, Some(&mut out), true, Arc::default());
         for event in sample::run().iter().take(5) {
             reporter.event(event);
         }

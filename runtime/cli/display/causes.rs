@@ -1,0 +1,56 @@
+//! A cause in words: the field, what it was, what it is.
+use crate::format::{shorten, visible};
+use muse_runtime::plan::Cause;
+use serde_json::Value;
+
+/// One cause as a phrase.
+pub(crate) fn phrase(cause: &Cause) -> String {
+    let text = match cause {
+        Cause::New => "new: it never ran here".to_owned(),
+        Cause::Param { field, old, new } => format!("{field}: {} -> {}", value(old), value(new)),
+        Cause::Input { field, root } if root.is_empty() => format!("input {field} differs"),
+        Cause::Input { field, root } => format!("input {field}, because of {root}"),
+        Cause::Code { old, new } => format!("stage version {old} -> {new}"),
+        Cause::File { field } => format!("input files {field} changed"),
+        Cause::Pin { field, old, new } => {
+            format!("{field} is pinned to {} instead of {}", value(new), value(old))
+        }
+        Cause::Forced => "forced".to_owned(),
+        Cause::Missing => "its result is gone from the store".to_owned(),
+        Cause::Unpinned { field } => format!("{field} is not pinned in the lock file"),
+    };
+    visible(&text)
+}
+
+/// All causes in one line; past the third they are counted.
+pub(crate) fn line(causes: &[Cause]) -> String {
+    let mut phrases: Vec<String> = causes.iter().take(3).map(phrase).collect();
+    if causes.len() > 3 {
+        phrases.push(format!("and {} more", causes.len() - 3));
+    }
+    phrases.join("; ")
+}
+
+/// A value, short enough for a line.
+pub(crate) fn value(value: &Value) -> String {
+    match value {
+        Value::Null => "nothing".into(),
+        Value::String(text) if text.chars().count() <= 40 && !text.contains('\n') => format!("`{text}`"),
+        other => shorten(&other.to_string(), 40),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_and_new_stand_side_by_side() {
+        let param = |old: Value, new: Value| Cause::Param { field: "vocab_size".into(), old, new };
+        assert_eq!(phrase(&param(4096.into(), 8192.into())), "vocab_size: 4096 -> 8192");
+        assert_eq!(phrase(&param(Value::Null, "a\x1bb".into())), "vocab_size: nothing -> `a\\u{1b}b`");
+        let input = Cause::Input { field: "data".into(), root: "corpus".into() };
+        assert_eq!(line(&[Cause::Forced, input]), "forced; input data, because of corpus");
+        assert!(line(&vec![Cause::New; 5]).ends_with("; and 2 more"));
+    }
+}

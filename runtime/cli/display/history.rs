@@ -1,0 +1,100 @@
+//! Runs: one with its stages, many as a list, two compared.
+use super::causes;
+use crate::format::{Table, duration, plural, visible};
+use crate::paint::Paint;
+use muse_runtime::event::{Outcome, RunOutcome};
+use muse_runtime::view::compare::StageDifference;
+use muse_runtime::view::history::{RunHistory, StageHistory};
+
+/// The last run of a pipeline: what `muse status` prints. Hits are counted, unless `all`.
+pub(crate) fn status(run: &RunHistory, paint: Paint, all: bool) -> String {
+    let mut text = format!("{}  {}, began {}\n", paint.strong(&run.run), state(run, paint), run.started);
+    let mut table = Table::new(&[2]);
+    for stage in run.stages.iter().filter(|stage| all || stage.outcome != Some(Outcome::Hit)) {
+        let (word, detail) = describe(stage, run.live, paint);
+        table.row([word, visible(&stage.stage), duration(stage.seconds), paint.faint(&detail)]);
+    }
+    text += &table.draw("  ");
+    let hits = run.stages.iter().filter(|stage| stage.outcome == Some(Outcome::Hit)).count();
+    if hits > 0 && !all {
+        text += &format!("  {} there already\n", plural(hits, "result"));
+    }
+    text + &format!("folder  {}\n", run.folder.display())
+}
+
+fn describe(stage: &StageHistory, live: bool, paint: Paint) -> (String, String) {
+    let progress = || match &stage.progress {
+        Some((done, Some(total), unit)) if *total > 0 => {
+            format!("{} % of {total} {unit}", done * 100 / total)
+        }
+        Some((done, _, unit)) => format!("{done} {unit}"),
+        None => String::new(),
+    };
+    match stage.outcome {
+        Some(Outcome::Ran) => (paint.good("ran"), String::new()),
+        Some(Outcome::Hit) => (paint.good("hit"), String::new()),
+        Some(Outcome::Failed) => (paint.bad("failed"), visible(stage.error.as_deref().unwrap_or_default())),
+        Some(Outcome::Blocked) => {
+            (paint.warn("blocked"), visible(stage.error.as_deref().unwrap_or_default()))
+        }
+        Some(Outcome::Interrupted) => (paint.warn("interrupted"), String::new()),
+        None if live => (paint.live("running"), visible(&progress())),
+        None => (paint.bad("killed"), visible(&progress())),
+    }
+}
+
+fn state(run: &RunHistory, paint: Paint) -> String {
+    match run.outcome {
+        Some(RunOutcome::Done) => paint.good("done"),
+        Some(RunOutcome::Failed) => paint.bad("failed"),
+        Some(RunOutcome::Interrupted) => paint.warn("interrupted"),
+        None if run.live => paint.live("running"),
+        None => paint.bad("killed"),
+    }
+}
+
+/// Many runs, the newest first: what `muse runs` prints.
+pub(crate) fn list(runs: &[RunHistory], paint: Paint) -> String {
+    let mut table = Table::new(&[3]);
+    for run in runs {
+        let seconds = run.seconds.map(duration).unwrap_or_default();
+        let mut counts = Vec::new();
+        for (count, word) in
+            [(run.ran, "ran"), (run.hit, "hit"), (run.failed, "failed"), (run.blocked, "blocked")]
+        {
+            if count > 0 {
+                counts.push(format!("{count} {word}"));
+            }
+        }
+        let counts = paint.faint(&counts.join(", "));
+        table.row([run.run.clone(), visible(&run.pipeline), state(run, paint), seconds, counts]);
+    }
+    table.draw("")
+}
+
+/// Two runs: what `muse diff` prints.
+pub(crate) fn compare(differences: &[StageDifference], paint: Paint) -> String {
+    let mut text = String::new();
+    for stage in differences {
+        let note = match stage.in_runs {
+            (true, false) => " only in the first run",
+            (false, true) => " only in the second run",
+            _ => "",
+        };
+        text += &format!("{}{note}\n", paint.strong(&visible(&stage.stage)));
+        for cause in &stage.inputs {
+            text += &format!("  {}\n", causes::phrase(cause));
+        }
+        if !stage.outputs.is_empty() && note.is_empty() {
+            text += &format!("  made other content: {}\n", visible(&stage.outputs.join(", ")));
+        }
+        let mut table = Table::new(&[1, 2, 3]);
+        let figure = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.6}"));
+        for (name, (a, b)) in &stage.metrics {
+            let change = a.zip(*b).map(|(a, b)| format!("{:+.6}", b - a)).unwrap_or_default();
+            table.row([visible(name), figure(*a), figure(*b), change]);
+        }
+        text += &table.draw("  ");
+    }
+    if differences.is_empty() { "no difference\n".to_owned() } else { text }
+}
