@@ -14,6 +14,9 @@ use muse_store::{Store, StoreError, Who};
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
+/// How this program starts itself for a stage: also when its file was replaced meanwhile.
+pub(crate) const THIS_PROGRAM: &str = "/proc/self/exe";
+
 /// A pipeline with all that its plan is made from.
 pub(crate) struct Opened {
     pub(crate) pipeline: Pipeline,
@@ -52,6 +55,19 @@ impl App<'_> {
     /// The store of the project that the current folder is in.
     pub(crate) fn store(&self) -> Store {
         Store::open(&self.project(None).cache)
+    }
+
+    /// The store of the project that a pipeline file is in. A file that is not there is the user's matter.
+    pub(crate) fn store_of(&self, pipeline: &Path) -> CliResult<Store> {
+        if !pipeline.is_file() {
+            return Err(CliError::usage(format!("there is no pipeline file `{}`", pipeline.display())));
+        }
+        Ok(Store::open(&self.project(Some(pipeline)).cache))
+    }
+
+    /// Tells what the store found damaged.
+    pub(crate) fn complain(&self, store: &Store) {
+        store.complaints().iter().for_each(|complaint| self.terminal.warn(complaint));
     }
 
     /// Who asks the store for something.

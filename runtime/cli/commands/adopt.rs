@@ -1,8 +1,12 @@
 //! `muse adopt`: an existing file or folder becomes a stage's result.
 use crate::app::App;
 use crate::args::PipelineArgs;
+use crate::exit;
+use crate::failure::CliError;
 use crate::failure::CliResult;
+use crate::format;
 use clap::{Args, ValueHint};
+use muse_runtime::results::adopt;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -31,5 +35,20 @@ pub(crate) struct AdoptArgs {
 
 /// Adopts.
 pub(crate) fn run(app: &mut App<'_>, args: &AdoptArgs) -> CliResult {
-    super::unwired(app, args)
+    let opened = app.open(&args.pipeline.pipeline, &args.pipeline.values)?;
+    let (stage, output) = opened.one_stage(&args.what)?;
+    let name = opened.pipeline.stages[stage].name.clone();
+    let path = app.environment.folder.join(&args.path);
+    if path.symlink_metadata().is_err() {
+        return Err(CliError::usage(format!("there is no `{}`", args.path.display())));
+    }
+    let plan = opened.plan(vec![stage])?;
+    let record = adopt(&opened.planner(), &plan, stage, output, &path, &app.who(&name))?;
+    let bytes: u64 = record.outputs.values().map(|artifact| artifact.bytes).sum();
+    app.terminal.say(&format!(
+        "adopted {} as the result of `{name}`, {}",
+        args.path.display(),
+        format::bytes(bytes)
+    ));
+    Ok(exit::DONE)
 }

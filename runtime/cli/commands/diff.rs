@@ -1,7 +1,12 @@
 //! `muse diff`: two runs compared.
 use crate::app::App;
+use crate::display;
+use crate::exit;
+use crate::failure::CliError;
 use crate::failure::CliResult;
 use clap::Args;
+use muse_runtime::view::compare::compare;
+use muse_runtime::view::history;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,5 +35,21 @@ pub(crate) struct DiffArgs {
 
 /// Compares.
 pub(crate) fn run(app: &mut App<'_>, args: &DiffArgs) -> CliResult {
-    super::unwired(app, args)
+    let store = app.store();
+    let read = |word: &str| {
+        let run = history::find(&store, word)?.and_then(|run| history::read(&store, &run));
+        run.ok_or_else(|| {
+            CliError::failed(format!("there is no run `{word}`")).hint("`muse runs` lists them")
+        })
+    };
+    let (first, second) = (read(&args.a)?, read(&args.b)?);
+    let differences = compare(&store, &first, &second);
+    if args.json {
+        app.out.json(&serde_json::json!({ "a": first.run, "b": second.run, "stages": differences }))?;
+    } else {
+        let text = display::history::compare(&differences, app.paint);
+        app.out.text(&text)?;
+    }
+    app.out.flush()?;
+    Ok(exit::DONE)
 }

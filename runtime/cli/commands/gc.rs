@@ -1,8 +1,11 @@
 //! `muse gc`: free space in the store.
 use crate::app::App;
+use crate::exit;
 use crate::failure::CliResult;
+use crate::format::{Table, bytes, plural, visible};
 use crate::values::size;
 use clap::Args;
+use muse_runtime::gc;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -35,5 +38,39 @@ pub(crate) struct GcArgs {
 
 /// Frees.
 pub(crate) fn run(app: &mut App<'_>, args: &GcArgs) -> CliResult {
-    super::unwired(app, args)
+    let store = app.store();
+    let policy = gc::policy(&store, args.keep_last.unwrap_or(1) as usize, args.max_size)?;
+    let plan = store.gc_plan(&policy)?;
+    let freed = if args.dry_run { plan.frees } else { store.gc_apply(&plan)? };
+    if args.json {
+        let drop: Vec<_> = plan
+            .drop
+            .iter()
+            .map(|drop| {
+                let key = drop.key.map(|key| key.to_string());
+                serde_json::json!({ "key": key, "stage": drop.stage, "pipeline": drop.pipeline, "bytes": drop.bytes, "why": drop.why.to_string() })
+            })
+            .collect();
+        let litter: u64 = plan.litter.iter().map(|litter| litter.bytes).sum();
+        app.out.json(&serde_json::json!({ "dry_run": args.dry_run, "drop": drop, "freed": freed, "stays": plan.stays, "litter": litter }))?;
+        return Ok(exit::DONE);
+    }
+    let mut table = Table::new(&[0]);
+    for drop in &plan.drop {
+        let name = match drop.key {
+            Some(_) => format!("{}:{}", drop.pipeline, drop.stage),
+            None => "content".to_owned(),
+        };
+        table.row([bytes(drop.bytes), visible(&name), app.paint.faint(&drop.why.to_string())]);
+    }
+    let litter: u64 = plan.litter.iter().map(|litter| litter.bytes).sum();
+    if !plan.litter.is_empty() {
+        let left = plural(plan.litter.len(), "folder or file");
+        table.row([bytes(litter), left, app.paint.faint("left behind by runs that are over")]);
+    }
+    app.out.text(&table.draw(""))?;
+    let word = if args.dry_run { "would free" } else { "freed" };
+    app.out.line(&format!("{word} {} of results, {} stay", bytes(freed), bytes(plan.stays)))?;
+    app.out.flush()?;
+    Ok(exit::DONE)
 }

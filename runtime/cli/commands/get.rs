@@ -1,8 +1,12 @@
 //! `muse get`: take a result out of the store.
 use crate::app::App;
 use crate::args::PipelineArgs;
+use crate::exit;
+use crate::failure::CliError;
 use crate::failure::CliResult;
 use clap::{Args, ValueHint};
+use muse_runtime::results::{ResultError, record_of, take_out};
+use muse_store::StoreError;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -32,5 +36,35 @@ pub(crate) struct GetArgs {
 
 /// Takes it out.
 pub(crate) fn run(app: &mut App<'_>, args: &GetArgs) -> CliResult {
-    super::unwired(app, args)
+    let path = &args.pipeline.pipeline;
+    let opened = app.open(path, &args.pipeline.values)?;
+    let (stage, output) = opened.one_stage(&args.what)?;
+    let plan = opened.plan(vec![stage])?;
+    let remake = format!("`muse run {} '{}'` makes it", path.display(), opened.pipeline.stages[stage].name);
+    let record = record_of(&opened.planner(), &plan, stage).map_err(|error| match error {
+        ResultError::NotThere { .. } => CliError::failed(error.to_string()).hint(remake),
+        ResultError::Damaged { .. } => CliError::store(error.to_string()).hint(format!("{remake} again")),
+        other => other.into(),
+    })?;
+    let to = app.environment.folder.join(&args.to);
+    take_out(&opened.store, &record, output, &to)?;
+    Ok(exit::DONE)
+}
+
+impl From<ResultError> for CliError {
+    fn from(error: ResultError) -> Self {
+        let message = error.to_string();
+        match error {
+            ResultError::Store(StoreError::Exists { .. }) => {
+                Self::usage(message).hint("name a folder that is empty or not there yet")
+            }
+            ResultError::Store(StoreError::BadOutput { .. }) => Self::usage(message),
+            ResultError::Store(error) => error.into(),
+            ResultError::Output { .. } | ResultError::There { .. } => Self::usage(message),
+            ResultError::NotThere { .. } | ResultError::NoKey { .. } | ResultError::Busy { .. } => {
+                Self::failed(message)
+            }
+            ResultError::Damaged { .. } => Self::store(message),
+        }
+    }
 }

@@ -1,10 +1,14 @@
 //! `muse inspect`: what a file, a folder or a result holds.
 use crate::app::App;
+use crate::args::ValueArgs;
 use crate::exit;
 use crate::failure::{CliError, CliResult};
+use crate::format::duration;
 use crate::format::{Table, bytes, exact, plural, shorten, visible};
 use crate::values::StageOfPipeline;
 use clap::Args;
+use muse_runtime::results::record_of;
+use muse_store::TreeEntry;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -58,7 +62,45 @@ pub(crate) fn run(app: &mut App<'_>, args: &InspectArgs) -> CliResult {
 
 /// A stage's result: waits for the engine.
 fn result(app: &mut App<'_>, args: &InspectArgs, stage: &StageOfPipeline) -> CliResult {
-    super::unwired(app, &(args, stage))
+    let opened = app.open(&stage.pipeline, &ValueArgs::default())?;
+    let (number, output) = opened.one_stage(&stage.stage)?;
+    let plan = opened.plan(vec![number])?;
+    let record = record_of(&opened.planner(), &plan, number)?;
+    let outputs =
+        record.outputs.iter().filter(|(name, _)| output.is_none_or(|output| output == name.as_str()));
+    let mut text = String::new();
+    let mut held = std::collections::BTreeMap::new();
+    for (name, artifact) in outputs {
+        let holds = if artifact.tree {
+            let tree = opened.store.tree(&artifact.digest)?;
+            let mut largest: Vec<(String, u64)> = tree
+                .entries()
+                .iter()
+                .filter_map(|entry| match entry {
+                    TreeEntry::File { path, bytes, .. } => Some((path.clone(), *bytes)),
+                    TreeEntry::Empty { .. } => None,
+                })
+                .collect();
+            largest.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+            largest.truncate(LISTED);
+            Holds::Folder { files: artifact.files, bytes: artifact.bytes, largest }
+        } else {
+            Holds::of(&opened.store.blob_path(&artifact.digest))?
+        };
+        text += &holds.draw(name);
+        text += &format!("  {}\n", artifact.digest);
+        held.insert(name.clone(), holds);
+    }
+    if args.json {
+        let made = serde_json::json!({ "made": record.made, "run": record.run, "seconds": record.seconds, "adopted": record.adopted });
+        app.out.json(&serde_json::json!({ "stage": record.stage, "key": record.key.to_string(), "record": made, "outputs": held }))?;
+    } else {
+        let how = if record.adopted { "adopted" } else { "made" };
+        text += &format!("{how} {} in {}\n", record.made, duration(record.seconds));
+        app.out.text(&text)?;
+    }
+    app.out.flush()?;
+    Ok(exit::DONE)
 }
 
 /// What is at a path.

@@ -1,8 +1,17 @@
 //! `muse log`: a stage's log.
 use crate::app::App;
+use crate::exit;
+use crate::failure::CliError;
 use crate::failure::CliResult;
 use clap::{Args, ValueHint};
+use muse_runtime::run::file_name;
+use muse_runtime::view::history;
+use muse_store::Store;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
 use std::path::PathBuf;
+use std::time::Duration;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -37,5 +46,79 @@ pub(crate) struct LogArgs {
 
 /// Prints it.
 pub(crate) fn run(app: &mut App<'_>, args: &LogArgs) -> CliResult {
-    super::unwired(app, args)
+    let store = app.store_of(&args.pipeline)?;
+    let Some(newest) = history::log_of(&store, &args.pipeline, &args.stage)? else {
+        let message =
+            format!("stage `{}` of {} has no log on this store", args.stage, args.pipeline.display());
+        return Err(CliError::failed(message).hint("a result that came from elsewhere has its log there"));
+    };
+    let path = match args.attempt {
+        Some(number) => newest.with_file_name(format!("attempt-{number}.log")),
+        None => newest,
+    };
+    let unread = |error: std::io::Error| CliError::io(exit::FAILED, "cannot read", &path)(error);
+    let mut file = File::open(&path).map_err(unread)?;
+    if let Some(lines) = args.lines {
+        seek_to_last(&mut file, lines).map_err(unread)?;
+    }
+    let mut piece = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut piece).map_err(unread)? {
+            0 if !args.follow => break,
+            0 => {
+                app.out.flush()?;
+                if !goes_on(&store, &path) {
+                    // What was written between the last look and the end.
+                    while let read @ 1.. = file.read(&mut piece).map_err(unread)? {
+                        app.out.bytes(&piece[..read])?;
+                    }
+                    break;
+                }
+                std::thread::sleep(GLANCE);
+            }
+            read => app.out.bytes(&piece[..read])?,
+        }
+    }
+    app.out.flush()?;
+    Ok(exit::DONE)
+}
+
+/// How often a log that is followed is looked at.
+const GLANCE: Duration = Duration::from_millis(100);
+
+/// Whether the stage whose log this is still runs: `runs/RUN/STAGE/attempt-N.log`.
+fn goes_on(store: &Store, log: &Path) -> bool {
+    let Some(stage) = log.parent() else { return false };
+    let run = stage.parent().and_then(|run| run.file_name()).and_then(|run| run.to_str());
+    let history = run.and_then(|run| history::read(store, run)).filter(|run| run.live);
+    history.is_some_and(|run| {
+        let mut stages = run.stages.iter();
+        stages.any(|known| stage.ends_with(file_name(&known.stage)) && known.outcome.is_none())
+    })
+}
+
+/// Moves to where the last `lines` lines begin.
+fn seek_to_last(file: &mut File, lines: usize) -> std::io::Result<()> {
+    let mut at = file.seek(SeekFrom::End(0))?;
+    let (mut seen, mut piece) = (0, vec![0; 1 << 14]);
+    let end = at;
+    while at > 0 {
+        let size = at.min(piece.len() as u64);
+        at -= size;
+        file.seek(SeekFrom::Start(at))?;
+        let part = &mut piece[..usize::try_from(size).unwrap_or(0)];
+        file.read_exact(part)?;
+        for (place, _) in part.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n') {
+            // The last line's own end begins nothing.
+            let begins = at + place as u64 + 1;
+            if begins < end {
+                seen += 1;
+            }
+            if seen == lines {
+                file.seek(SeekFrom::Start(begins))?;
+                return Ok(());
+            }
+        }
+    }
+    file.seek(SeekFrom::Start(0)).map(drop)
 }

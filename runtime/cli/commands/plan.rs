@@ -1,7 +1,7 @@
 //! `muse plan`: what a run would do, and why.
 use crate::app::App;
 use crate::args::PipelineArgs;
-use crate::display::plan::{PlanJson, draw};
+use crate::display::plan::draw;
 use crate::exit;
 use crate::failure::CliResult;
 use crate::format::visible;
@@ -9,6 +9,7 @@ use crate::open::Opened;
 use clap::Args;
 use muse_runtime::diagnostic::Diagnostic;
 use muse_runtime::plan::{Cause, Plan};
+use muse_runtime::view::plan::PlanView;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -76,10 +77,11 @@ pub(crate) fn show(
     if let Some(flag) = flag {
         pinned(opened, &plan, flag)?;
     }
+    let view = PlanView::new(&opened.pipeline, &plan);
     if json {
-        app.out.json(&PlanJson::new(&opened.pipeline, &plan))?;
+        app.out.json(&view)?;
     } else {
-        app.out.text(&draw(&opened.pipeline, &plan, app.paint, app.verbose()))?;
+        app.out.text(&draw(&view, app.paint, app.verbose()))?;
     }
     app.out.flush()?;
     Ok(plan)

@@ -3,7 +3,7 @@ use crate::app::App;
 use crate::args::PipelineArgs;
 use crate::exit;
 use crate::failure::{CliError, CliResult};
-use crate::open::Opened;
+use crate::open::{Opened, THIS_PROGRAM};
 use crate::report;
 use crate::signals::{Watch, stopping};
 use crate::values::{Device, duration};
@@ -84,7 +84,7 @@ pub(crate) fn run(app: &mut App<'_>, args: &RunArgs) -> CliResult {
         locked: args.locked,
         machine: app.machine(args.device, &opened.pipeline)?,
         environment: std::mem::take(&mut opened.environment),
-        program: PathBuf::from("/proc/self/exe"),
+        program: PathBuf::from(THIS_PROGRAM),
         user: app.user(),
     };
     let terminal = app.terminal;

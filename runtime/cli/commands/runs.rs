@@ -1,7 +1,11 @@
 //! `muse runs`: the history.
 use crate::app::App;
+use crate::display;
+use crate::exit;
 use crate::failure::CliResult;
 use clap::Args;
+use muse_runtime::view::history::{self, RunHistory};
+use std::path::Path;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,5 +34,28 @@ pub(crate) struct RunsArgs {
 
 /// Lists them.
 pub(crate) fn run(app: &mut App<'_>, args: &RunsArgs) -> CliResult {
-    super::unwired(app, args)
+    let store = app.store();
+    let wanted = |run: &RunHistory| {
+        let file = || Path::new(&run.file).file_stem().and_then(|stem| stem.to_str());
+        args.pipeline
+            .as_deref()
+            .is_none_or(|name| run.pipeline == name || run.file == name || file() == Some(name))
+    };
+    let runs: Vec<RunHistory> = history::names(&store)?
+        .iter()
+        .filter_map(|run| history::read(&store, run))
+        .filter(wanted)
+        .take(args.limit)
+        .collect();
+    if args.json {
+        app.out.json(&runs)?;
+    } else {
+        let text = display::history::list(&runs, app.paint);
+        app.out.text(&text)?;
+    }
+    app.out.flush()?;
+    if runs.is_empty() {
+        app.terminal.say("no runs yet");
+    }
+    Ok(exit::DONE)
 }

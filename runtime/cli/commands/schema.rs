@@ -1,7 +1,9 @@
 //! `muse schema`: the JSON Schema of pipeline files.
 use crate::app::App;
+use crate::exit;
 use crate::failure::CliResult;
 use clap::Args;
+use muse_runtime::document::{Kinds, pipeline_schema};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,6 +22,8 @@ The first line of a pipeline file tells an editor where the schema is:
 pub(crate) struct SchemaArgs {}
 
 /// Prints it.
-pub(crate) fn run(app: &mut App<'_>, args: &SchemaArgs) -> CliResult {
-    super::unwired(app, args)
+pub(crate) fn run(app: &mut App<'_>, _: &SchemaArgs) -> CliResult {
+    let kinds = Kinds::new(app.kinds);
+    app.out.json(&pipeline_schema(kinds.iter()))?;
+    Ok(exit::DONE)
 }

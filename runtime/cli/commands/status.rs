@@ -1,7 +1,11 @@
 //! `muse status`: how the last run of a pipeline went.
 use crate::app::App;
+use crate::display;
+use crate::exit;
+use crate::failure::CliError;
 use crate::failure::CliResult;
 use clap::{Args, ValueHint};
+use muse_runtime::view::history;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -30,5 +34,20 @@ pub(crate) struct StatusArgs {
 
 /// Shows it.
 pub(crate) fn run(app: &mut App<'_>, args: &StatusArgs) -> CliResult {
-    super::unwired(app, args)
+    let store = app.store_of(&args.pipeline)?;
+    let Some(run) = history::last_of(&store, &args.pipeline)? else {
+        let path = args.pipeline.display();
+        return Err(CliError::failed(format!("{path} never ran on this store"))
+            .hint(format!("`muse run {path}` runs it, `muse plan {path}` says what that would do")));
+    };
+    if args.folder {
+        app.out.line(&run.folder.display().to_string())?;
+    } else if args.json {
+        app.out.json(&run)?;
+    } else {
+        let text = display::history::status(&run, app.paint, app.verbose());
+        app.out.text(&text)?;
+    }
+    app.out.flush()?;
+    Ok(exit::DONE)
 }

@@ -1,8 +1,15 @@
 //! `muse update`: renew what the lock file pins.
 use crate::app::App;
 use crate::args::PipelineArgs;
+use crate::exit;
 use crate::failure::CliResult;
+use crate::format;
+use crate::open::{Opened, THIS_PROGRAM};
+use crate::values::Device;
 use clap::Args;
+use muse_runtime::run::{RunOptions, update};
+use std::path::PathBuf;
+use std::time::Duration;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -28,5 +35,36 @@ pub(crate) struct UpdateArgs {
 
 /// Renews.
 pub(crate) fn run(app: &mut App<'_>, args: &UpdateArgs) -> CliResult {
-    super::unwired(app, args)
+    let mut opened = app.open(&args.pipeline.pipeline, &args.pipeline.values)?;
+    let stages = if args.stages.is_empty() {
+        (0..opened.pipeline.stages.len()).collect()
+    } else {
+        opened.stages(&args.stages)?
+    };
+    let options = RunOptions {
+        jobs: None,
+        keep_going: false,
+        grace: Duration::from_secs(30),
+        offline: false,
+        locked: false,
+        machine: app.machine(Device::Cpu, &opened.pipeline)?,
+        environment: std::mem::take(&mut opened.environment),
+        program: PathBuf::from(THIS_PROGRAM),
+        user: app.user(),
+    };
+    let Opened { pipeline, store, lock, .. } = &mut opened;
+    let changes = update(pipeline, store, &stages, lock, &options)?;
+    for change in &changes {
+        let old = change.old.as_deref().unwrap_or("nothing");
+        let line = match change.old.as_deref() == Some(&change.new) {
+            true => format!("{} is still {}", change.id, change.new),
+            false => format!("{}: {old} -> {}", change.id, change.new),
+        };
+        app.out.line(&format::visible(&line))?;
+    }
+    if changes.is_empty() {
+        app.terminal.say("nothing outside to pin");
+    }
+    app.out.flush()?;
+    Ok(exit::DONE)
 }

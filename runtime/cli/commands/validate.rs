@@ -7,6 +7,7 @@ use crate::format::plural;
 use crate::render;
 use clap::{Args, ValueEnum, ValueHint};
 use muse_runtime::diagnostic::Diagnostic;
+use muse_runtime::document::Lock;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -59,7 +60,15 @@ struct Report {
 
 /// Validates.
 pub(crate) fn run(app: &mut App<'_>, args: &ValidateArgs) -> CliResult {
-    super::unwired(app, args)
+    let mut diagnostics = Vec::new();
+    for path in &args.pipelines {
+        let locked = match app.load(path, &args.values, true) {
+            Ok(_) => Lock::load(path).map(drop),
+            Err(error) => Err(error.diagnostics),
+        };
+        diagnostics.extend(locked.err().unwrap_or_default());
+    }
+    report(app, args, diagnostics)
 }
 
 /// Prints what is wrong with `files` files, as asked, and answers the exit code.

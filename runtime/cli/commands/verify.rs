@@ -1,8 +1,18 @@
 //! `muse verify`: check the store's content.
 use crate::app::App;
+use crate::args::ValueArgs;
+use crate::exit;
+use crate::failure::CliError;
 use crate::failure::CliResult;
+use crate::format::{bytes, plural, visible};
+use crate::open::THIS_PROGRAM;
+use crate::values::Device;
 use crate::values::StageOfPipeline;
 use clap::Args;
+use muse_runtime::run::{RunOptions, rerun};
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -31,5 +41,89 @@ pub(crate) struct VerifyArgs {
 
 /// Checks.
 pub(crate) fn run(app: &mut App<'_>, args: &VerifyArgs) -> CliResult {
-    super::unwired(app, args)
+    if let Some(what) = &args.rerun {
+        return twice(app, args, what);
+    }
+    let store = app.store();
+    let who = app.who("verify");
+    let report = store.verify(args.repair.then_some(&who), &mut |_, _| ())?;
+    store.index().save();
+    let left = report.damaged.iter().filter(|damage| !damage.dropped).count();
+    if args.json {
+        let damaged: Vec<_> = report
+            .damaged
+            .iter()
+            .map(|damage| {
+                let results: Vec<_> = damage.results.iter().map(|(key, stage, pipeline)| {
+                    serde_json::json!({ "key": key.to_string(), "stage": stage, "pipeline": pipeline })
+                }).collect();
+                serde_json::json!({ "path": damage.path.display().to_string(), "why": damage.why, "dropped": damage.dropped, "results": results })
+            })
+            .collect();
+        app.out.json(&serde_json::json!({ "ok": left == 0, "blobs": report.blobs, "bytes": report.bytes, "records": report.records, "damaged": damaged }))?;
+    } else {
+        for damage in &report.damaged {
+            let fate = if damage.dropped { "dropped" } else { "damaged" };
+            let results: Vec<String> =
+                damage.results.iter().map(|(_, stage, pipeline)| format!("{pipeline}:{stage}")).collect();
+            let whose =
+                if results.is_empty() { String::new() } else { format!(", of {}", results.join(", ")) };
+            app.out.line(&visible(&format!("{fate} {}: {}{whose}", damage.path.display(), damage.why)))?;
+        }
+        let size = bytes(report.bytes);
+        app.out.line(&format!(
+            "{} and {size} of content read, {} damaged",
+            plural(usize::try_from(report.records).unwrap_or(usize::MAX), "record"),
+            report.damaged.len()
+        ))?;
+        app.out.flush()?;
+    }
+    if left > 0 {
+        return Err(CliError::store(format!("{left} damaged in the store"))
+            .hint("`muse verify --repair` drops what is damaged; a run makes it again"));
+    }
+    Ok(exit::DONE)
+}
+
+/// Runs a stage twice and compares.
+fn twice(app: &mut App<'_>, args: &VerifyArgs, what: &StageOfPipeline) -> CliResult {
+    let mut opened = app.open(&what.pipeline, &ValueArgs::default())?;
+    let (stage, _) = opened.one_stage(&what.stage)?;
+    let options = RunOptions {
+        jobs: Some(1),
+        keep_going: false,
+        grace: Duration::from_secs(30),
+        offline: false,
+        locked: false,
+        machine: app.machine(Device::Auto, &opened.pipeline)?,
+        environment: std::mem::take(&mut opened.environment),
+        program: PathBuf::from(THIS_PROGRAM),
+        user: app.user(),
+    };
+    let rerun = rerun(&opened.planner(), stage, &options, &AtomicU32::new(0))?;
+    let name = &opened.pipeline.stages[stage].name;
+    if args.json {
+        let (a, b) = rerun.seconds;
+        app.out.json(&serde_json::json!({
+            "stage": name, "same": rerun.differences.is_empty(), "differences": rerun.differences,
+            "as_stored": rerun.as_stored, "seconds": [a, b],
+        }))?;
+    } else if rerun.differences.is_empty() {
+        let stored = match rerun.as_stored {
+            Some(true) => ", which is what the store has",
+            Some(false) => ", but the store has another result",
+            None => "",
+        };
+        app.out.line(&format!("{}: twice the same{stored}", visible(name)))?;
+    }
+    app.out.flush()?;
+    match (rerun.differences.as_slice(), rerun.as_stored) {
+        ([], Some(false)) => Err(CliError::failed(format!("`{name}` does not make what the store has"))),
+        ([], _) => Ok(exit::DONE),
+        (differences, _) => {
+            let list: Vec<&str> = differences.iter().take(10).map(String::as_str).collect();
+            Err(CliError::failed(format!("`{name}` made other content the second time: {}", list.join(", ")))
+                .hint("look for times, random numbers without a seed, paths, and orders that change"))
+        }
+    }
 }

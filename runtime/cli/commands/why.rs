@@ -1,8 +1,11 @@
 //! `muse why`: what makes a stage's key.
 use crate::app::App;
 use crate::args::PipelineArgs;
+use crate::display;
+use crate::exit;
 use crate::failure::CliResult;
 use clap::Args;
+use muse_runtime::view::why::why;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -31,5 +34,23 @@ pub(crate) struct WhyArgs {
 
 /// Explains.
 pub(crate) fn run(app: &mut App<'_>, args: &WhyArgs) -> CliResult {
-    super::unwired(app, args)
+    let opened = app.open(&args.pipeline.pipeline, &args.pipeline.values)?;
+    let stages = opened.stages(std::slice::from_ref(&args.stage))?;
+    let plan = opened.plan(stages.clone())?;
+    let planner = opened.planner();
+    let pages: Vec<_> = stages.iter().filter_map(|&stage| why(&planner, &plan, stage)).collect();
+    match pages.as_slice() {
+        [one] if args.json => app.out.json(one)?,
+        all if args.json => app.out.json(&all)?,
+        all => {
+            for (at, page) in all.iter().enumerate() {
+                let gap = if at > 0 { "\n" } else { "" };
+                let text = display::why::draw(page, app.paint);
+                app.out.text(&format!("{gap}{text}"))?;
+            }
+            app.out.flush()?;
+        }
+    }
+    app.complain(&opened.store);
+    Ok(exit::DONE)
 }

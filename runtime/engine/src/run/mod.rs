@@ -16,6 +16,7 @@ mod slots;
 pub(crate) use attempt::draft;
 pub use environment::Environment;
 pub use folder::{RunFolder, file_name, live_key};
+pub use pin::{Renewed, update};
 pub use process::tail;
 pub use rerun::{Rerun, rerun};
 pub use slots::Machine;

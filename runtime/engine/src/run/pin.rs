@@ -53,7 +53,7 @@ pub(super) fn pin_all(
 }
 
 /// Asks one stage's kind what its outside things are today.
-pub fn look(
+fn look(
     pipeline: &Pipeline,
     store: &Store,
     stage: usize,
@@ -129,4 +129,43 @@ pub fn look(
         Some(id) => Err(wrong(format!("kind `{}` did not say what `{id}` is today", described.name), None)),
         None => Ok(pinned),
     }
+}
+
+/// What became of one pin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Renewed {
+    /// The outside thing.
+    pub id: String,
+    /// What it was pinned to.
+    pub old: Option<String>,
+    /// What it is pinned to now.
+    pub new: String,
+}
+
+/// Looks again at all outside things of `stages`, and writes the lock file where one has changed.
+pub fn update(
+    pipeline: &Pipeline,
+    store: &Store,
+    stages: &[usize],
+    lock: &mut Lock,
+    options: &RunOptions,
+) -> Result<Vec<Renewed>, RunError> {
+    let folder = RunFolder::new(store);
+    let mut renewed = Vec::new();
+    for &stage in stages {
+        let pins = &pipeline.stages[stage].pins;
+        if pins.is_empty() {
+            continue;
+        }
+        for (id, new) in look(pipeline, store, stage, pins, options, &folder)? {
+            let old = lock.get(&id).map(str::to_owned);
+            lock.set(&id, &new);
+            renewed.push(Renewed { id, old, new });
+        }
+    }
+    folder.end();
+    if renewed.iter().any(|pin| pin.old.as_ref() != Some(&pin.new)) {
+        lock.save().map_err(|problem| RunError::Wrong(vec![problem]))?;
+    }
+    Ok(renewed)
 }

@@ -44,7 +44,7 @@ pub fn compare(store: &Store, first: &RunHistory, second: &RunHistory) -> Vec<St
         let changed: BTreeSet<&String> = made_a.keys().chain(made_b.keys()).collect();
         let changed = changed.into_iter().filter(|name| made_a.get(*name) != made_b.get(*name)).cloned();
         let figures =
-            |stage: Option<&StageHistory>| stage.map(|stage| stage.metrics.clone()).unwrap_or_default();
+            |stage: Option<&StageHistory>| stage.map(|stage| metrics(store, stage)).unwrap_or_default();
         let (figures_a, figures_b) = (figures(a), figures(b));
         let figures: BTreeSet<&String> = figures_a.keys().chain(figures_b.keys()).collect();
         let pair = |name: &String| (figures_a.get(name).copied(), figures_b.get(name).copied());
