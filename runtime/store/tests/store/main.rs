@@ -2,6 +2,10 @@
 #[cfg(test)]
 mod cleaning;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod faulty;
+#[cfg(test)]
 mod results;
 #[cfg(test)]
 mod support;

@@ -17,6 +17,13 @@ impl Bench {
         Self { folder, store }
     }
 
+    /// The same in memory where that can be had: syncs cost nothing there.
+    pub(crate) fn in_memory() -> Self {
+        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        let store = Store::open(&folder.path().join("cache"));
+        Self { folder, store }
+    }
+
     /// A path beside the store.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
