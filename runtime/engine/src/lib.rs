@@ -7,6 +7,7 @@ pub mod document;
 pub mod event;
 pub mod exec;
 pub mod gc;
+pub mod graph_export;
 pub mod key;
 pub mod last;
 pub mod plan;
