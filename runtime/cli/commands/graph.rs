@@ -1,8 +1,10 @@
 //! `muse graph`: draw a pipeline.
 use crate::app::App;
 use crate::args::PipelineArgs;
+use crate::exit;
 use crate::failure::CliResult;
 use clap::{Args, ValueEnum};
+use muse_runtime::graph_export::{Graph, MANY};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -48,5 +50,16 @@ pub(crate) enum GraphFormat {
 
 /// Draws.
 pub(crate) fn run(app: &mut App<'_>, args: &GraphArgs) -> CliResult {
-    super::unwired(app, args)
+    let opened = app.open(&args.pipeline.pipeline, &args.pipeline.values)?;
+    let plan = opened.plan(opened.targets(&args.stages)?)?;
+    let graph = Graph::of(&opened.pipeline, &plan);
+    let drawn = || if args.all { graph.clone() } else { graph.collapse(MANY) };
+    match args.format {
+        GraphFormat::Dot => app.out.text(&drawn().dot())?,
+        GraphFormat::Mermaid => app.out.text(&drawn().mermaid())?,
+        GraphFormat::Svg => app.out.text(&drawn().svg())?,
+        GraphFormat::Json => app.out.json(&graph.json())?,
+    }
+    app.out.flush()?;
+    Ok(exit::DONE)
 }
