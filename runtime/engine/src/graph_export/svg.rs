@@ -1,16 +1,19 @@
 //! A graph as a picture that needs no other program: readable on white and on dark pages, with tooltips.
 use super::layout::{Layout, place};
 use super::{Graph, INK, Node, State};
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 /// Width of a letter of the names' font, which has one width for all.
 const LETTER: f64 = 7.9;
-/// Height of a box.
+/// Height of a box with few ports.
 const BOX: f64 = 42.0;
+/// Between the arrows of two ports.
+const PORT: f64 = 15.0;
 /// Between boxes of a layer.
 const GAP: f64 = 16.0;
 /// Between layers.
-const AISLE: f64 = 72.0;
+const AISLE: f64 = 60.0;
 /// Around everything.
 const MARGIN: f64 = 16.0;
 /// Height of the line of colours below the drawing.
@@ -55,6 +58,9 @@ const STYLE: &str = "\
 struct Picture<'a> {
     graph: &'a Graph,
     layout: Layout,
+    /// For each box its ports from top to bottom, and its height, which has room for their names.
+    ports: Vec<Vec<&'a str>>,
+    heights: Vec<f64>,
     /// For each layer its left edge and its width.
     columns: Vec<(f64, f64)>,
     labelled: bool,
@@ -63,8 +69,16 @@ struct Picture<'a> {
 impl<'a> Picture<'a> {
     fn new(graph: &'a Graph) -> Self {
         let edges: Vec<(usize, usize)> = graph.edges.iter().map(|edge| (edge.from, edge.to)).collect();
-        let layout = place(&vec![BOX; graph.nodes.len()], &edges, GAP);
         let labelled = edges.len() <= LABELLED;
+        let mut ports: Vec<Vec<&str>> = vec![Vec::new(); graph.nodes.len()];
+        for edge in &graph.edges {
+            if let Some(ports) = ports.get_mut(edge.to).filter(|ports| !ports.contains(&edge.port.as_str())) {
+                ports.push(&edge.port);
+            }
+        }
+        let heights: Vec<f64> = ports.iter().map(|ports| BOX.max(PORT * ports.len() as f64 + 10.0)).collect();
+        let layout = place(&heights, &edges, GAP);
+        sort_ports(&mut ports, graph, &layout);
         let mut widths = vec![0.0_f64; layout.layer.iter().max().map_or(0, |last| last + 1)];
         for (node, &layer) in graph.nodes.iter().zip(&layout.layer) {
             if let Some(width) = widths.get_mut(layer) {
@@ -76,7 +90,7 @@ impl<'a> Picture<'a> {
         for edge in graph.edges.iter().filter(|_| labelled) {
             let layer = layout.layer.get(edge.to).copied().unwrap_or(0);
             if let Some(aisle) = aisles.get_mut(layer) {
-                *aisle = aisle.max(text_width(&edge.port) * 0.75 + 40.0);
+                *aisle = aisle.max(approach(&edge.port, true) + 56.0);
             }
         }
         let mut columns = Vec::with_capacity(widths.len());
@@ -86,12 +100,13 @@ impl<'a> Picture<'a> {
             columns.push((left, width));
             left += width;
         }
-        Self { graph, layout, columns, labelled }
+        Self { graph, layout, ports, heights, columns, labelled }
     }
 
     fn size(&self) -> (f64, f64) {
         let right = self.columns.last().map_or(MARGIN, |(left, width)| left + width);
-        let bottom = self.layout.middle.iter().fold(0.0_f64, |bottom, middle| bottom.max(middle + BOX / 2.0));
+        let boxes = self.layout.middle.iter().zip(&self.heights);
+        let bottom = boxes.fold(0.0_f64, |bottom, (middle, height)| bottom.max(middle + height / 2.0));
         let points =
             self.layout.points.iter().flatten().fold(bottom, |bottom, (_, height)| bottom.max(*height));
         let legend = if self.states().is_empty() { 0.0 } else { LEGEND };
@@ -111,7 +126,8 @@ impl<'a> Picture<'a> {
         let Some(node) = self.graph.nodes.get(at) else { return };
         let (left, right, middle) = self.place(at);
         let (fill, line) = node.state.colors();
-        let (top, width, center) = (middle - BOX / 2.0, right - left, f64::midpoint(left, right));
+        let height = self.heights.get(at).copied().unwrap_or(BOX);
+        let (top, width, center) = (middle - height / 2.0, right - left, f64::midpoint(left, right));
         let title = node.title();
         let mut tooltip = format!("{title}\n{}", node.uses);
         if node.state != State::None {
@@ -124,7 +140,7 @@ impl<'a> Picture<'a> {
             let (x, y) = (left + shift, top + shift);
             let _ = write!(
                 svg,
-                "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{BOX}\" rx=\"7\" fill=\"{fill}\" \
+                "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height}\" rx=\"7\" fill=\"{fill}\" \
                  stroke=\"{line}\" stroke-width=\"1.5\"/>"
             );
         }
@@ -143,6 +159,8 @@ impl<'a> Picture<'a> {
         let Some(edge) = self.graph.edges.get(at) else { return };
         let (_, start, from) = self.place(edge.from);
         let (end, _, to) = self.place(edge.to);
+        let to = to + self.port_shift(edge.to, &edge.port);
+        let level = approach(&edge.port, self.labelled);
         let mut path = format!("M{start:.1},{from:.1}");
         let (mut x, mut y) = (start, from);
         let between = self.layout.points.get(at).map(Vec::as_slice).unwrap_or_default();
@@ -153,7 +171,9 @@ impl<'a> Picture<'a> {
             let _ = write!(path, " L{:.1},{height:.1}", left + width);
             (x, y) = (left + width, height);
         }
-        curve(&mut path, (x, y), (end - 2.0, to));
+        // Arrows of one port share the last piece, above which its name stands.
+        curve(&mut path, (x, y), (end - level, to));
+        let _ = write!(path, " L{:.1},{to:.1}", end - 2.0);
         let name = |node: usize| self.graph.nodes.get(node).map(Node::title).unwrap_or_default();
         let tooltip = format!("{} → {}: {}", name(edge.from), name(edge.to), edge.port);
         let _ = writeln!(
@@ -161,17 +181,23 @@ impl<'a> Picture<'a> {
             "<path class=\"edge\" d=\"{path}\" marker-end=\"url(#tip)\"><title>{}</title></path>",
             escaped(&tooltip)
         );
-        if self.labelled {
-            // Before the tip and above the arrow, on the side that it comes from.
-            let rise = if y > to + 8.0 { 14.0 } else { -5.0 };
+        let first = |other: &super::Edge| other.to == edge.to && other.port == edge.port;
+        if self.labelled && self.graph.edges.iter().position(first) == Some(at) {
             let _ = writeln!(
                 svg,
                 "<text class=\"port\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
-                end - 12.0,
-                to + rise,
+                end - 10.0,
+                to - 3.5,
                 escaped(&shortened(&edge.port))
             );
         }
+    }
+
+    /// How far from its box's middle a port is.
+    fn port_shift(&self, node: usize, port: &str) -> f64 {
+        let ports = self.ports.get(node).map(Vec::as_slice).unwrap_or_default();
+        let at = ports.iter().position(|known| *known == port).unwrap_or(0);
+        (at as f64 - (ports.len().max(1) - 1) as f64 / 2.0) * PORT
     }
 
     /// The states that are there, with their colours.
@@ -194,6 +220,26 @@ impl<'a> Picture<'a> {
             );
         }
     }
+}
+
+/// Ports stand in the order of what comes in at them, so that arrows do not cross at the box.
+fn sort_ports(ports: &mut [Vec<&str>], graph: &Graph, layout: &Layout) {
+    let mut heights: HashMap<(usize, &str), (f64, f64)> = HashMap::new();
+    for (edge, points) in graph.edges.iter().zip(&layout.points) {
+        let source = layout.middle.get(edge.from).copied().unwrap_or(0.0);
+        let height = points.last().map_or(source, |(_, height)| *height);
+        let sum = heights.entry((edge.to, &edge.port)).or_default();
+        *sum = (sum.0 + height, sum.1 + 1.0);
+    }
+    for (node, ports) in ports.iter_mut().enumerate() {
+        let mean = |port: &str| heights.get(&(node, port)).map_or(0.0, |(sum, count)| sum / count);
+        ports.sort_by(|a, b| mean(a).total_cmp(&mean(b)));
+    }
+}
+
+/// The length of the level piece before a box.
+fn approach(port: &str, labelled: bool) -> f64 {
+    if labelled { text_width(&shortened(port)) * 0.72 + 18.0 } else { 12.0 }
 }
 
 /// A line that leaves and arrives level.
