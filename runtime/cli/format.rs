@@ -135,6 +135,15 @@ pub(crate) fn shorten(text: &str, columns: usize) -> String {
     short
 }
 
+/// A word of a command line that is shown, quoted where a shell would not take it as it is.
+pub(crate) fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "_-./=:,+@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 /// `text` with its control characters made visible, so that no value from a file or a stage drives the terminal.
 pub(crate) fn visible(text: &str) -> String {
     let harmless = |letter: char| !letter.is_control() || matches!(letter, '\n' | '\t');
@@ -256,5 +265,13 @@ mod tests {
     #[test]
     fn no_value_drives_the_terminal() {
         assert_eq!(visible("a\x1b[2Jb\u{9b}c\td\n"), "a\\u{1b}[2Jb\\u{9b}c\td\n");
+    }
+
+    #[test]
+    fn words_are_quoted_where_a_shell_needs_it() {
+        assert_eq!(shell_word("pipelines/a.yaml"), "pipelines/a.yaml");
+        assert_eq!(shell_word("base[seed=1]"), "'base[seed=1]'");
+        assert_eq!(shell_word("it's"), r"'it'\''s'");
+        assert_eq!(shell_word(""), "''");
     }
 }

@@ -3,14 +3,16 @@ use crate::app::App;
 use crate::args::ValueArgs;
 use crate::exit;
 use crate::failure::{CliError, CliResult};
+use crate::format::shell_word;
 use crate::machine;
 use crate::values::Device;
 use muse_runtime::document::{Kinds, Lock, Options, Pipeline, load};
 use muse_runtime::exec::Plugins;
 use muse_runtime::last::LastResults;
 use muse_runtime::plan::{Plan, Planner, targets};
+use muse_runtime::results::{ResultError, record_of};
 use muse_runtime::run::Machine;
-use muse_store::{Store, StoreError, Who};
+use muse_store::{Record, Store, StoreError, Who};
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
@@ -148,7 +150,17 @@ impl Opened {
     /// The one stage that a word means, with the output where it names one.
     pub(crate) fn one_stage<'w>(&self, word: &'w str) -> CliResult<(usize, Option<&'w str>)> {
         match self.pipeline.find_output(word)? {
-            ([stage], output) => Ok((*stage, output)),
+            ([stage], output) => {
+                let outputs = &self.pipeline.stages[*stage].outputs;
+                match output.filter(|output| outputs.iter().all(|(known, _)| known != output)) {
+                    None => Ok((*stage, output)),
+                    Some(output) => {
+                        let names: Vec<&str> = outputs.iter().map(|(name, _)| name.as_str()).collect();
+                        let error = CliError::usage(format!("`{word}`: there is no output `{output}`"));
+                        Err(error.hint(format!("there is `{}`", names.join("`, `"))))
+                    }
+                }
+            }
             (several, _) => {
                 let names: Vec<&str> =
                     several.iter().take(4).map(|&stage| self.pipeline.stages[stage].name.as_str()).collect();
@@ -163,6 +175,24 @@ impl Opened {
         let plan = self.planner().plan(targets)?;
         self.store.index().save();
         Ok(plan)
+    }
+}
+
+impl Opened {
+    /// The checked result of a stage. Where there is none, the error names the `muse run` that makes it.
+    pub(crate) fn result(&self, path: &Path, values: &ValueArgs, stage: usize) -> CliResult<Record> {
+        let plan = self.plan(vec![stage])?;
+        let name = self.pipeline.stages[stage].name.as_str();
+        let mut words = vec!["muse", "run", path.to_str().unwrap_or("PIPELINE")];
+        words.extend(values.preset.iter().flat_map(|preset| ["--preset", preset]));
+        words.extend(values.set.iter().flat_map(|set| ["--set", set]));
+        let words: Vec<_> = words.into_iter().chain([name]).map(shell_word).collect();
+        let remake = format!("`{}` makes it", words.join(" "));
+        record_of(&self.planner(), &plan, stage).map_err(|error| match error {
+            ResultError::NotThere { .. } => CliError::failed(error.to_string()).hint(remake),
+            ResultError::Damaged { .. } => CliError::store(error.to_string()).hint(format!("{remake} again")),
+            other => other.into(),
+        })
     }
 }
 

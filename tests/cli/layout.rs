@@ -9,12 +9,15 @@ fn a_list_is_a_folder_with_one_entry_a_stage() {
   code: { uses: command, with: { run: 'echo c > out/main; echo x > out/other', outputs: [main, other] } }
   all:
     uses: command
-    inputs: { corpus: [wiki, code.main], one: [wiki] }
+    inputs: { corpus: [wiki, code.main, code.other], one: [wiki] }
     with: { run: 'ls in in/corpus in/one > out/seen; cat in/corpus/* >> out/seen', outputs: [seen] }
 ",
     );
     context.run::<&str>([]).ok();
-    assert_eq!(context.result("all"), "in:\ncorpus\none\n\nin/corpus:\ncode\nwiki\n\nin/one:\nwiki\nc\nw\n");
+    assert_eq!(
+        context.result("all"),
+        "in:\ncorpus\none\n\nin/corpus:\ncode.main\ncode.other\nwiki\n\nin/one:\nwiki\nc\nx\nw\n"
+    );
 }
 
 #[test]

@@ -14,7 +14,7 @@ stages:
   packed:
     uses: command
     inputs: { tokenizer: tokenizer }
-    with: { run: cp in/tokenizer out/p, outputs: [p] }
+    with: { run: 'cp in/tokenizer out/p; echo packed >> out/p', outputs: [p] }
 ";
 
 fn tiny() -> TestContext {
@@ -59,10 +59,13 @@ fn exit_code_says_whether_there_is_work() {
 }
 
 #[test]
-fn plan_writes_nothing() {
+fn plan_makes_nothing() {
     let context = tiny();
     context.muse(["plan", "pipelines/p.yaml"]).ok();
-    assert!(!context.cache().exists(), "plan made the store");
+    assert!(!context.path("pipelines/p.lock").exists());
+    // All it may leave is what it learned of input files.
+    assert_eq!(context.muse(["runs", "--json"]).ok().json(), json!([]));
+    assert_eq!(context.plan::<&str>([])["corpus"].why(), ["new"]);
 }
 
 #[test]

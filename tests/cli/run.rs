@@ -56,7 +56,7 @@ fn a_changed_parameter_runs_what_depends_on_it_and_nothing_else() {
     let (context, bodies) = chain();
     context.run::<&str>([]).ok();
     bodies();
-    context.run(["--set", "suffix=?"]).ok();
+    context.run(["--set", "suffix=."]).ok();
     assert_eq!(bodies(), ["report"]);
     // The old value is not forgotten.
     assert!(context.run::<&str>([]).ok().ran().is_empty());

@@ -33,9 +33,8 @@ fn without_a_terminal_there_is_one_line_for_each_change() {
     let output = context.muse(["run", "pipelines/p.yaml"]).ok();
     assert_eq!(output.stdout, "");
     assert!(!output.stderr.contains(['\r', '\x1b']), "{output}");
-    let about = |stage: &str| {
-        output.stderr.lines().filter(|line| line.split_whitespace().any(|word| word == stage)).count()
-    };
+    let about =
+        |stage: &str| output.stderr.lines().filter(|line| line.starts_with(&format!("{stage}: "))).count();
     assert!((1..=3).contains(&about("a")) && (1..=3).contains(&about("b")), "{output}");
     let second = context.muse(["run", "pipelines/p.yaml"]).ok();
     assert!(second.stderr.contains('2') && second.stderr.contains("hit"), "{second}");

@@ -5,7 +5,7 @@ use crate::exit;
 use crate::failure::CliError;
 use crate::failure::CliResult;
 use clap::{Args, ValueHint};
-use muse_runtime::results::{ResultError, record_of, take_out};
+use muse_runtime::results::{ResultError, take_out};
 use muse_store::StoreError;
 use std::path::PathBuf;
 
@@ -39,13 +39,7 @@ pub(crate) fn run(app: &mut App<'_>, args: &GetArgs) -> CliResult {
     let path = &args.pipeline.pipeline;
     let opened = app.open(path, &args.pipeline.values)?;
     let (stage, output) = opened.one_stage(&args.what)?;
-    let plan = opened.plan(vec![stage])?;
-    let remake = format!("`muse run {} '{}'` makes it", path.display(), opened.pipeline.stages[stage].name);
-    let record = record_of(&opened.planner(), &plan, stage).map_err(|error| match error {
-        ResultError::NotThere { .. } => CliError::failed(error.to_string()).hint(remake),
-        ResultError::Damaged { .. } => CliError::store(error.to_string()).hint(format!("{remake} again")),
-        other => other.into(),
-    })?;
+    let record = opened.result(path, &args.pipeline.values, stage)?;
     let to = app.environment.folder.join(&args.to);
     take_out(&opened.store, &record, output, &to)?;
     Ok(exit::DONE)

@@ -7,7 +7,6 @@ use crate::format::duration;
 use crate::format::{Table, bytes, exact, plural, shorten, visible};
 use crate::values::StageOfPipeline;
 use clap::Args;
-use muse_runtime::results::record_of;
 use muse_store::TreeEntry;
 use std::fs::{self, File};
 use std::io::Read;
@@ -64,8 +63,7 @@ pub(crate) fn run(app: &mut App<'_>, args: &InspectArgs) -> CliResult {
 fn result(app: &mut App<'_>, args: &InspectArgs, stage: &StageOfPipeline) -> CliResult {
     let opened = app.open(&stage.pipeline, &ValueArgs::default())?;
     let (number, output) = opened.one_stage(&stage.stage)?;
-    let plan = opened.plan(vec![number])?;
-    let record = record_of(&opened.planner(), &plan, number)?;
+    let record = opened.result(&stage.pipeline, &ValueArgs::default(), number)?;
     let outputs =
         record.outputs.iter().filter(|(name, _)| output.is_none_or(|output| output == name.as_str()));
     let mut text = String::new();

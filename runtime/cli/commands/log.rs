@@ -1,5 +1,6 @@
 //! `muse log`: a stage's log.
 use crate::app::App;
+use crate::args::ValueArgs;
 use crate::exit;
 use crate::failure::CliError;
 use crate::failure::CliResult;
@@ -48,6 +49,8 @@ pub(crate) struct LogArgs {
 pub(crate) fn run(app: &mut App<'_>, args: &LogArgs) -> CliResult {
     let store = app.store_of(&args.pipeline)?;
     let Some(newest) = history::log_of(&store, &args.pipeline, &args.stage)? else {
+        // A pipeline that cannot be read today may have logs of before, so it is read only to say what is wrong.
+        app.load(&args.pipeline, &ValueArgs::default(), false)?.find(&args.stage)?;
         let message =
             format!("stage `{}` of {} has no log on this store", args.stage, args.pipeline.display());
         return Err(CliError::failed(message).hint("a result that came from elsewhere has its log there"));

@@ -25,7 +25,7 @@ maybe  an input will be made again: if that comes out the same, nothing more hap
 /// What a run would do, stage by stage, and why.
 ///
 /// Says for every stage whether its result is there, and if not which parameter, file, input or code version is
-/// another than last time. Runs nothing, writes nothing, and never uses the network.
+/// another than last time. Runs nothing, makes nothing, and never uses the network.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct PlanArgs {
