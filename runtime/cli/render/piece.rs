@@ -104,6 +104,18 @@ impl Lines {
         (line, before.chars().count() + 1)
     }
 
+    /// Whether a line is shown whole.
+    pub(super) fn is_short(&mut self, source: &Arc<Source>, line: usize) -> bool {
+        let (start, end) = self.range(source, line);
+        end - start <= LONG_LINE
+    }
+
+    /// A line as it is shown.
+    pub(super) fn text(&mut self, source: &Arc<Source>, line: usize) -> String {
+        let (start, end) = self.range(source, line);
+        visible_line(source.text.get(start..end).unwrap_or_default())
+    }
+
     /// First byte of a line and the byte behind its last, without the line's end.
     fn range(&mut self, source: &Arc<Source>, line: usize) -> (usize, usize) {
         let starts = self.starts(source);
