@@ -33,8 +33,14 @@ impl World {
     fn new(seed: u64, dice: &mut Dice) -> Self {
         let graph = Graph::random(dice);
         let context = TestContext::new();
-        let world =
-            Self { context, made: graph.clone(), graph, digests: BTreeMap::new(), history: vec![format!("seed {seed}")], seen: Seen::default() };
+        let world = Self {
+            context,
+            made: graph.clone(),
+            graph,
+            digests: BTreeMap::new(),
+            history: vec![format!("seed {seed}")],
+            seen: Seen::default(),
+        };
         world.write();
         world
     }
@@ -90,7 +96,11 @@ impl World {
                 "maybe" => outcome == "ran" || outcome == "hit",
                 other => panic!("an action {other}"),
             };
-            assert!(truthful, "{stage} was planned as {} and ended as {outcome}\n  {history}", planned.action);
+            assert!(
+                truthful,
+                "{stage} was planned as {} and ended as {outcome}\n  {history}",
+                planned.action
+            );
             assert!(!twin || outcome == "hit", "{stage} is a twin");
             self.seen.ran += usize::from(outcome == "ran");
             self.seen.maybe_that_ran += usize::from(planned.action == "maybe" && outcome == "ran");
@@ -122,7 +132,10 @@ impl World {
             let path = self.blob(&self.digests[&name(stage)]);
             match fs::read_to_string(path) {
                 Ok(text) => assert_eq!(&text, expected, "the result of s{stage}\n  {history}"),
-                Err(_) => assert!(!self.graph.targets().contains(&stage), "the target s{stage} is lost\n  {history}"),
+                Err(_) => assert!(
+                    !self.graph.targets().contains(&stage),
+                    "the target s{stage} is lost\n  {history}"
+                ),
             }
         }
     }
@@ -140,7 +153,8 @@ impl World {
                 self.seen.lost_and_not_needed += usize::from(planned.json["stored"] == false);
                 continue;
             }
-            let own: BTreeSet<String> = why.iter().filter(|why| !why.starts_with("input ")).cloned().collect();
+            let own: BTreeSet<String> =
+                why.iter().filter(|why| !why.starts_with("input ")).cloned().collect();
             let inputs: Vec<&String> = why.iter().filter(|why| why.starts_with("input ")).collect();
             self.seen.missing += usize::from(own.contains("missing"));
             let expected = if changes.is_empty() && inputs.is_empty() {
@@ -151,7 +165,10 @@ impl World {
             assert_eq!(own, expected, "the causes of s{stage}: {:?}\n  {history}", planned.causes);
             for cause in planned.causes.iter().filter(|cause| cause["kind"] == "input") {
                 let field = cause["field"].as_str().unwrap();
-                assert!(node.inputs.iter().any(|input| field == format!("p{input}")), "no port {field}\n  {history}");
+                assert!(
+                    node.inputs.iter().any(|input| field == format!("p{input}")),
+                    "no port {field}\n  {history}"
+                );
                 let root = cause["root"].as_str().unwrap();
                 let began = &plan[root];
                 let begins = began.why().iter().any(|why| !why.starts_with("input "));

@@ -82,9 +82,14 @@ impl Graph {
             let count = format!("echo {} >> {counter}", name(at));
             let body = format!("'{count}; {{ {body}; }} > out/text'");
             let files = node.file.map(|file| format!("{{ file: ../data/{file}.txt }}"));
-            let mut with = vec![format!("run: {body}"), "outputs: [text]".into(), format!("env: {{ P: {} }}", node.param)];
+            let mut with = vec![
+                format!("run: {body}"),
+                "outputs: [text]".into(),
+                format!("env: {{ P: {} }}", node.param),
+            ];
             with.extend(files.map(|files| format!("files: {files}")));
-            let inputs: Vec<String> = node.inputs.iter().map(|&input| format!("p{input}: {}", name(input))).collect();
+            let inputs: Vec<String> =
+                node.inputs.iter().map(|&input| format!("p{input}: {}", name(input))).collect();
             let mut fields = vec!["uses: command".to_owned(), format!("timeout: {}", self.minutes(node))];
             if !inputs.is_empty() {
                 fields.push(format!("inputs: {{ {} }}", inputs.join(", ")));

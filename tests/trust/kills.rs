@@ -1,0 +1,122 @@
+//! kill -9 of muse: at random moments nothing wrong stays behind, and no process of a stage outlives it.
+use super::graph::Dice;
+use super::wait::{code, processes_with, signal, until, until_ended, until_written};
+use crate::support::TestContext;
+use rustix::process::Signal;
+use std::process::Stdio;
+use std::time::Duration;
+
+/// A folder, a large file that later stages link to, and a stage that reads all of them.
+const PIPELINE: &str = "\
+params: { n: 0 }
+stages:
+  folder:
+    uses: command
+    with: { run: 'mkdir -p out/f/sub; for i in 1 2 3; do echo ${params.n} $i > out/f/sub/$i; done', outputs: [f] }
+  large:
+    uses: command
+    with: { run: 'yes ${params.n} | head -c 400000 > out/l', outputs: [l] }
+  middle:
+    uses: command
+    inputs: { f: folder }
+    with: { run: 'cat in/f/sub/* > out/m; echo constant > out/c', outputs: [m, c] }
+  end:
+    uses: command
+    inputs: { m: middle.m, c: middle.c, l: large }
+    with: { run: '{ cat in/m in/c; wc -c < in/l; tail -c 2 in/l; } > out/e', outputs: [e] }
+";
+
+fn expected(n: usize) -> String {
+    let line = format!("{n}\n");
+    let large: String = line.chars().cycle().take(400_000).collect();
+    format!("{n} 1\n{n} 2\n{n} 3\nconstant\n400000\n{}", &large[large.len() - 2..])
+}
+
+/// Kills four calls of muse in a row, at random moments, and then lets one finish.
+fn kill_at_random(seed: u64, rounds: usize) {
+    let mut dice = Dice::new(seed);
+    let context = TestContext::pipeline(PIPELINE);
+    let mut killed = 0;
+    for round in 0..rounds {
+        // Small numbers come again: then there are old results, whole or half, to be right about.
+        let n = 1 + dice.roll(7);
+        let set = format!("n={n}");
+        for _ in 0..4 {
+            let mut command =
+                context.command(["run", "pipelines/p.yaml", "--set", &set, "--force", "folder"]);
+            let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            std::thread::sleep(Duration::from_micros(dice.roll(250_000) as u64));
+            child.kill().unwrap();
+            killed += usize::from(code(child.wait().unwrap()) == 137);
+        }
+        let run = context.run(["--set", &set]).ok();
+        let ended = run.outcomes();
+        assert_eq!(ended.len(), 4, "seed {seed}, round {round}: {ended:?}");
+        let digest =
+            run.events_of("stage_finished").into_iter().find(|event| event["stage"] == "end").unwrap();
+        let digest =
+            digest["outputs"]["e"]["digest"].as_str().unwrap().strip_prefix("b3:").unwrap().to_owned();
+        let blob = context.cache().join("blobs-v1").join(&digest[..2]).join(&digest[2..]);
+        assert_eq!(std::fs::read_to_string(blob).unwrap(), expected(n), "seed {seed}, round {round}, n {n}");
+    }
+    assert!(killed * 2 > rounds * 4, "too few calls were killed before they ended: {killed}");
+    context.muse(["verify"]).ok();
+    // What the dead left behind is litter, and gc finds it while it keeps the results.
+    context.muse(["gc"]).ok();
+    assert_eq!(context.run([""; 0]).ok().code, 0);
+    context.muse(["verify"]).ok();
+}
+
+#[test]
+fn a_kill_at_any_moment_harms_nothing_0() {
+    kill_at_random(1, 13);
+}
+
+#[test]
+fn a_kill_at_any_moment_harms_nothing_1() {
+    kill_at_random(2, 13);
+}
+
+#[test]
+fn a_kill_at_any_moment_harms_nothing_2() {
+    kill_at_random(3, 13);
+}
+
+#[test]
+fn a_kill_at_any_moment_harms_nothing_3() {
+    kill_at_random(4, 13);
+}
+
+#[test]
+fn no_process_of_a_stage_outlives_muse() {
+    let context = TestContext::new();
+    // Unlike any other number on this machine, so that its processes can be told apart.
+    let mark = format!("{}.{}", 7_000_000 + std::process::id(), 31);
+    let ready = context.outside("ready");
+    context.counter("ready");
+    let body = format!(
+        "setsid sleep {mark} & (setsid sh -c \"trap \\\"\\\" TERM HUP; sleep {mark}; :\" &) ; trap \"\" TERM; \
+         sh -c \"sleep {mark} & wait\" & sleep 0.05; echo ready >> {}; sleep {mark}",
+        ready.display()
+    );
+    let stage =
+        |name: &str| format!("  {name}:\n    uses: command\n    with: {{ run: '{body}', outputs: [x] }}\n");
+    context.edit(&format!("stages:\n{}{}", stage("a"), stage("b").replace("echo ready", "echo too")));
+    let mut child =
+        context.command(["run", "pipelines/p.yaml", "--jobs", "2"]).stderr(Stdio::null()).spawn().unwrap();
+    until_written(&ready);
+    until("both stages have begun", super::wait::LONG, || processes_with(&mark).len() >= 8);
+    signal(&child, Signal::KILL);
+    until_ended(&mut child);
+    until("all processes of its stages end", Duration::from_secs(1), || processes_with(&mark).is_empty());
+}
+
+#[test]
+fn a_stage_that_left_a_daemon_behind_is_done_without_it() {
+    let mark = format!("{}.{}", 7_000_000 + std::process::id(), 32);
+    let context = TestContext::pipeline(&format!(
+        "stages:\n  a:\n    uses: command\n    with: {{ run: '(setsid sleep {mark} &); echo done > out/x', outputs: [x] }}\n"
+    ));
+    context.run([""; 0]).ok();
+    assert!(processes_with(&mark).is_empty(), "a daemon could still write to what is stored");
+}
