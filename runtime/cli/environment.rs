@@ -21,7 +21,8 @@ impl Environment {
         }
     }
 
-    /// An environment of these variables alone, for tests.
+    /// An environment of these variables alone.
+    #[cfg(test)]
     pub(crate) fn of(variables: &[(&str, &str)]) -> Self {
         let pair = |(name, value): &(&str, &str)| (OsString::from(name), OsString::from(value));
         Self { variables: variables.iter().map(pair).collect(), folder: PathBuf::from(".") }

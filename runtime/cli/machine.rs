@@ -37,11 +37,6 @@ pub(crate) struct Gpu {
 }
 
 impl Machine {
-    /// Cores and memory, and GPUs. Asking the driver takes a moment: [`Machine::without_gpus`] does not.
-    pub(crate) fn detect(environment: &Environment) -> Self {
-        Self { gpus: Driver::detect().visible(environment), ..Self::without_gpus() }
-    }
-
     /// Cores and memory alone, for work that wants no GPU.
     pub(crate) fn without_gpus() -> Self {
         let cores =

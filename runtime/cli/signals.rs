@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn signals_are_counted() {
         let (sender, receiver) = mpsc::channel();
-        let watch = Watch::start(move |count| drop(sender.send(count))).unwrap();
+        let watch = Watch::start(move |count| sender.send(count).unwrap()).unwrap();
         assert_eq!(watch.count().load(Ordering::SeqCst), 0);
         for expected in 1..=2 {
             signal_hook::low_level::raise(SIGTERM).unwrap();

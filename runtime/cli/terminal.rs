@@ -36,13 +36,6 @@ impl Terminal {
         }
     }
 
-    /// Says one line that only `-v` asks for.
-    pub(crate) fn detail(self, text: &str) {
-        if self.verbosity == Verbosity::Verbose {
-            self.print(text);
-        }
-    }
-
     /// Warns, also under `-q`.
     pub(crate) fn warn(self, text: &str) {
         self.print(&format!("{} {}", self.paint.warn("warning:"), visible(text)));

@@ -84,15 +84,6 @@ impl FromStr for StageOfPipeline {
     }
 }
 
-/// A stage and perhaps one of its outputs: the first dot behind the combination parts them.
-pub(crate) fn stage_and_output(text: &str) -> (&str, Option<&str>) {
-    let behind = text.find(']').unwrap_or(0);
-    match text.get(behind..).and_then(|rest| rest.find('.')).map(|dot| behind + dot) {
-        Some(dot) => (text.get(..dot).unwrap_or(text), text.get(dot + 1..)),
-        None => (text, None),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,14 +106,6 @@ mod tests {
         for none in ["a.yaml", ":base", "a.yaml:", "hf:org/data", ""] {
             assert_eq!(pair(none), None, "{none}");
         }
-    }
-
-    #[test]
-    fn the_first_dot_parts_stage_and_output() {
-        assert_eq!(stage_and_output("base"), ("base", None));
-        assert_eq!(stage_and_output("base.a.txt"), ("base", Some("a.txt")));
-        assert_eq!(stage_and_output("base[lr=0.1].out"), ("base[lr=0.1]", Some("out")));
-        assert_eq!(stage_and_output("base[lr=0.1]"), ("base[lr=0.1]", None));
     }
 
     #[test]

@@ -230,12 +230,9 @@ impl Board {
     fn fill(&mut self) {
         let rows = terminal::size().map_or(24, |(_, rows)| rows);
         let most = rows.saturating_sub(4).max(1);
-        let mut shown = self.going.iter().filter(|going| going.line.is_some()).count();
-        for going in self.going.iter_mut().filter(|going| going.line.is_none()) {
-            if shown >= most {
-                break;
-            }
-            shown += 1;
+        let shown = self.going.iter().filter(|going| going.line.is_some()).count();
+        let free = most.saturating_sub(shown);
+        for going in self.going.iter_mut().filter(|going| going.line.is_none()).take(free) {
             going.line = Some(self.screen.insert_before(&self.total, line()));
         }
     }

@@ -10,10 +10,10 @@ const OLDEST_DRIVER: u32 = 525;
 
 /// Cores and memory.
 pub(super) fn machine(machine: &Machine, needs: &Needs) -> Vec<Check> {
+    let alone = |what: String| format!("a stage reserves {what}: it will have this machine to itself");
     let cores = plural(machine.cores as usize, "core");
     let cores = if needs.cores > machine.cores {
-        let help = format!("a stage reserves {}: lower its `resources.cpu`", needs.cores);
-        Check::not_ok(Mark::Error, "cores", cores, help)
+        Check::not_ok(Mark::Warn, "cores", cores, alone(needs.cores.to_string()))
     } else {
         Check::ok("cores", cores)
     };
@@ -21,8 +21,7 @@ pub(super) fn machine(machine: &Machine, needs: &Needs) -> Vec<Check> {
     let memory = match machine.memory_bytes {
         0 => Check::not_ok(Mark::Warn, "memory", "unknown", "stages that reserve memory are not held back"),
         memory if needs.memory > memory => {
-            let help = format!("a stage reserves {}: lower its `resources.memory`", bytes(needs.memory));
-            Check::not_ok(Mark::Error, "memory", found, help)
+            Check::not_ok(Mark::Warn, "memory", found, alone(bytes(needs.memory)) + ", and may not fit")
         }
         _ => Check::ok("memory", found),
     };
@@ -91,7 +90,7 @@ pub(super) fn token(environment: &Environment, needs: &Needs) -> Check {
     match found {
         Some(found) => Check::ok("hub token", found),
         None if needs.token => {
-            let help = "the pipeline takes what only a token opens: set `HF_TOKEN`";
+            let help = "the pipeline asks for it: set `HF_TOKEN`";
             Check::not_ok(Mark::Error, "hub token", "none", help)
         }
         None => Check::not_ok(
@@ -156,10 +155,10 @@ mod tests {
     }
 
     #[test]
-    fn more_cores_or_memory_than_there_are_is_an_error() {
+    fn more_cores_or_memory_than_there_are_is_warned_of() {
         let small = Machine { cores: 2, memory_bytes: 8 << 30, gpus: vec![] };
         let needs = Needs { cores: 4, memory: 16 << 30, ..Needs::default() };
-        assert_eq!(marks(&machine(&small, &needs)), [("cores", Mark::Error), ("memory", Mark::Error)]);
+        assert_eq!(marks(&machine(&small, &needs)), [("cores", Mark::Warn), ("memory", Mark::Warn)]);
         assert_eq!(marks(&machine(&small, &Needs::default())), [("cores", Mark::Ok), ("memory", Mark::Ok)]);
     }
 

@@ -3,12 +3,14 @@ mod checks;
 mod disk;
 
 use crate::app::App;
+use crate::args::ValueArgs;
 use crate::exit;
 use crate::failure::CliResult;
 use crate::format::Table;
 use crate::machine::{Driver, Machine};
 use crate::paint::Paint;
 use clap::{Args, ValueHint};
+use muse_runtime::document::Pipeline;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -69,16 +71,31 @@ pub(crate) struct Needs {
     pub(crate) gpus: u32,
     /// The most memory that one stage reserves, in bytes.
     pub(crate) memory: u64,
-    /// A stage that takes something from the hub that only a token opens, or asks for the token as a secret.
+    /// A stage asks for the token of the hub.
     pub(crate) token: bool,
     /// The most cores that one stage reserves.
     pub(crate) cores: u32,
 }
 
+impl Needs {
+    /// The most that any stage of a pipeline asks for.
+    fn of(pipeline: &Pipeline) -> Self {
+        let mut needs = Self::default();
+        for stage in &pipeline.stages {
+            needs.gpus = needs.gpus.max(stage.resources.gpu);
+            needs.memory = needs.memory.max(stage.resources.memory.unwrap_or(0));
+            needs.cores = needs.cores.max(stage.resources.cpu.unwrap_or(0));
+            let mut variables = stage.secrets.iter().chain(&stage.pass_env);
+            needs.token |= variables.any(|name| name == "HF_TOKEN");
+        }
+        needs
+    }
+}
+
 /// Checks.
 pub(crate) fn run(app: &mut App<'_>, args: &DoctorArgs) -> CliResult {
     let needs = match &args.pipeline {
-        Some(_) => return super::unwired(app, args),
+        Some(path) => Needs::of(&app.load(path, &ValueArgs::default(), false)?),
         None => Needs::default(),
     };
     check(app, args, &needs)
