@@ -77,6 +77,7 @@ pub(crate) fn show(
     if let Some(flag) = flag {
         pinned(opened, &plan, flag)?;
     }
+    app.terminal.detail(&super::run::input_files(plan.files.total, plan.files.hashed));
     let view = PlanView::new(&opened.pipeline, &plan);
     if json {
         app.out.json(&view)?;

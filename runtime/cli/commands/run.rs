@@ -8,7 +8,7 @@ use crate::report;
 use crate::signals::{Watch, stopping};
 use crate::values::{Device, duration};
 use clap::Args;
-use muse_runtime::event::RunOutcome;
+use muse_runtime::event::{EventKind, RunOutcome};
 use muse_runtime::run::{RunError, RunOptions, Work};
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
@@ -99,6 +99,9 @@ pub(crate) fn run(app: &mut App<'_>, args: &RunArgs) -> CliResult {
     let json = args.json.then_some(&mut app.out);
     let mut reporter = report::choose(terminal, json, io::stdout().is_terminal(), watch.shared());
     let report = muse_runtime::run::run(work, &options, watch.count(), &mut |event| {
+        if let EventKind::RunStarted { files, hashed, .. } = &event.kind {
+            terminal.detail(&input_files(*files, *hashed));
+        }
         reporter.event(event);
         if reporter.closed() {
             watch.interrupt();
@@ -116,6 +119,11 @@ pub(crate) fn run(app: &mut App<'_>, args: &RunArgs) -> CliResult {
         RunOutcome::Interrupted if closed => exit::DONE,
         RunOutcome::Interrupted => exit::INTERRUPTED,
     })
+}
+
+/// For `-v`: how much of the input had to be read to know that it is what it was.
+pub(crate) fn input_files(files: usize, hashed: usize) -> String {
+    format!("input files: {files}, read again: {hashed}")
 }
 
 impl From<RunError> for CliError {

@@ -1,5 +1,6 @@
 //! Reporters: the events of a run as bars, as plain lines, as JSON, or not at all. All tell the same summary.
 mod bars;
+mod echo;
 mod json;
 mod lines;
 mod plain;
@@ -57,7 +58,10 @@ struct Both<'a> {
 impl Reporter for Both<'_> {
     fn event(&mut self, event: &Event) {
         self.json.event(event);
-        self.people.event(event);
+        // Who closed the pipe has seen enough, and is not told how the rest went either.
+        if !self.json.closed() {
+            self.people.event(event);
+        }
     }
 
     fn closed(&self) -> bool {
@@ -105,6 +109,8 @@ pub(crate) mod sample {
             file: "pipelines/tiny.yaml".into(),
             stages,
             work,
+            files: 0,
+            hashed: 0,
         }
     }
 

@@ -29,6 +29,12 @@ pub enum EventKind {
         stages: usize,
         /// Stages that will or may run.
         work: usize,
+        /// Input files of all wanted stages.
+        #[serde(default)]
+        files: usize,
+        /// How many of them were read again, because the stat index did not vouch for them.
+        #[serde(default)]
+        hashed: usize,
     },
     /// Another process makes this key; the stage waits for it.
     StageWaiting {

@@ -81,21 +81,22 @@ pub fn files_digest<'a>(single: bool, files: impl ExactSizeIterator<Item = FileE
     sink.finish()
 }
 
-struct Sink(blake3::Hasher);
+/// Gathers the bytes: hashing them in one go is quicker than eight at a time.
+struct Sink(Vec<u8>);
 
 impl Sink {
     fn new(domain: &str) -> Self {
-        let mut sink = Self(blake3::Hasher::new());
+        let mut sink = Self(Vec::with_capacity(1024));
         sink.text(domain);
         sink
     }
 
     fn byte(&mut self, byte: u8) {
-        self.0.update(&[byte]);
+        self.0.push(byte);
     }
 
     fn number(&mut self, number: u64) {
-        self.0.update(&number.to_le_bytes());
+        self.0.extend_from_slice(&number.to_le_bytes());
     }
 
     fn length(&mut self, length: usize) {
@@ -104,11 +105,11 @@ impl Sink {
 
     fn text(&mut self, text: &str) {
         self.length(text.len());
-        self.0.update(text.as_bytes());
+        self.0.extend_from_slice(text.as_bytes());
     }
 
     fn digest(&mut self, digest: &Digest) {
-        self.0.update(digest.as_bytes());
+        self.0.extend_from_slice(digest.as_bytes());
     }
 
     fn value(&mut self, value: &Value) {
@@ -123,12 +124,12 @@ impl Sink {
                     self.number(number);
                 } else if let Some(number) = number.as_i64() {
                     self.byte(4);
-                    self.0.update(&number.to_le_bytes());
+                    self.0.extend_from_slice(&number.to_le_bytes());
                 } else {
                     self.byte(5);
                     // Zero has one encoding; there is no NaN in JSON.
                     let number = number.as_f64().unwrap_or_default() + 0.0;
-                    self.0.update(&number.to_bits().to_le_bytes());
+                    self.0.extend_from_slice(&number.to_bits().to_le_bytes());
                 }
             }
             Value::String(text) => {
@@ -155,6 +156,6 @@ impl Sink {
     }
 
     fn finish(self) -> Digest {
-        Digest::from(self.0.finalize())
+        Digest::of_bytes(&self.0)
     }
 }

@@ -18,6 +18,7 @@ use crate::document::{Lock, Pipeline, StageSpec};
 use crate::key::KeyParts;
 use crate::last::LastResults;
 use muse_store::{Artifact, Key, Record, Store};
+use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -85,6 +86,7 @@ impl Planner<'_> {
         let files = FileSets::resolve(self.pipeline, &order, self.store)?;
         let mut plan = Plan { stages: vec![None; self.pipeline.stages.len()], order, targets, files };
         self.look_up(&mut plan);
+        self.look_for_content(&mut plan);
         self.spread_dirt(&mut plan);
         causes::explain(self, &mut plan);
         Ok(plan)
@@ -93,11 +95,15 @@ impl Planner<'_> {
     /// The first pass, downwards: keys and records as far as they are known.
     fn look_up(&self, plan: &mut Plan) {
         let mut first_with: HashMap<Key, usize> = HashMap::new();
+        let mut known = self.last_records(&plan.order);
         for at in 0..plan.order.len() {
             let stage = plan.order[at];
             let forced = self.force.contains(&stage);
             let key = self.parts(plan, stage).map(|parts| parts.key());
-            let record = key.and_then(|key| self.store.record(&key).ok().flatten()).map(Arc::new);
+            let record = key.and_then(|key| match known.remove(&key) {
+                Some(record) => Some(record),
+                None => self.store.record(&key).ok().flatten().map(Arc::new),
+            });
             let twin = key.and_then(|key| match first_with.get(&key) {
                 Some(&first) => Some(first),
                 None => {
@@ -127,6 +133,32 @@ impl Planner<'_> {
         }
     }
 
+    /// The records that most stages will have, if nothing was edited: read on all cores, ahead of need.
+    fn last_records(&self, order: &[usize]) -> HashMap<Key, Arc<Record>> {
+        let names = order.iter().map(|&stage| self.pipeline.stages[stage].name.as_str());
+        let keys: HashSet<Key> = names.filter_map(|name| self.last.key(name)).collect();
+        let keys: Vec<Key> = keys.into_iter().collect();
+        let read = |key: &Key| Some((*key, Arc::new(self.store.record(key).ok().flatten()?)));
+        keys.par_iter().with_min_len(16).filter_map(read).collect()
+    }
+
+    /// Whether the content of each settled stage is in the store, looked at on all cores.
+    fn look_for_content(&self, plan: &mut Plan) {
+        let settled: Vec<(usize, Arc<Record>)> =
+            plan.iter().filter_map(|(stage, planned)| Some((stage, planned.record.clone()?))).collect();
+        let there = |record: &Record| record.outputs.values().all(|artifact| self.store.present(artifact));
+        let lost: Vec<usize> = settled
+            .par_iter()
+            .with_min_len(16)
+            .filter_map(|(stage, record)| (!there(record)).then_some(*stage))
+            .collect();
+        for stage in lost {
+            if let Some(planned) = plan.stages[stage].as_mut() {
+                planned.stored = false;
+            }
+        }
+    }
+
     /// The second pass, both ways: what dirty stages need must be there, and what stands below them is unknown.
     fn spread_dirt(&self, plan: &mut Plan) {
         let below = downstream(self.pipeline, &plan.order);
@@ -153,17 +185,8 @@ impl Planner<'_> {
                 };
                 let forced = self.force.contains(&consumer);
                 planned.action = if forced { Action::Run } else { Action::Maybe };
-                (planned.key, planned.record, planned.dirty) = (None, None, true);
+                (planned.key, planned.record, planned.dirty, planned.stored) = (None, None, true, true);
                 work.push(consumer);
-            }
-        }
-        for &stage in &plan.order {
-            let settled = plan.stages[stage].as_ref().filter(|planned| !planned.dirty);
-            if let Some(record) = settled.and_then(|planned| planned.record.clone()) {
-                let stored = record.outputs.values().all(|artifact| self.store.present(artifact));
-                if let Some(planned) = plan.stages[stage].as_mut() {
-                    planned.stored = stored;
-                }
             }
         }
     }
@@ -173,17 +196,14 @@ impl Planner<'_> {
         let Some(planned) = plan.stages[stage].as_ref().filter(|planned| !planned.dirty) else {
             return;
         };
-        let (Some(key), Some(record)) = (planned.key, planned.record.as_ref()) else {
+        let Some(key) = planned.key.filter(|_| !planned.stored) else {
             return;
         };
-        if record.outputs.values().all(|artifact| self.store.present(artifact)) {
-            return;
-        }
         // The first of the stages with this key makes it, the others take it from there.
         let mut first = None;
         for &twin in twins.get(&key).map(Vec::as_slice).unwrap_or_default() {
             if let Some(planned) = plan.stages[twin].as_mut().filter(|planned| !planned.dirty) {
-                planned.dirty = true;
+                (planned.dirty, planned.stored) = (true, true);
                 planned.record = None;
                 match first {
                     None => planned.action = Action::Run,

@@ -18,7 +18,7 @@ use crate::event::{EventKind, Outcome, OutputInfo};
 use crate::plan::{downstream, key_parts};
 use muse_stage::StageEvent;
 use muse_store::{Acquired, Artifact, Key, Lease, Record, StoreError, Who};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -82,8 +82,12 @@ struct Dispatcher<'a, 'c> {
     /// Each wanted stage's place in the plan; what is ready starts in this order.
     rank: Vec<usize>,
     ready: BTreeMap<usize, usize>,
+    /// Stages about which something has changed.
+    looks: VecDeque<usize>,
     /// Ready stages that wait for another process, with the holder that was told of.
     waiting: HashMap<usize, String>,
+    /// The key that a stage is the maker of.
+    keys: Vec<Option<Key>>,
     /// The stage that makes a key, and the stages that wait for it to.
     makers: HashMap<Key, (usize, Vec<usize>)>,
     running: HashMap<usize, Running>,
@@ -109,7 +113,9 @@ pub(super) fn dispatch(context: &Context<'_>, emit: &mut dyn FnMut(EventKind)) -
         below: downstream(context.pipeline, &plan.order),
         rank,
         ready: BTreeMap::new(),
+        looks: VecDeque::new(),
         waiting: HashMap::new(),
+        keys: vec![None; count],
         makers: HashMap::new(),
         running: HashMap::new(),
         content: lost.map(|(stage, _)| stage).chain(plan.targets.iter().copied()).collect(),
@@ -125,10 +131,12 @@ pub(super) fn dispatch(context: &Context<'_>, emit: &mut dyn FnMut(EventKind)) -
     };
     for (stage, planned) in plan.iter() {
         if let Some(record) = planned.record.as_ref().filter(|_| !planned.is_work()) {
-            dispatcher.settle(stage, Arc::clone(record), Outcome::Hit);
+            dispatcher.tell_settled(stage, record, Outcome::Hit);
+            dispatcher.states[stage] = State::Settled(Arc::clone(record));
         }
     }
     if plan.has_work() {
+        dispatcher.looks.extend(plan.order.iter().copied());
         std::thread::scope(|scope| dispatcher.work(scope));
     }
     dispatcher.ended
@@ -137,12 +145,13 @@ pub(super) fn dispatch(context: &Context<'_>, emit: &mut dyn FnMut(EventKind)) -
 impl<'a, 'c> Dispatcher<'a, 'c> {
     fn work<'s>(&mut self, scope: &'s Scope<'s, 'a>) {
         let (sender, receiver) = channel();
-        for at in 0..self.context.plan.order.len() {
-            self.look(self.context.plan.order[at]);
-        }
         let mut beat = Instant::now();
         loop {
+            self.look_all();
             self.start_ready(scope, &sender);
+            if !self.looks.is_empty() {
+                continue;
+            }
             let waits = !self.stopping && !self.ready.is_empty();
             if self.running.is_empty() && !waits {
                 return;
@@ -155,6 +164,13 @@ impl<'a, 'c> Dispatcher<'a, 'c> {
                 self.running.values().for_each(|running| drop(running.lease.heartbeat()));
                 self.context.run_folder.heartbeat();
             }
+        }
+    }
+
+    /// Looks at all stages about which something has changed. A list, not recursion: a chain may be long.
+    fn look_all(&mut self) {
+        while let Some(stage) = self.looks.pop_front() {
+            self.look(stage);
         }
     }
 
@@ -190,6 +206,7 @@ impl<'a, 'c> Dispatcher<'a, 'c> {
             }
         }
         self.makers.insert(key, (stage, Vec::new()));
+        self.keys[stage] = Some(key);
         self.states[stage] = State::Ready(key);
         self.ready.insert(self.rank[stage], stage);
     }
@@ -203,23 +220,20 @@ impl<'a, 'c> Dispatcher<'a, 'c> {
     }
 
     fn start_ready<'s>(&mut self, scope: &'s Scope<'s, 'a>, sender: &Sender<Message>) {
-        if self.stopping {
-            return;
-        }
-        let queue: Vec<usize> =
-            if self.slots.full() { Vec::new() } else { self.ready.values().copied().collect() };
-        for stage in queue {
-            if self.slots.full() || self.stopping {
+        let mut from = 0;
+        while !self.stopping && !self.slots.full() {
+            let Some((rank, stage)) = self.ready.range(from..).next().map(|(&rank, &stage)| (rank, stage))
+            else {
                 return;
-            }
+            };
+            from = rank + 1;
             if self.waiting.contains_key(&stage) {
                 // The other process may have finished.
                 self.look(stage);
             }
-            let State::Ready(key) = self.states[stage] else {
-                continue;
-            };
-            self.start(stage, key, scope, sender);
+            if let State::Ready(key) = self.states[stage] {
+                self.start(stage, key, scope, sender);
+            }
         }
     }
 
@@ -334,7 +348,7 @@ impl<'a, 'c> Dispatcher<'a, 'c> {
                     self.remake(input);
                 }
                 self.states[stage] = State::Pending;
-                self.look(stage);
+                self.looks.push_back(stage);
             }
             End::Interrupted => self.over(stage, Outcome::Interrupted, since, None, None, None),
             End::Failed { error, help, log } => {
@@ -355,13 +369,24 @@ impl<'a, 'c> Dispatcher<'a, 'c> {
         if let State::Settled(record) = &self.states[stage] {
             self.makers.remove(&record.key);
             self.states[stage] = State::Pending;
-            self.look(stage);
+            self.looks.push_back(stage);
         }
     }
 
     fn settle(&mut self, stage: usize, record: Arc<Record>, outcome: Outcome) {
         self.ready.remove(&self.rank[stage]);
         self.waiting.remove(&stage);
+        self.tell_settled(stage, &record, outcome);
+        let key = record.key;
+        self.states[stage] = State::Settled(record);
+        let twins = match self.makers.get_mut(&key) {
+            Some((maker, twins)) if *maker == stage => std::mem::take(twins),
+            _ => Vec::new(),
+        };
+        self.looks.extend(self.below[stage].iter().copied().chain(twins));
+    }
+
+    fn tell_settled(&mut self, stage: usize, record: &Record, outcome: Outcome) {
         if outcome == Outcome::Hit {
             self.ended.saved_seconds += record.seconds;
         }
@@ -380,16 +405,6 @@ impl<'a, 'c> Dispatcher<'a, 'c> {
             help: None,
             log: None,
         });
-        let key = record.key;
-        self.states[stage] = State::Settled(record);
-        let twins = match self.makers.get_mut(&key) {
-            Some((maker, twins)) if *maker == stage => std::mem::take(twins),
-            _ => Vec::new(),
-        };
-        for at in 0..self.below[stage].len() {
-            self.look(self.below[stage][at]);
-        }
-        twins.into_iter().for_each(|twin| self.look(twin));
     }
 
     fn over(
@@ -403,12 +418,12 @@ impl<'a, 'c> Dispatcher<'a, 'c> {
     ) {
         let name = self.context.pipeline.stages[stage].name.clone();
         self.ended.outcomes[stage] = Some(outcome);
-        let key = std::mem::replace(&mut self.states[stage], State::Over);
+        self.states[stage] = State::Over;
         (self.emit)(EventKind::StageFinished {
             stage: name.clone(),
             outcome,
             seconds: since.as_secs_f64(),
-            key: if let State::Ready(key) = key { Some(key.to_string()) } else { None },
+            key: self.keys[stage].map(|key| key.to_string()),
             outputs: BTreeMap::new(),
             error,
             help,
@@ -420,8 +435,8 @@ impl<'a, 'c> Dispatcher<'a, 'c> {
         // All that stands below cannot be made, nor can what would have been made by this stage.
         let mut work = vec![stage];
         while let Some(dead) = work.pop() {
-            let twins = self.makers.values_mut().find(|(maker, _)| *maker == dead);
-            let twins = twins.map(|(_, twins)| std::mem::take(twins)).unwrap_or_default();
+            let twins = self.keys[dead].and_then(|key| self.makers.remove(&key)).map(|(_, twins)| twins);
+            let twins = twins.unwrap_or_default();
             for blocked in self.below[dead].iter().copied().chain(twins).collect::<Vec<_>>() {
                 if matches!(self.states[blocked], State::Pending | State::Ready(_)) {
                     self.states[blocked] = State::Over;

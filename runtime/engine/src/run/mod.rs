@@ -133,6 +133,8 @@ pub fn run(
         file: pipeline.path.display().to_string(),
         stages: plan.order.len(),
         work: plan.iter().filter(|(_, planned)| planned.is_work()).count(),
+        files: plan.files.total,
+        hashed: plan.files.hashed,
     });
     for message in pinned.into_iter().chain(store.complaints()) {
         emit(EventKind::Note { stage: None, message });
