@@ -36,6 +36,13 @@ impl Terminal {
         }
     }
 
+    /// Says something to those who asked for more.
+    pub(crate) fn detail(self, text: &str) {
+        if self.verbosity == Verbosity::Verbose {
+            self.print(text);
+        }
+    }
+
     /// Warns, also under `-q`.
     pub(crate) fn warn(self, text: &str) {
         self.print(&format!("{} {}", self.paint.warn("warning:"), visible(text)));

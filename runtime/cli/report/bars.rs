@@ -1,5 +1,6 @@
 //! Bars, where somebody looks at a terminal: a line for each running stage, one for the whole, the past above.
 use super::Reporter;
+use super::echo::Silence;
 use super::lines;
 use super::summary::Summary;
 use crate::format::{clock, exact, pad, shorten, visible, width};
@@ -29,6 +30,7 @@ pub(crate) struct Bars {
     summary: Summary,
     board: Arc<Mutex<Board>>,
     ticker: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
+    silence: Option<Silence>,
 }
 
 impl Bars {
@@ -36,7 +38,7 @@ impl Bars {
     pub(crate) fn new(terminal: Terminal, interrupts: Arc<AtomicU32>) -> Self {
         let target = ProgressDrawTarget::stderr_with_hz(DRAWS);
         let board = Board::new(terminal, target, interrupts);
-        Self { terminal, summary: Summary::default(), board, ticker: None }
+        Self { terminal, summary: Summary::default(), board, ticker: None, silence: None }
     }
 
     /// One thread moves all lines. It ends when its channel closes.
@@ -65,10 +67,12 @@ impl Reporter for Bars {
         self.summary.observe(event);
         if let EventKind::RunStarted { .. } = &event.kind {
             self.start_ticking();
+            self.silence = Some(Silence::start());
         }
         let end = matches!(event.kind, EventKind::RunFinished { .. });
         if end {
             self.stop_ticking();
+            self.silence = None;
         }
         self.board.lock().unwrap_or_else(PoisonError::into_inner).take(event);
         if end {
