@@ -14,6 +14,7 @@ mod open;
 mod out;
 mod paint;
 mod project;
+mod reference;
 mod render;
 mod report;
 mod signals;
@@ -28,7 +29,9 @@ pub fn main(kinds: &[&'static dyn StageKind]) -> ExitCode {
     app::main(kinds, std::env::args_os().collect()).into()
 }
 
-/// The command line's definition, from which reference pages are made.
-pub fn command() -> clap::Command {
+pub use reference::reference;
+
+/// The command line's definition.
+fn command() -> clap::Command {
     <args::Cli as clap::CommandFactory>::command()
 }

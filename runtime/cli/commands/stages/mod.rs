@@ -1,6 +1,6 @@
 //! `muse stages`: the stage kinds, and a page on each.
 mod fields;
-mod page;
+pub(crate) mod page;
 
 use crate::app::App;
 use crate::exit;

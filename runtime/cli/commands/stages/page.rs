@@ -8,7 +8,7 @@ use muse_stage::{ArtifactType, Description};
 const COLUMNS: usize = 100;
 
 /// Draws it.
-pub(super) fn draw(kind: &Description, paint: Paint) -> String {
+pub(crate) fn draw(kind: &Description, paint: Paint) -> String {
     let mut page = format!("{} (version {})\n\n", paint.strong(&kind.name), kind.version);
     if !kind.doc.is_empty() {
         page += &format!("{}\n\n", kind.doc.trim());
