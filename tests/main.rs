@@ -2,5 +2,6 @@
 mod architecture;
 mod cli;
 mod forgotten;
+mod plugins;
 mod support;
 mod trust;

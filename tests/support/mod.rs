@@ -201,7 +201,7 @@ fn plain(text: &str) -> String {
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests find programs where their caller finds them")]
-fn caller_path() -> String {
+pub(crate) fn caller_path() -> String {
     std::env::var("PATH").unwrap()
 }
 
