@@ -6,6 +6,16 @@ mod faults;
 #[cfg(test)]
 mod faulty;
 #[cfg(test)]
+mod formats;
+#[cfg(test)]
+mod inputs;
+#[cfg(test)]
+mod leases;
+#[cfg(test)]
+mod outputs;
+#[cfg(test)]
 mod results;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod table;

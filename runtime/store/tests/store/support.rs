@@ -1,8 +1,12 @@
 //! A store in a folder of its own, with the few steps that every test takes.
-use muse_store::{Acquired, Artifact, Digest, Key, Lease, Published, Record, Store, Who};
+use crate::faulty::{Among, Fault, FaultyFs};
+use muse_store::{Acquired, Artifact, Clock, Digest, Key, Lease, Published, Record, Store, Who};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
 use tempfile::TempDir;
 
 pub(crate) struct Bench {
@@ -119,4 +123,37 @@ pub(crate) fn tamper(path: &Path, content: &[u8]) {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
     fs::write(path, content).unwrap();
+}
+
+/// A clock that is ahead of the machine's, by as much as a test wants.
+#[derive(Debug, Default)]
+pub(crate) struct Ahead(AtomicI64);
+
+impl Ahead {
+    /// Seconds before (negative) or after the real time.
+    pub(crate) fn set(&self, seconds: i64) {
+        self.0.store(seconds, Ordering::Relaxed);
+    }
+
+    fn shift(&self) -> (Duration, Duration) {
+        let seconds = self.0.load(Ordering::Relaxed);
+        (Duration::from_secs(seconds.max(0) as u64), Duration::from_secs((-seconds).max(0) as u64))
+    }
+}
+
+impl Clock for Ahead {
+    fn now(&self) -> SystemTime {
+        let (later, earlier) = self.shift();
+        SystemTime::now() + later - earlier
+    }
+
+    fn instant(&self) -> Instant {
+        let (later, earlier) = self.shift();
+        Instant::now() + later - earlier
+    }
+}
+
+/// A file system that cannot share blocks and has no other fault, so that tests are the same everywhere.
+pub(crate) fn plain_fs(bench: &Bench) -> Arc<FaultyFs> {
+    Arc::new(FaultyFs::new(u64::MAX, Among::Changes, Fault::Error, &bench.path("")))
 }
