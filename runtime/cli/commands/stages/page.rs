@@ -11,7 +11,10 @@ const COLUMNS: usize = 100;
 pub(crate) fn draw(kind: &Description, paint: Paint) -> String {
     let mut page = format!("{} (version {})\n\n", paint.strong(&kind.name), kind.version);
     if !kind.doc.is_empty() {
-        page += &format!("{}\n\n", kind.doc.trim());
+        for paragraph in kind.doc.split("\n\n") {
+            wrap(&mut page, paragraph, 0);
+            page.push('\n');
+        }
     }
     section(&mut page, "inputs:", &inputs(kind), paint);
     section(&mut page, "outputs:", &outputs(kind), paint);
