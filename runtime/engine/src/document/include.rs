@@ -60,9 +60,9 @@ pub(crate) fn gather(session: &mut Session, path: &Path) -> Option<Main> {
     let canonical = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     reader.open.push((canonical, path.display().to_string()));
     let name = check_file(session, &root, true);
-    let given = reader.given(session, &root);
-    let presets =
-        root.get("presets").map(|node| mapping(session, node, "`presets`").to_vec()).unwrap_or_default();
+    let presets = root.get("presets");
+    let presets = presets.map(|node| mapping(session, node, "`presets`").to_vec()).unwrap_or_default();
+    let given = reader.given(session, root);
     Some(Main { given, name, presets, incomplete: reader.incomplete })
 }
 
@@ -83,7 +83,7 @@ pub(crate) fn mapping<'n>(session: &mut Session, node: &'n Node, what: &str) -> 
 }
 
 impl Reader {
-    fn given(&mut self, session: &mut Session, root: &Node) -> Given {
+    fn given(&mut self, session: &mut Session, mut root: Node) -> Given {
         let mut included: Vec<Rc<Given>> = Vec::new();
         if let Some(node) = root.get("include") {
             if !matches!(node.content, Content::Seq(_) | Content::Null) {
@@ -95,14 +95,15 @@ impl Reader {
                 included.extend(self.include(session, item));
             }
         }
-        let part = |session: &mut Session, name: &str, what: &str, pick: fn(&Given) -> &Named| {
+        let mut part = |session: &mut Session, name: &str, what: &str, pick: fn(&Given) -> &Named| {
             let mut all = Named::default();
             for given in &included {
                 all.take_in(session, pick(given), what);
             }
-            if let Some(node) = root.get(name) {
-                for (key, node) in mapping(session, node, &format!("`{name}`")) {
-                    all.put(key.clone(), Rc::new(node.clone()));
+            if let Some(node) = root.take(name) {
+                mapping(session, &node, &format!("`{name}`"));
+                if let Content::Map(fields) = node.content {
+                    fields.into_iter().for_each(|(key, node)| all.put(key, Rc::new(node)));
                 }
             }
             all
@@ -151,7 +152,7 @@ impl Reader {
         };
         check_file(session, &root, false);
         self.open.push((canonical.clone(), path.display().to_string()));
-        let given = Rc::new(self.given(session, &root));
+        let given = Rc::new(self.given(session, root));
         self.open.pop();
         self.done.insert(canonical, given.clone());
         Some(given)

@@ -104,17 +104,40 @@ pub(crate) fn names_in<'n>(node: &'n Node, root: &str, found: &mut Vec<&'n str>)
     }
 }
 
+/// Whether there is anything to replace in a value.
+pub(crate) fn has_names(node: &Node) -> bool {
+    match &node.content {
+        Content::Text(text) => text.contains("${"),
+        Content::Seq(items) => items.iter().any(has_names),
+        Content::Map(fields) => fields.iter().any(|(_, value)| has_names(value)),
+        _ => false,
+    }
+}
+
+/// A value as a file writes it: `$${` for `${`.
+pub(crate) fn escape(node: Node) -> Node {
+    let content = match node.content {
+        Content::Text(text) if text.contains("${") => Content::Text(text.replace("${", "$${").into()),
+        Content::Seq(items) => Content::Seq(items.into_iter().map(escape).collect()),
+        Content::Map(fields) => {
+            Content::Map(fields.into_iter().map(|(key, value)| (key, escape(value))).collect())
+        }
+        other => other,
+    };
+    Node { content, ..node }
+}
+
 /// A text, taken apart.
 enum Piece<'t> {
     Text(&'t str),
-    /// `$${`, and what comes after it.
-    Escape(&'t str),
+    /// `$${`
+    Escape,
     /// `${name}`, with the braces in `whole`.
     Name {
         whole: &'t str,
         name: &'t str,
     },
-    /// `${` without an end.
+    /// `${` without an end, and all that comes after it.
     Open(&'t str),
 }
 
@@ -126,12 +149,13 @@ fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
         }
         let (piece, after) = match rest.find("${") {
             None => (Piece::Text(rest), ""),
-            Some(1..) if rest.starts_with("$${") => (Piece::Escape(&rest[3..]), &rest[3..]),
-            Some(0) => match rest.find('}') {
-                Some(end) => {
-                    (Piece::Name { whole: &rest[..=end], name: rest[2..end].trim() }, &rest[end + 1..])
+            Some(1..) if rest.starts_with("$${") => (Piece::Escape, &rest[3..]),
+            Some(0) => match rest[2..].split_once('}') {
+                // A name with another one inside is the shell's: `${x:-${params.y}}`.
+                Some((name, after)) if !name.contains("${") => {
+                    (Piece::Name { whole: &rest[..name.len() + 3], name: name.trim() }, after)
                 }
-                None => (Piece::Open(rest), ""),
+                _ => (Piece::Open(rest), &rest[2..]),
             },
             Some(at) => {
                 let at = if rest[..at].ends_with('$') { at - 1 } else { at };
@@ -168,14 +192,10 @@ impl Interpolator<'_, '_> {
         for piece in pieces(text) {
             match piece {
                 Piece::Text(text) => pasted.push_str(text),
-                // The stage still has to tell this from a name of its own.
-                Piece::Escape(rest)
-                    if self.mode.command && (rest.starts_with("in.") || rest.starts_with("out.")) =>
-                {
-                    pasted.push_str("$${");
-                }
-                Piece::Escape(_) => pasted.push_str("${"),
-                Piece::Open(rest) if self.mode.command => pasted.push_str(rest),
+                // A command tells the shell's own from ours once more, when it starts.
+                Piece::Escape if self.mode.command || self.kept() => pasted.push_str("$${"),
+                Piece::Escape => pasted.push_str("${"),
+                Piece::Open(_) if self.mode.command => pasted.push_str("${"),
                 Piece::Open(rest) => {
                     let span = self.span_of("${");
                     let problem = self.session.at(span, format!("`{}` has no `}}`", shorten(rest)));
@@ -187,8 +207,8 @@ impl Interpolator<'_, '_> {
                     match self.meaning(whole, name, span) {
                         Meaning::Unknown => return Some(self.with(Content::Unknown)),
                         Meaning::Stays => pasted.push_str(whole),
-                        Meaning::Value(node) if whole.len() == text.len() => return Some(node),
-                        Meaning::Value(node) => match node.as_written() {
+                        Meaning::Value(node) if whole.len() == text.len() => return Some(self.escaped(node)),
+                        Meaning::Value(node) => match self.escaped(node.clone()).as_written() {
                             Some(value) => pasted.push_str(value),
                             None => {
                                 let what = node.describe();
@@ -203,6 +223,16 @@ impl Interpolator<'_, '_> {
             }
         }
         (pasted != text).then(|| self.with(Content::Text(pasted.into())))
+    }
+
+    /// Texts stay as a file writes them.
+    fn kept(&self) -> bool {
+        matches!(self.scope.env, Env::Kept)
+    }
+
+    /// A value as a file writes it, where texts stay so.
+    fn escaped(&self, node: Node) -> Node {
+        if self.kept() && !self.mode.command { escape(node) } else { node }
     }
 
     fn with(&self, content: Content) -> Node {

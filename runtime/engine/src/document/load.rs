@@ -6,6 +6,7 @@ use super::interpolate::Env;
 use super::kinds::{Kinds, PluginFinder};
 use super::matrix;
 use super::names::is_name;
+use super::node::Node;
 use super::params::{self, Params};
 use super::paths::FileSet;
 use super::pipeline::{Pipeline, StageSpec};
@@ -98,6 +99,13 @@ pub(crate) fn load_with(
         index,
         plugins,
         sources: session.sources().to_vec(),
+        declared_plugins: main
+            .given
+            .plugins
+            .fields
+            .iter()
+            .map(|(key, node)| (key.name.to_string(), Node::clone(node)))
+            .collect(),
     })
 }
 

@@ -5,6 +5,8 @@
 //! ([`shape`]), resolves inputs (`references`) and input files ([`paths`]), and reports all that is wrong at once.
 mod cycles;
 mod draft;
+mod emit;
+mod expand;
 mod glob;
 mod include;
 mod interpolate;
@@ -29,6 +31,7 @@ mod source;
 mod stage;
 mod walk;
 
+pub use expand::expand;
 pub use kinds::{Kind, Kinds, Link, PluginFinder};
 pub use load::{Options, load};
 pub use lock::Lock;

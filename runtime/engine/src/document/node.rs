@@ -63,6 +63,13 @@ impl Node {
         self.fields().iter().find(|(key, _)| &*key.name == name).map(|(_, node)| node)
     }
 
+    /// Takes the field of that name out.
+    pub(crate) fn take(&mut self, name: &str) -> Option<Node> {
+        let Content::Map(fields) = &mut self.content else { return None };
+        let at = fields.iter().position(|(key, _)| &*key.name == name)?;
+        Some(fields.remove(at).1)
+    }
+
     /// The fields; none where this is no mapping.
     pub fn fields(&self) -> &[(Key, Node)] {
         match &self.content {

@@ -1,6 +1,6 @@
 //! What stands under `with:`: names replaced, checked against the kind's schema, and what follows from it.
 use super::draft::Draft;
-use super::interpolate::{Mode, Scope, interpolate};
+use super::interpolate::{Mode, Scope, has_names, interpolate};
 use super::kinds::{Kind, Link};
 use super::names::is_name;
 use super::node::{Content, Key, Node, Span};
@@ -10,6 +10,7 @@ use super::shape::{Checked, Form, RuleId, Shape};
 use super::stage::{Declared, Workshop};
 use muse_stage::{ArtifactType, FieldError};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 impl Workshop<'_> {
@@ -41,8 +42,10 @@ impl Workshop<'_> {
     }
 
     /// `with`, names replaced. The outputs come first, so that a command can name them.
-    pub(super) fn with_names(&mut self, declared: &Declared<'_>, scope: &Scope<'_>) -> Node {
-        let Some(kind) = &declared.kind else { return declared.with.clone() };
+    pub(super) fn with_names<'d>(&mut self, declared: &'d Declared<'_>, scope: &Scope<'_>) -> Cow<'d, Node> {
+        let with = &*declared.with;
+        let kind = declared.kind.as_ref().filter(|_| has_names(with));
+        let Some(kind) = kind else { return Cow::Borrowed(with) };
         let shape = kind.shape();
         let mut outputs: Vec<Arc<str>> =
             kind.description.outputs.iter().map(|output| output.name.as_str().into()).collect();
@@ -72,16 +75,18 @@ impl Workshop<'_> {
         let scope = Scope { inputs: &inputs, outputs: &outputs, ..*scope };
         let changed =
             interpolate(self.session, &scope, &declared.with, Some((shape, shape.root)), Mode::default());
-        changed.unwrap_or_else(|| declared.with.clone())
+        changed.map_or(Cow::Borrowed(with), Cow::Owned)
     }
 
     /// What the kind itself has to say.
     fn ask_kind(&mut self, kind: &Kind, with: &Node, checked: &Checked, named: Span) {
         let Link::BuiltIn(stage) = &kind.link else { return };
-        let mut params = checked.identity.clone();
-        overlay(&mut params, &checked.execution);
+        let mut params = Cow::Borrowed(&checked.identity);
+        if !checked.execution.is_null() {
+            overlay(params.to_mut(), &checked.execution);
+        }
         for file in &checked.files {
-            if let Some(place) = params.pointer_mut(&file.pointer) {
+            if let Some(place) = params.to_mut().pointer_mut(&file.pointer) {
                 *place = file.text.as_str().into();
             }
         }

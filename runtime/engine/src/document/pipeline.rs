@@ -29,6 +29,8 @@ pub struct Pipeline {
     pub plugins: BTreeMap<String, PathBuf>,
     /// Every text that was read.
     pub sources: Vec<Arc<Source>>,
+    /// What stands under `plugins:`.
+    pub(crate) declared_plugins: Vec<(String, Node)>,
 }
 
 /// One stage, after matrix and interpolation.
@@ -69,6 +71,7 @@ pub struct StageSpec {
     /// Where its name stands.
     pub place: Place,
     /// The whole stage after interpolation, where `expand` asked for it.
+    /// The stage as a file would write it after interpolation, where `expand` asked for it.
     pub(crate) resolved: Option<Arc<Node>>,
 }
 

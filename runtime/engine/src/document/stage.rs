@@ -1,6 +1,6 @@
 //! One stage of the file: its kind, its combinations, and what holds for each.
 use super::draft::{Draft, Habits};
-use super::interpolate::{Env, Mode, Scope, interpolate, names_in};
+use super::interpolate::{Env, Mode, Scope, has_names, interpolate, names_in};
 use super::kinds::Kind;
 use super::matrix::{self, MOST_STAGES};
 use super::names;
@@ -10,6 +10,7 @@ use super::registry::Registry;
 use super::schema::stage_shape;
 use super::session::Session;
 use super::source::ConfigFiles;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// What all stages of a load share.
@@ -27,12 +28,12 @@ pub(crate) struct Workshop<'a> {
 pub(super) struct Declared<'n> {
     pub(super) key: &'n Key,
     pub(super) kind: Option<Arc<Kind>>,
-    pub(super) with: Node,
+    pub(super) with: Cow<'n, Node>,
     /// The name behind which the parameters stand.
     pub(super) named: Span,
     pub(super) inputs: Option<&'n (Key, Node)>,
-    /// The execution fields, and what does not belong there.
-    rest: Node,
+    /// The stage as written; the execution fields are what is left of it.
+    whole: &'n Node,
 }
 
 /// Which parts differ from one combination to the next.
@@ -41,6 +42,14 @@ struct Moving {
     with: bool,
     inputs: bool,
     rest: bool,
+}
+
+impl<'n> Declared<'n> {
+    /// The execution fields, and what does not belong in a stage.
+    fn rest(&self) -> impl Iterator<Item = &'n (Key, Node)> + use<'n> {
+        let own = |name: &str| matches!(name, "uses" | "with" | "inputs" | "matrix");
+        self.whole.fields().iter().filter(move |(key, _)| !own(&key.name))
+    }
 }
 
 impl<'a> Workshop<'a> {
@@ -81,7 +90,7 @@ impl<'a> Workshop<'a> {
         let moving = Moving {
             with: moves(&declared.with),
             inputs: declared.inputs.is_some_and(|(_, inputs)| moves(inputs)),
-            rest: moves(&declared.rest),
+            rest: declared.rest().any(|(_, node)| moves(node)),
         };
         let first = drafts.len();
         for combination in matrix::combinations(&axes) {
@@ -111,18 +120,13 @@ impl<'a> Workshop<'a> {
         };
         let with = node.fields().iter().find(|(key, _)| &*key.name == "with");
         let named = with.map_or(key.span, |(key, _)| key.span);
-        let empty = || Node::new(named, Content::Map(Vec::new()));
         let with = match with {
-            None => empty(),
-            Some((_, node)) => match &node.content {
-                Content::Map(_) => node.clone(),
-                Content::Null => empty(),
-                _ => {
-                    self.session
-                        .report(node.span, format!("`with` takes a mapping, not {}", node.describe()));
-                    Node::new(node.span, Content::Unknown)
-                }
-            },
+            Some((_, node)) if matches!(node.content, Content::Map(_)) => Cow::Borrowed(node),
+            Some((_, node)) if !matches!(node.content, Content::Null) => {
+                self.session.report(node.span, format!("`with` takes a mapping, not {}", node.describe()));
+                Cow::Owned(Node::new(node.span, Content::Unknown))
+            }
+            _ => Cow::Owned(Node::new(named, Content::Map(Vec::new()))),
         };
         let inputs = node.fields().iter().find(|(key, _)| &*key.name == "inputs");
         if let Some((_, inputs)) = inputs {
@@ -130,10 +134,7 @@ impl<'a> Workshop<'a> {
                 names::check(self.session, port, "a port");
             }
         }
-        let rest =
-            node.fields().iter().filter(|(key, _)| !matches!(&*key.name, "with" | "inputs" | "matrix"));
-        let rest = Node::new(node.span, Content::Map(rest.cloned().collect()));
-        Declared { key, kind, with, named, inputs, rest }
+        Declared { key, kind, with, named, inputs, whole: node }
     }
 
     fn draft(
@@ -189,14 +190,30 @@ impl<'a> Workshop<'a> {
 
     /// The execution fields.
     fn habits(&mut self, declared: &Declared<'_>, combination: Option<&[(Key, Node)]>) -> Habits {
-        let scope = self.scope(combination);
-        let mode = Mode { execution: true, command: false };
-        let changed = interpolate(self.session, &scope, &declared.rest, None, mode);
-        let rest = changed.as_ref().unwrap_or(&declared.rest);
+        let uses = declared.whole.get("uses").is_some_and(|uses| uses.text().is_some());
+        if uses && declared.rest().next().is_none() {
+            return Habits::default();
+        }
+        let changed = declared.rest().any(|(_, node)| has_names(node)).then(|| {
+            let scope = self.scope(combination);
+            Node::new(declared.whole.span, Content::Map(self.rest(declared, &scope)))
+        });
         let owner = format!("the stage `{}`", declared.key.name);
+        let whole = changed.as_ref().unwrap_or(declared.whole);
         let checked =
-            stage_shape().check(self.session, &mut ConfigFiles::default(), &owner, rest, declared.key.span);
+            stage_shape().check(self.session, &mut ConfigFiles::default(), &owner, whole, declared.key.span);
         serde_json::from_value(checked.identity).unwrap_or_default()
+    }
+
+    /// The execution fields, names replaced, and `uses`.
+    fn rest(&mut self, declared: &Declared<'_>, scope: &Scope<'_>) -> Vec<(Key, Node)> {
+        let mode = Mode { execution: true, command: false };
+        let uses = declared.whole.fields().iter().filter(|(key, _)| &*key.name == "uses").cloned();
+        let rest = declared.rest().map(|(key, node)| {
+            let changed = interpolate(self.session, scope, node, None, mode);
+            (key.clone(), changed.unwrap_or_else(|| node.clone()))
+        });
+        uses.chain(rest).collect()
     }
 
     /// The stage as `expand` writes it: names replaced, but those of the environment.
@@ -207,11 +224,9 @@ impl<'a> Workshop<'a> {
         draft: &Draft,
     ) -> Node {
         let scope = Scope { env: Env::Kept, ..self.scope(combination) };
-        let mode = Mode { execution: true, command: false };
-        let rest = interpolate(self.session, &scope, &declared.rest, None, mode);
-        let mut fields = rest.as_ref().unwrap_or(&declared.rest).fields().to_vec();
+        let mut fields = self.rest(declared, &scope);
         let key = |name: &str| Key { name: name.into(), span: declared.key.span };
-        let with = self.with_names(declared, &scope);
+        let with = self.with_names(declared, &scope).into_owned();
         fields.push((key("with"), with));
         if let Some(inputs) = &draft.inputs {
             fields.push((key("inputs"), Node::clone(inputs)));

@@ -15,7 +15,7 @@ stages:
     inputs: { data: wiki, all: [wiki, tokenizer] }
     matrix: { seed: \"${params.list}\", lr: [0.1, \"x/y\"] }
     with:
-      run: [echo, \"${params.steps}\", \"${params.rate}\", \"${matrix.lr}\", \"${in.data}\", \"${HOME}\", \"$${x}\"]
+      run: [echo, \"${params.steps}\", \"${params.rate}\", \"${matrix.lr}\", \"${in.data}\", \"${HOME}\", \"$${x}\", \"${y:-${params.steps}}\"]
       outputs: [out]
     resources: { cpu: 2, gpu: 1, memory: 8GiB }
     timeout: 1.5h
@@ -48,7 +48,7 @@ fn a_pipeline_is_read() {
     assert_eq!(tokenizer.identity, json!({ "algorithm": "unigram" }), "what is the default is left out");
     assert_eq!(
         base.identity,
-        json!({ "run": ["echo", "200", "1e-3", "0.1", "${in.data}", "${HOME}", "${x}"], "outputs": ["out"] })
+        json!({ "run": ["echo", "200", "1e-3", "0.1", "${in.data}", "${HOME}", "$${x}", "${y:-200}"], "outputs": ["out"] })
     );
     assert_eq!(other.identity["run"][3], "x/y");
     assert_eq!((base.resources.cpu, base.resources.gpu, base.resources.memory), (Some(2), 1, Some(8 << 30)));

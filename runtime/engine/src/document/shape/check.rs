@@ -42,7 +42,7 @@ pub(crate) struct Checker<'a> {
 }
 
 enum Step {
-    Field { name: String, free: bool },
+    Field { name: Arc<str>, free: bool },
     Item(usize),
 }
 
@@ -365,7 +365,7 @@ impl Checker<'_> {
                 }
                 continue;
             }
-            self.path.push(Step::Field { name: key.name.to_string(), free });
+            self.path.push(Step::Field { name: key.name.clone(), free });
             let made = self.value(node, field.rule, key.span);
             self.path.pop();
             keep |= made.keep;
@@ -418,7 +418,7 @@ impl Checker<'_> {
     fn files(&mut self, node: &Node, text: &str) -> Made {
         let name = match self.path.as_slice() {
             // A name that the pipeline's author gave.
-            [.., Step::Field { name, free: true }] => name.clone(),
+            [.., Step::Field { name, free: true }] => name.to_string(),
             _ => self.pointer().trim_start_matches('/').replace('/', "."),
         };
         let pointer = self.pointer();
