@@ -6,7 +6,8 @@ use crate::failure::{CliError, CliResult};
 use crate::format::shell_word;
 use crate::machine;
 use crate::values::Device;
-use muse_runtime::document::{Kinds, Lock, Options, Pipeline, load};
+use muse_runtime::diagnostic::Diagnostic;
+use muse_runtime::document::{Kinds, Lock, Options, Pipeline, expand, load};
 use muse_runtime::exec::Plugins;
 use muse_runtime::last::LastResults;
 use muse_runtime::plan::{Plan, Planner, targets};
@@ -32,21 +33,47 @@ pub(crate) struct Opened {
 impl App<'_> {
     /// Reads a pipeline file.
     pub(crate) fn load(&self, path: &Path, values: &ValueArgs, look_for_files: bool) -> CliResult<Pipeline> {
-        let environment = self.environment.texts();
+        self.reading(values, |options| load(path, &Options { look_for_files, ..*options }))
+    }
+
+    /// Reads a pipeline file into the one that it amounts to.
+    pub(crate) fn expand(&self, path: &Path, values: &ValueArgs) -> CliResult<String> {
+        self.reading(values, |options| expand(path, options))
+    }
+
+    /// Without the values of `${env.X}`: nothing that is not a run needs them, and CI does not have them.
+    fn reading<T>(
+        &self,
+        values: &ValueArgs,
+        read: impl FnOnce(&Options<'_>) -> Result<T, Vec<Diagnostic>>,
+    ) -> CliResult<T> {
         let kinds = Kinds::new(self.kinds);
         let plugins = Plugins { path: self.environment.text("PATH").unwrap_or_default().to_owned() };
-        let mut options = Options::new(&kinds);
-        options.plugins = Some(&plugins);
-        options.sets = &values.set;
-        options.preset = values.preset.as_deref();
-        options.env = Some(&environment);
-        options.look_for_files = look_for_files;
-        Ok(load(path, &options)?)
+        Ok(read(&Options {
+            plugins: Some(&plugins),
+            sets: &values.set,
+            preset: values.preset.as_deref(),
+            env: None,
+            look_for_files: false,
+            ..Options::new(&kinds)
+        })?)
     }
 
     /// Reads a pipeline file and opens its store.
     pub(crate) fn open(&self, path: &Path, values: &ValueArgs) -> CliResult<Opened> {
         let pipeline = self.load(path, values, false)?;
+        self.opened(path, pipeline)
+    }
+
+    /// The same for a run, which needs what `${env.X}` stands for.
+    pub(crate) fn open_to_run(&self, path: &Path, values: &ValueArgs) -> CliResult<Opened> {
+        let environment = self.environment.texts();
+        let env = Some(&environment);
+        let pipeline = self.reading(values, |options| load(path, &Options { env, ..*options }))?;
+        self.opened(path, pipeline)
+    }
+
+    fn opened(&self, path: &Path, pipeline: Pipeline) -> CliResult<Opened> {
         let lock = Lock::load(path)?;
         let store = Store::open(&self.project(Some(path)).cache);
         let last = LastResults::load(&store, &pipeline.name, &pipeline.path);

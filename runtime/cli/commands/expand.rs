@@ -1,6 +1,7 @@
 //! `muse expand`: a pipeline as muse understands it.
 use crate::app::App;
 use crate::args::PipelineArgs;
+use crate::exit;
 use crate::failure::CliResult;
 use clap::Args;
 
@@ -25,5 +26,8 @@ pub(crate) struct ExpandArgs {
 
 /// Expands.
 pub(crate) fn run(app: &mut App<'_>, args: &ExpandArgs) -> CliResult {
-    super::unwired(app, args)
+    let text = app.expand(&args.pipeline.pipeline, &args.pipeline.values)?;
+    app.out.text(&text)?;
+    app.out.flush()?;
+    Ok(exit::DONE)
 }

@@ -24,8 +24,7 @@ pub(crate) mod why;
 
 use crate::app::App;
 use crate::args::Command;
-use crate::failure::{CliError, CliResult};
-use std::fmt::Debug;
+use crate::failure::CliResult;
 
 /// Does what was asked.
 pub(crate) fn dispatch(app: &mut App<'_>, command: &Command) -> CliResult {
@@ -53,9 +52,4 @@ pub(crate) fn dispatch(app: &mut App<'_>, command: &Command) -> CliResult {
         Command::Man(args) => man::run(app, args),
         Command::ExecStage(args) => exec_stage::run(app, args),
     }
-}
-
-/// The seam of a command that waits for the engine.
-fn unwired(_: &mut App<'_>, args: &impl Debug) -> CliResult {
-    Err(CliError::failed(format!("this command is not there yet: {args:?}")))
 }

@@ -69,7 +69,7 @@ pub(crate) struct RunArgs {
 
 /// Runs it.
 pub(crate) fn run(app: &mut App<'_>, args: &RunArgs) -> CliResult {
-    let mut opened = app.open(&args.pipeline.pipeline, &args.pipeline.values)?;
+    let mut opened = app.open_to_run(&args.pipeline.pipeline, &args.pipeline.values)?;
     let targets = opened.targets(&args.stages)?;
     opened.force = opened.stages(&args.force)?.into_iter().collect();
     if args.dry_run {

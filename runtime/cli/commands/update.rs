@@ -35,7 +35,7 @@ pub(crate) struct UpdateArgs {
 
 /// Renews.
 pub(crate) fn run(app: &mut App<'_>, args: &UpdateArgs) -> CliResult {
-    let mut opened = app.open(&args.pipeline.pipeline, &args.pipeline.values)?;
+    let mut opened = app.open_to_run(&args.pipeline.pipeline, &args.pipeline.values)?;
     let stages = if args.stages.is_empty() {
         (0..opened.pipeline.stages.len()).collect()
     } else {

@@ -87,7 +87,7 @@ pub(crate) fn run(app: &mut App<'_>, args: &VerifyArgs) -> CliResult {
 
 /// Runs a stage twice and compares.
 fn twice(app: &mut App<'_>, args: &VerifyArgs, what: &StageOfPipeline) -> CliResult {
-    let mut opened = app.open(&what.pipeline, &ValueArgs::default())?;
+    let mut opened = app.open_to_run(&what.pipeline, &ValueArgs::default())?;
     let (stage, _) = opened.one_stage(&what.stage)?;
     let options = RunOptions {
         jobs: Some(1),

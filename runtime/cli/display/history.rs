@@ -2,6 +2,7 @@
 use super::causes;
 use crate::format::{Table, duration, plural, visible};
 use crate::paint::Paint;
+use crate::report::lines;
 use muse_runtime::event::{Outcome, RunOutcome};
 use muse_runtime::view::compare::StageDifference;
 use muse_runtime::view::history::{RunHistory, StageHistory};
@@ -23,23 +24,21 @@ pub(crate) fn status(run: &RunHistory, paint: Paint, all: bool) -> String {
 }
 
 fn describe(stage: &StageHistory, live: bool, paint: Paint) -> (String, String) {
-    let progress = || match &stage.progress {
-        Some((done, Some(total), unit)) if *total > 0 => {
-            format!("{} % of {total} {unit}", done * 100 / total)
-        }
-        Some((done, _, unit)) => format!("{done} {unit}"),
-        None => String::new(),
+    let progress = || {
+        let far = stage.progress.as_ref().map(|(done, total, unit)| lines::how_far(*done, *total, unit));
+        let parts = far.into_iter().chain(Some(lines::figures(&stage.metrics)));
+        parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
     };
     match stage.outcome {
-        Some(Outcome::Ran) => (paint.good("ran"), String::new()),
+        Some(Outcome::Ran) => (paint.good("ran"), lines::figures(&stage.metrics)),
         Some(Outcome::Hit) => (paint.good("hit"), String::new()),
         Some(Outcome::Failed) => (paint.bad("failed"), visible(stage.error.as_deref().unwrap_or_default())),
         Some(Outcome::Blocked) => {
             (paint.warn("blocked"), visible(stage.error.as_deref().unwrap_or_default()))
         }
         Some(Outcome::Interrupted) => (paint.warn("interrupted"), String::new()),
-        None if live => (paint.live("running"), visible(&progress())),
-        None => (paint.bad("killed"), visible(&progress())),
+        None if live => (paint.live("running"), progress()),
+        None => (paint.bad("killed"), progress()),
     }
 }
 

@@ -11,7 +11,7 @@ pub(super) fn seconds(event: &Event) -> Option<f64> {
 }
 
 /// How far a stage is: `12k of 40k documents, 30%`.
-pub(super) fn how_far(done: u64, total: Option<u64>, unit: &str) -> String {
+pub(crate) fn how_far(done: u64, total: Option<u64>, unit: &str) -> String {
     let word = if unit == "bytes" { String::new() } else { format!(" {}", visible(unit)) };
     match total.filter(|total| *total > 0) {
         Some(total) => {
@@ -41,7 +41,7 @@ pub(super) fn speed(rate: f64, left: Option<u64>, unit: &str) -> Option<(String,
 }
 
 /// The latest figures: `loss 3.25, lr 0.001`.
-pub(super) fn figures(metrics: &BTreeMap<String, f64>) -> String {
+pub(crate) fn figures(metrics: &BTreeMap<String, f64>) -> String {
     let figures = metrics.iter().take(4).map(|(name, value)| format!("{} {}", visible(name), figure(*value)));
     figures.collect::<Vec<_>>().join(", ")
 }

@@ -2,7 +2,7 @@
 mod bars;
 mod echo;
 mod json;
-mod lines;
+pub(crate) mod lines;
 mod plain;
 mod quiet;
 mod summary;
