@@ -106,7 +106,7 @@ fn names_of_outputs_cannot_climb() {
 #[test]
 fn odd_but_honest_outputs_come_back_as_they_were() {
     let context = TestContext::pipeline(&pipeline(
-        "mkdir -p out/x/empty \"out/x/a b\"; printf 1 > 'out/x/a b/ü\\n'; printf 2 > \"out/x/line\nbreak\"; \
+        "mkdir -p out/x/empty \"out/x/a b\"; printf 1 > 'out/x/a b/ü\\n'; printf 2 > \"out/x/$(printf 'line\\nbreak')\"; \
          printf 3 > out/x/.hidden; printf 'x' > out/x/run; chmod +x out/x/run; : > out/x/nothing",
     ));
     context.run([""; 0]).ok();
@@ -115,7 +115,7 @@ fn odd_but_honest_outputs_come_back_as_they_were() {
     let holds =
         |name: &str, text: &str| assert_eq!(fs::read_to_string(got.join(name)).unwrap(), text, "{name}");
     holds("a b/ü\\n", "1");
-    holds("line break", "2");
+    holds("line\nbreak", "2");
     holds(".hidden", "3");
     holds("nothing", "");
     let mode = |name: &str| fs::metadata(got.join(name)).unwrap().permissions().mode() & 0o100;
