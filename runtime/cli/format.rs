@@ -24,6 +24,15 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
+/// A time of the day as people read it: `2026-01-31 12:00:00Z`. What is no such time stays as it is.
+pub(crate) fn moment(time: &str) -> String {
+    let seconds = time.split_once('.').filter(|(_, rest)| rest.ends_with('Z')).map(|(start, _)| start);
+    match seconds.filter(|start| start.len() == 19).and_then(|start| start.split_once('T')) {
+        Some((day, clock)) => format!("{day} {clock}Z"),
+        None => visible(time),
+    }
+}
+
 /// A running clock: `0:07`, `12:34`, `1:02:03`.
 pub(crate) fn clock(seconds: u64) -> String {
     match seconds {
@@ -236,6 +245,8 @@ mod tests {
         for (seconds, text) in pairs {
             assert_eq!(duration(seconds), text);
         }
+        assert_eq!(moment("2026-01-31T12:00:00.123Z"), "2026-01-31 12:00:00Z");
+        assert_eq!(moment("yesterday.\u{1b}Z"), "yesterday.\\u{1b}Z");
         assert_eq!([clock(7), clock(754), clock(3723)], ["0:07", "12:34", "1:02:03"]);
     }
 

@@ -65,8 +65,8 @@ pub(crate) fn run(app: &mut App<'_>, args: &GcArgs) -> CliResult {
     }
     let litter: u64 = plan.litter.iter().map(|litter| litter.bytes).sum();
     if !plan.litter.is_empty() {
-        let left = plural(plan.litter.len(), "folder or file");
-        table.row([bytes(litter), left, app.paint.faint("left behind by runs that are over")]);
+        let left = plural(plan.litter.len(), "leftover");
+        table.row([bytes(litter), left, app.paint.faint("of runs that are over")]);
     }
     app.out.text(&table.draw(""))?;
     let word = if args.dry_run { "would free" } else { "freed" };

@@ -33,10 +33,15 @@ pub(crate) fn line(causes: &[Cause]) -> String {
 
 /// A value, short enough for a line.
 pub(crate) fn value(value: &Value) -> String {
+    value_up_to(value, 40)
+}
+
+/// A value, shortened to so many columns.
+pub(crate) fn value_up_to(value: &Value, columns: usize) -> String {
     match value {
         Value::Null => "nothing".into(),
-        Value::String(text) if text.chars().count() <= 40 && !text.contains('\n') => format!("`{text}`"),
-        other => shorten(&other.to_string(), 40),
+        Value::String(text) if text.chars().count() <= columns && !text.contains('\n') => format!("`{text}`"),
+        other => shorten(&other.to_string(), columns),
     }
 }
 

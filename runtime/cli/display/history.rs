@@ -1,6 +1,6 @@
 //! Runs: one with its stages, many as a list, two compared.
 use super::causes;
-use crate::format::{Table, duration, plural, visible};
+use crate::format::{Table, duration, moment, plural, visible};
 use crate::paint::Paint;
 use crate::report::lines;
 use muse_runtime::event::{Outcome, RunOutcome};
@@ -9,11 +9,13 @@ use muse_runtime::view::history::{RunHistory, StageHistory};
 
 /// The last run of a pipeline: what `muse status` prints. Hits are counted, unless `all`.
 pub(crate) fn status(run: &RunHistory, paint: Paint, all: bool) -> String {
-    let mut text = format!("{}  {}, began {}\n", paint.strong(&run.run), state(run, paint), run.started);
+    let mut text =
+        format!("{}  {}, began {}\n", paint.strong(&run.run), state(run, paint), moment(&run.started));
     let mut table = Table::new(&[2]);
     for stage in run.stages.iter().filter(|stage| all || stage.outcome != Some(Outcome::Hit)) {
         let (word, detail) = describe(stage, run.live, paint);
-        table.row([word, visible(&stage.stage), duration(stage.seconds), paint.faint(&detail)]);
+        let took = stage.outcome.map(|_| duration(stage.seconds)).unwrap_or_default();
+        table.row([word, visible(&stage.stage), took, paint.faint(&detail)]);
     }
     text += &table.draw("  ");
     let hits = run.stages.iter().filter(|stage| stage.outcome == Some(Outcome::Hit)).count();
@@ -96,4 +98,76 @@ pub(crate) fn compare(differences: &[StageDifference], paint: Paint) -> String {
         text += &table.draw("  ");
     }
     if differences.is_empty() { "no difference\n".to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use muse_runtime::plan::Cause;
+
+    fn stage(name: &str, outcome: Option<Outcome>, seconds: f64) -> StageHistory {
+        StageHistory { stage: name.into(), outcome, seconds, ..StageHistory::default() }
+    }
+
+    fn run(live: bool) -> RunHistory {
+        let loss = [("loss".to_owned(), 3.25)];
+        let going = StageHistory {
+            progress: Some((u64::MAX, Some(u64::MAX), "bytes".into())),
+            metrics: loss.clone().into(),
+            ..stage("日本語", None, 0.0)
+        };
+        RunHistory {
+            run: "20260131-120000-1a2b".into(),
+            folder: "cache/runs/20260131-120000-1a2b".into(),
+            pipeline: "tiny".into(),
+            file: "pipelines/tiny.yaml".into(),
+            started: "2026-01-31T12:00:00.000Z".into(),
+            seconds: (!live).then_some(4321.0),
+            outcome: (!live).then_some(RunOutcome::Failed),
+            live,
+            ran: 1,
+            hit: 1,
+            failed: 1,
+            blocked: 0,
+            stages: vec![
+                stage("corpus", Some(Outcome::Hit), 60.0),
+                StageHistory { metrics: loss.into(), ..stage("base", Some(Outcome::Ran), 4000.0) },
+                StageHistory {
+                    error: Some("exit 1\u{1b}".into()),
+                    ..stage("eval", Some(Outcome::Failed), 2.0)
+                },
+                going,
+            ],
+        }
+    }
+
+    #[test]
+    fn a_run_that_goes_on_and_one_that_failed() {
+        let paint = Paint::default();
+        let text = status(&run(true), paint, false) + "\n" + &status(&run(false), paint, true);
+        insta::assert_snapshot!(text + "\n" + &list(&[run(true), run(false)], paint));
+    }
+
+    #[test]
+    fn two_runs_side_by_side() {
+        assert_eq!(compare(&[], Paint::default()), "no difference\n");
+        let difference = StageDifference {
+            stage: "base".into(),
+            in_runs: (true, true),
+            inputs: vec![Cause::Param { field: "lr".into(), old: 0.1.into(), new: 0.2.into() }],
+            outputs: vec!["model".into()],
+            metrics: [("loss".to_owned(), (Some(3.5), Some(3.25))), ("acc".to_owned(), (None, Some(0.5)))]
+                .into(),
+            seconds: (60.0, 90.0),
+        };
+        let gone = StageDifference {
+            stage: "old".into(),
+            in_runs: (true, false),
+            inputs: vec![],
+            outputs: vec![],
+            metrics: [].into(),
+            seconds: (1.0, 0.0),
+        };
+        insta::assert_snapshot!(compare(&[difference, gone], Paint::default()));
+    }
 }

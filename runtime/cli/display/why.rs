@@ -1,9 +1,12 @@
 //! What makes a key, part by part.
 use super::causes;
-use crate::format::{Table, bytes, duration, exact, visible};
+use crate::format::{Table, bytes, duration, moment, plural, visible};
 use crate::paint::Paint;
 use muse_runtime::plan::Action;
 use muse_runtime::view::why::Why;
+
+/// A value is shown whole up to so many columns: this is the page for it.
+const WHOLE: usize = 2000;
 
 /// The page that `muse why` prints.
 pub(crate) fn draw(why: &Why, paint: Paint) -> String {
@@ -24,11 +27,12 @@ pub(crate) fn draw(why: &Why, paint: Paint) -> String {
     table.row(["kind".to_owned(), format!("{} version {}", why.kind, why.version)]);
     if let Some(params) = why.params.as_object() {
         for (name, value) in params.iter().filter(|(_, value)| !holds_nothing(value)) {
-            table.row([format!("with.{name}"), visible(&causes::value(value))]);
+            table.row([format!("with.{name}"), visible(&causes::value_up_to(value, WHOLE))]);
         }
     }
     for (name, files) in &why.files {
-        let size = format!("{} files, {}  {}", exact(files.files as u64), bytes(files.bytes), files.digest);
+        let count = plural(files.files, "file");
+        let size = format!("{count}, {}  {}", bytes(files.bytes), files.digest);
         table.row([format!("files {name}"), size]);
     }
     for input in &why.inputs {
@@ -41,13 +45,20 @@ pub(crate) fn draw(why: &Why, paint: Paint) -> String {
     text += &table.draw("  ");
     match &why.last {
         Some(last) if Some(&last.key) == why.key.as_ref() => {
-            text += &format!("\nmade  {} in {}, by run {}\n", last.made, duration(last.seconds), last.run);
+            text += &format!(
+                "\nmade  {} in {}, by run {}\n",
+                moment(&last.made),
+                duration(last.seconds),
+                last.run
+            );
         }
         Some(last) => {
             let took = duration(last.seconds);
             text += &format!(
                 "\nlast result  {}\n  made {} in {took}, by run {}\n",
-                last.key, last.made, last.run
+                last.key,
+                moment(&last.made),
+                last.run
             );
         }
         None => text += "\nno earlier result is known here\n",
@@ -61,5 +72,41 @@ fn holds_nothing(value: &serde_json::Value) -> bool {
         serde_json::Value::Null => true,
         serde_json::Value::Object(fields) => fields.values().all(holds_nothing),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use muse_runtime::plan::Cause;
+    use muse_runtime::view::why::{WhyFiles, WhyInput, WhyLast};
+    use serde_json::json;
+
+    #[test]
+    fn all_that_makes_a_key_is_there() {
+        let old = json!(100);
+        let why = Why {
+            stage: "base[seed=1]".into(),
+            kind: "pretrain".into(),
+            version: 3,
+            action: Action::Run,
+            key: Some("b3:12".into()),
+            params: json!({ "steps": 200, "run": "x".repeat(99), "files": { "text": null }, "lr": 0.001 }),
+            inputs: vec![
+                WhyInput { port: "data".into(), from: "packed.train".into(), digest: Some("b3:34".into()) },
+                WhyInput { port: "init".into(), from: "old.out".into(), digest: None },
+            ],
+            files: [("text".to_owned(), WhyFiles { digest: "b3:56".into(), files: 1, bytes: 2048 })].into(),
+            pins: [("hf:a/b".to_owned(), None)].into(),
+            causes: vec![Cause::Param { field: "steps".into(), old, new: json!(200) }],
+            last: Some(WhyLast {
+                key: "b3:78".into(),
+                made: "2026-01-31T12:00:00.000Z".into(),
+                run: "20260131-120000-1a2b".into(),
+                seconds: 4320.0,
+            }),
+            adopted: false,
+        };
+        insta::assert_snapshot!(draw(&why, Paint::default()));
     }
 }
