@@ -68,12 +68,20 @@ impl Store {
     }
 
     /// A folder for an attempt, with `cwd/in/`, `cwd/out/`, `home/` and `tmp/`. Its name is short: some programs
-    /// put sockets into `tmp/`, whose paths may have no more than 108 bytes.
+    /// put sockets into `tmp/`, whose paths may have no more than 108 bytes. What earlier attempts at the key left
+    /// goes: who has the lease is the only one at work.
     pub fn work_dir(&self, lease: &Lease) -> Result<PathBuf> {
         let name = work_name(lease.key(), &lease.holder().nonce);
-        let path = self.root().join("work-v1").join(name);
+        let all = self.root().join("work-v1");
+        let path = all.join(&name);
         self.0.home.root_made()?;
-        self.0.disk.remove_all(&path)?;
+        let same_key = name.split('-').next().unwrap_or_default();
+        for listed in self.0.disk.list_if_there(&all)? {
+            let earlier = listed.name.to_str().is_some_and(|name| name.split('-').next() == Some(same_key));
+            if earlier {
+                self.0.disk.remove_all(&all.join(&listed.name))?;
+            }
+        }
         for name in ["cwd/in", "cwd/out", "home", "tmp"] {
             self.0.disk.mkdir_all(&path.join(name))?;
         }
