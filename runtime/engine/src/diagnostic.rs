@@ -60,7 +60,13 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// Something wrong at a place.
     pub fn at(place: Place, message: impl Into<String>) -> Self {
-        Self { message: message.into(), place: Some(place), label: String::new(), help: None, also: Vec::new() }
+        Self {
+            message: message.into(),
+            place: Some(place),
+            label: String::new(),
+            help: None,
+            also: Vec::new(),
+        }
     }
 
     /// Something wrong without a place.

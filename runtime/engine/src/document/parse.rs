@@ -316,6 +316,9 @@ impl<'s> Builder<'s> {
             }
             Some(Open::Map(map)) => {
                 let Some(key) = map.key.take() else { return Some(()) };
+                // An empty value has no text of its own to point at.
+                let span = if node.span.start == node.span.end { key.span } else { node.span };
+                let node = Node { span, ..node };
                 if !map.names.is_empty() {
                     map.names.entry(key.name.clone()).or_insert(map.fields.len());
                 }
@@ -396,7 +399,19 @@ impl<'s> Builder<'s> {
             ErrorKind::UnknownAnchor => {
                 self.stop(span, "this alias has no anchor", "write `&name` where the value stands first");
             }
-            kind => self.session.report(span, format!("this is not YAML: {kind}")),
+            kind => {
+                let problem = self.session.at(span, format!("this is not YAML: {kind}"));
+                let help = match kind {
+                    ErrorKind::MappingValueNotAllowed => "put a text that holds `: ` in quotes",
+                    ErrorKind::TabInBlockIndentation
+                    | ErrorKind::TabInIndentation
+                    | ErrorKind::TabNotAllowed => "indent with spaces",
+                    ErrorKind::UnclosedQuotedScalar => "close the quotes",
+                    _ => "",
+                };
+                let problem = if help.is_empty() { problem } else { problem.help(help) };
+                self.session.add(span, problem);
+            }
         }
     }
 }

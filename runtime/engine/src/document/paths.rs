@@ -138,7 +138,8 @@ impl FileInput {
         if dangling {
             return self.wrong(format!("the link `{}` leads nowhere", shorten(path)));
         }
-        let problem = self.wrong(format!("there is no file `{}`", shorten(path)));
+        let what = if path == self.text { "file" } else { "folder" };
+        let problem = self.wrong(format!("there is no {what} `{}`", shorten(path)));
         match nearest_existing(&self.folder, path) {
             Some(near) => problem.help(format!("did you mean `{near}`?")),
             None if path.starts_with('~') => {
@@ -166,7 +167,7 @@ pub(crate) fn nearest_existing(folder: &Path, text: &str) -> Option<String> {
             let near = nearest(name.to_str()?, names.iter().map(String::as_str))?;
             let fixed = good.join(near);
             let rest = parts.as_path();
-            let whole = fixed.join(rest);
+            let whole = if rest.as_os_str().is_empty() { fixed.clone() } else { fixed.join(rest) };
             // A second wrong name would make the proposal wrong too.
             let proposal = if start.join(&whole).exists() { whole } else { fixed };
             return Some(proposal.to_string_lossy().into_owned());

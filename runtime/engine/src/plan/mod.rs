@@ -48,6 +48,8 @@ pub struct Planned {
     pub stored: bool,
     /// Another stage has the same key and runs first.
     pub same_as: Option<usize>,
+    /// The record whose content the store has lost: this one will not do, another will.
+    pub lost: Option<Arc<Record>>,
     /// Why it is not simply a hit.
     pub causes: Vec<Cause>,
     dirty: bool,
@@ -127,6 +129,7 @@ impl Planner<'_> {
                 record: if dirty { None } else { record },
                 stored: true,
                 same_as,
+                lost: None,
                 causes: Vec::new(),
                 dirty,
             });
@@ -204,7 +207,7 @@ impl Planner<'_> {
         for &twin in twins.get(&key).map(Vec::as_slice).unwrap_or_default() {
             if let Some(planned) = plan.stages[twin].as_mut().filter(|planned| !planned.dirty) {
                 (planned.dirty, planned.stored) = (true, true);
-                planned.record = None;
+                planned.lost = planned.record.take();
                 match first {
                     None => planned.action = Action::Run,
                     Some(_) => planned.same_as = first,

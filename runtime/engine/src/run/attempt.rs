@@ -320,7 +320,8 @@ fn store_io(path: &Path, error: std::io::Error) -> End {
 /// A stage that could not write says so in words of its own; the disk says it plainly.
 fn full(root: &Path) -> Option<StoreError> {
     let disk = rustix::fs::statvfs(root).ok()?;
-    (disk.f_bavail == 0).then(|| StoreError::Io {
+    let full = disk.f_bavail == 0 || (disk.f_files > 0 && disk.f_favail == 0);
+    full.then(|| StoreError::Io {
         path: root.to_owned(),
         op: Op::Write,
         source: std::io::ErrorKind::StorageFull.into(),

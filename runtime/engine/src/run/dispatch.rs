@@ -214,6 +214,11 @@ impl<'a, 'c> Dispatcher<'a, 'c> {
     /// The record of a key, if it will do: where content is needed its blobs must be there too.
     fn found(&self, stage: usize, key: &Key) -> Option<Arc<Record>> {
         let record = self.context.store.record(key).ok().flatten()?;
+        let lost = self.context.plan.stages[stage].as_ref().and_then(|planned| planned.lost.as_deref());
+        if lost == Some(&record) {
+            // Its content may be back by now, remade for another stage with the same bytes; the plan said `run`.
+            return None;
+        }
         let present =
             |record: &Record| record.outputs.values().all(|artifact| self.context.store.present(artifact));
         (!self.content.contains(&stage) || present(&record)).then(|| Arc::new(record))

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -19,10 +19,16 @@ pub(crate) struct Control(Mutex<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     group: Option<Pid>,
+    /// Our end of the stage's standard input: when it closes, the stage's process ends all that it started.
+    lifeline: Option<ChildStdin>,
     stop: Option<Stop>,
     deadline: Option<Instant>,
+    cut_at: Option<Instant>,
     kill_at: Option<Instant>,
 }
+
+/// How long a stage's process has to end what it started before it is killed itself.
+const LAST_MOMENT: Duration = Duration::from_millis(500);
 
 /// Why a stage was told to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,37 +40,42 @@ pub(crate) enum Stop {
 }
 
 impl Control {
-    /// Asks the stage to stop: SIGTERM now, SIGKILL after the grace time. The first reason counts.
+    /// Asks the stage to stop: SIGTERM now, and its end after the grace time. The first reason counts.
     pub(crate) fn stop(&self, why: Stop, grace: Duration) {
         let Ok(mut inner) = self.0.lock() else { return };
         if inner.stop.is_none() {
             inner.stop = Some(why);
-            inner.kill_at = Instant::now().checked_add(grace);
+            inner.cut_at = Instant::now().checked_add(grace);
             signal(inner.group, Signal::TERM);
         }
     }
 
-    /// Ends the stage at once.
+    /// Ends the stage: its process ends all that it started, also what left its group, and is killed soon after.
     pub(crate) fn kill(&self) {
         let Ok(mut inner) = self.0.lock() else { return };
         inner.stop.get_or_insert(Stop::Interrupt);
-        inner.kill_at = Some(Instant::now());
-        signal(inner.group, Signal::KILL);
+        inner.lifeline = None;
+        let now = Instant::now();
+        inner.cut_at.get_or_insert(now);
+        if inner.kill_at.is_none() {
+            inner.kill_at = now.checked_add(LAST_MOMENT);
+        }
     }
 
     /// Looks at the clock: a stage past its time is told to stop, one past its grace is ended.
     pub(crate) fn tick(&self, grace: Duration) {
-        let (late, dead) = {
+        let past = |at: Option<Instant>| at.is_some_and(|at| Instant::now() >= at);
+        let (late, cut, dead) = {
             let Ok(inner) = self.0.lock() else { return };
-            let now = Instant::now();
-            (inner.deadline.is_some_and(|at| now >= at), inner.kill_at.is_some_and(|at| now >= at))
+            (past(inner.deadline), past(inner.cut_at), past(inner.kill_at).then_some(inner.group).flatten())
         };
         if late {
             self.stop(Stop::Timeout, grace);
         }
-        if dead {
+        if cut {
             self.kill();
         }
+        signal(dead, Signal::KILL);
     }
 
     /// Why it was told to stop, if it was.
@@ -73,20 +84,22 @@ impl Control {
     }
 
     /// A new process takes the place of the last one, with its own deadline.
-    fn attach(&self, group: Option<Pid>, timeout: Option<Duration>) {
+    fn attach(&self, group: Option<Pid>, lifeline: Option<ChildStdin>, timeout: Option<Duration>) {
         let Ok(mut inner) = self.0.lock() else { return };
         if inner.stop == Some(Stop::Timeout) && group.is_some() {
             // A retry after a timeout begins with a clean slate.
-            (inner.stop, inner.kill_at) = (None, None);
+            (inner.stop, inner.cut_at, inner.kill_at) = (None, None, None);
         }
         inner.group = group;
+        inner.lifeline = lifeline;
         inner.deadline =
             timeout.and_then(|timeout| Instant::now().checked_add(timeout)).filter(|_| group.is_some());
-        match inner.stop {
-            // It was told to stop before there was a process to tell.
-            Some(_) if inner.kill_at.is_some_and(|at| at <= Instant::now()) => signal(group, Signal::KILL),
-            Some(_) => signal(group, Signal::TERM),
-            None => {}
+        // It was told to stop before there was a process to tell.
+        if inner.stop.is_some() {
+            signal(group, Signal::TERM);
+        }
+        if inner.kill_at.is_some() {
+            inner.lifeline = None;
         }
     }
 }
@@ -139,10 +152,9 @@ pub(crate) fn run(launch: Launch<'_>, control: &Control, tell: &dyn Fn(StageEven
         .stderr(Stdio::piped())
         .process_group(0)
         .spawn()?;
-    // Held until the process is over: waiting would close it, and the stage would think that we are dead.
-    let lifeline = child.stdin.take();
     let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    control.attach(group, launch.timeout);
+    // The control holds it until the process is over: waiting would close it, and the stage would think us dead.
+    control.attach(group, child.stdin.take(), launch.timeout);
     let pumped = child.stderr.take().map(|stderr| pump(stderr, log, Mask::new(launch.secrets.clone())));
     let mut mask = Mask::new(launch.secrets);
     let mut last = None;
@@ -158,8 +170,7 @@ pub(crate) fn run(launch: Launch<'_>, control: &Control, tell: &dyn Fn(StageEven
         }
     }
     let status = child.wait()?;
-    drop(lifeline);
-    control.attach(None, None);
+    control.attach(None, None, None);
     // What is left of the group, should the process itself have been killed.
     signal(group, Signal::KILL);
     if let Some(pumped) = pumped {

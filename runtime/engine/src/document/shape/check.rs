@@ -1,5 +1,5 @@
 //! Checks a node against a shape: every problem with its place, and the canonical value.
-use super::{Field, Fields, Form, Rule, RuleId, Shape, Unit, words};
+use super::{Field, Fields, Form, Pattern, Rule, RuleId, Shape, Unit, words};
 use crate::diagnostic::nearest;
 use crate::document::node::{Content, Key, Node, Span};
 use crate::document::paths::{self, FileInput};
@@ -164,6 +164,20 @@ impl Checker<'_> {
     }
 
     fn wrong(&mut self, node: &Node, id: RuleId) -> Made {
+        if let (Content::Map(values), Form::OneOf(branches)) = (&node.content, self.shape.resolve(id).0)
+            && let Some((key, _)) = values.first()
+        {
+            let mut all = Fields::default();
+            for branch in branches {
+                if let Form::Map(fields) = self.shape.resolve(*branch).0 {
+                    all.known.extend(fields.known.iter().map(|(name, field)| (name.clone(), *field)));
+                }
+            }
+            if !all.known.is_empty() {
+                self.unknown_field(&all, key);
+                return Made::default();
+            }
+        }
         let message = format!("{} takes {}, not {}", self.name(), self.shape.expected(id), node.describe());
         let mut problem = self.session.at(node.span, message);
         let written = node.as_written().unwrap_or_default();
@@ -228,54 +242,83 @@ impl Checker<'_> {
                 }
             }
             (Form::Text { shortest, pattern }, Content::Text(text)) => {
-                let message = if text.chars().count() < *shortest {
-                    format!("{} is shorter than {shortest} characters", self.name())
-                } else {
-                    match pattern {
-                        Some(pattern) if !pattern.matches(text) => {
-                            format!(
-                                "{} cannot be {}: it must match {}",
-                                self.name(),
-                                node.describe(),
-                                pattern.text()
-                            )
-                        }
-                        _ => return Made::of(&**text),
-                    }
-                };
-                let message = if text.is_empty() { format!("{} is empty", self.name()) } else { message };
-                self.session.report(node.span, message);
-                Made::default()
+                self.text(node, text, *shortest, pattern.as_ref())
             }
             (Form::Choice(values), _) => self.choice(node, id, values),
             (Form::List { item, fewest, most }, Content::Seq(items)) => {
                 if items.len() < *fewest || items.len() > *most {
-                    let bound = if items.len() < *fewest { ("least", fewest) } else { ("most", most) };
-                    let message = format!("{} takes at {} {} values", self.name(), bound.0, bound.1);
+                    let (word, bound) =
+                        if items.len() < *fewest { ("least", fewest) } else { ("most", most) };
+                    let values = if *bound == 1 { "value" } else { "values" };
+                    let message = format!("{} takes at {word} {bound} {values}", self.name());
                     self.session.report(node.span, message);
                 }
                 self.list(items, *item)
             }
             (Form::Map(fields), Content::Map(values)) => self.map(fields, values, named),
             (Form::Map(fields), Content::Null) if self.path.is_empty() => self.map(fields, &[], named),
-            (Form::OneOf(branches), _) => {
-                let ranks: Vec<u8> = branches.iter().map(|branch| self.rank(node, *branch)).collect();
-                let best = ranks.iter().copied().max().unwrap_or(0);
-                let alike = ranks.iter().filter(|rank| **rank == best).count();
-                let first =
-                    branches.iter().zip(&ranks).find(|(_, rank)| **rank == best).map(|(branch, _)| *branch);
-                match first {
-                    // A word that is nearly one thing and nearly another: say what would do.
-                    Some(_) if best == 1 && alike > 1 && node.as_written().is_some() => self.wrong(node, id),
-                    Some(branch) if best > 0 => self.value(node, branch, named),
-                    _ => self.wrong(node, id),
-                }
-            }
+            (Form::OneOf(branches), _) => match self.branch(node, branches) {
+                Some(branch) => self.value(node, branch, named),
+                None => self.wrong(node, id),
+            },
             (Form::Unit(unit), Content::Number(..) | Content::Text(_)) => self.unit(node, *unit),
             (Form::Files, Content::Text(text)) => self.files(node, text),
             (Form::Config(content), Content::Text(text)) => self.config(node, *content, text),
             _ => self.wrong(node, id),
         }
+    }
+
+    fn text(&mut self, node: &Node, text: &str, shortest: usize, pattern: Option<&Pattern>) -> Made {
+        let short = text.chars().count() < shortest;
+        let odd = pattern.filter(|pattern| !pattern.matches(text));
+        if !short && odd.is_none() {
+            return Made::of(text);
+        }
+        let name = self.name();
+        let message = match odd {
+            _ if text.is_empty() => format!("{name} is empty"),
+            Some(_) => format!("{name} cannot be {}", node.describe()),
+            None => format!("{name} is shorter than {shortest} characters"),
+        };
+        let problem = self.session.at(node.span, message);
+        let problem = match odd {
+            Some(pattern) => problem.help(pattern.words()),
+            None => problem,
+        };
+        self.session.add(node.span, problem);
+        Made::default()
+    }
+
+    /// The branch that a value means. `None` where it could be several, and is none.
+    fn branch(&self, node: &Node, branches: &[RuleId]) -> Option<RuleId> {
+        let ranks: Vec<u8> = branches.iter().map(|branch| self.rank(node, *branch)).collect();
+        let best = ranks.iter().copied().max().filter(|best| *best > 0)?;
+        let alike: Vec<RuleId> = branches
+            .iter()
+            .zip(&ranks)
+            .filter(|(_, rank)| **rank == best)
+            .map(|(branch, _)| *branch)
+            .collect();
+        let first = *alike.first()?;
+        if best > 1 {
+            return Some(first);
+        }
+        if node.as_written().is_some() {
+            // A word that is nearly one thing: say everything that would do.
+            let others = branches.iter().any(|branch| *branch != first && !self.shape.takes_null(*branch));
+            return (!others).then_some(first);
+        }
+        let known = |branch: &RuleId| match self.shape.resolve(*branch).0 {
+            Form::Map(fields) => {
+                node.fields().iter().filter(|(key, _)| fields.known.contains_key(&*key.name)).count()
+            }
+            _ => 1,
+        };
+        let most = alike.iter().map(known).max().unwrap_or(0);
+        if most == 0 && alike.len() > 1 {
+            return None;
+        }
+        alike.into_iter().find(|branch| known(branch) == most)
     }
 
     fn outside(&mut self, node: &Node, bound: &str) -> Made {
@@ -303,8 +346,9 @@ impl Checker<'_> {
             return Made::of(value.clone());
         }
         let Some(text) = node.as_written() else { return self.wrong(node, id) };
+        let is = if values.len() == 1 { "must be" } else { "is" };
         let message = format!(
-            "{} is {}, not `{}`",
+            "{} {is} {}, not `{}`",
             self.name(),
             words::one_of(values),
             super::super::node::shorten(text)
@@ -345,14 +389,10 @@ impl Checker<'_> {
                 }
             };
             let free = !fields.known.contains_key(&*key.name);
-            if free && let Some(pattern) = fields.names.as_ref().filter(|names| !names.matches(&key.name)) {
-                let message = format!(
-                    "`{}` is no name for a field of {}: it must match {}",
-                    key.name,
-                    self.name(),
-                    pattern.text()
-                );
-                self.session.report(key.span, message);
+            if let Some(pattern) = fields.names.as_ref().filter(|names| free && !names.matches(&key.name)) {
+                let message = format!("`{}` is no name for a field of {}", key.name, self.name());
+                let problem = self.session.at(key.span, message).help(pattern.words());
+                self.session.add(key.span, problem);
             }
             let default = self.defaults.get(field.rule).and_then(Option::as_ref);
             if matches!(node.content, Content::Null) && !field.required {
@@ -400,7 +440,12 @@ impl Checker<'_> {
     fn missing(&mut self, name: &str, rule: RuleId, named: Span) {
         let message = format!("{} lacks the field `{name}`", self.name());
         let problem = self.session.at(named, message);
-        let help = format!("`{name}` takes {}", self.shape.expected(rule));
+        let help = match self.shape.resolve(rule).0 {
+            Form::Choice(values) if values.len() == 1 => {
+                format!("write `{name}: {}`", words::one_of(values).trim_matches('`'))
+            }
+            _ => format!("`{name}` takes {}", self.shape.expected(rule)),
+        };
         self.session.add(named, problem.help(help));
     }
 

@@ -65,9 +65,14 @@ impl Pattern {
         Some(Self { parts, text: text.into() })
     }
 
-    /// The pattern as written.
-    pub(crate) fn text(&self) -> &str {
-        &self.text
+    /// What to write, for people.
+    pub(crate) fn words(&self) -> String {
+        match self.text.as_str() {
+            "^[A-Za-z0-9_-]+$" => "use A-Z a-z 0-9 _ -".into(),
+            "^[A-Za-z0-9_-][A-Za-z0-9_.-]*$" => "use A-Z a-z 0-9 _ - and dots that are not first".into(),
+            "^[A-Za-z_][A-Za-z0-9_]*$" => "use A-Z a-z 0-9 _ and no digit first".into(),
+            other => format!("it must match {other}"),
+        }
     }
 
     /// Whether the whole text is as the pattern says. Walks all possibilities at once, so no text is slow.
