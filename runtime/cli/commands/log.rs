@@ -103,6 +103,9 @@ fn goes_on(store: &Store, log: &Path) -> bool {
 /// Moves to where the last `lines` lines begin.
 fn seek_to_last(file: &mut File, lines: usize) -> std::io::Result<()> {
     let mut at = file.seek(SeekFrom::End(0))?;
+    if lines == 0 {
+        return Ok(());
+    }
     let (mut seen, mut piece) = (0, vec![0; 1 << 14]);
     let end = at;
     while at > 0 {

@@ -45,7 +45,7 @@ pub(crate) fn run(app: &mut App<'_>, args: &RunsArgs) -> CliResult {
         .iter()
         .filter_map(|run| history::read(&store, run))
         .filter(wanted)
-        .take(args.limit)
+        .take(if args.limit == 0 { usize::MAX } else { args.limit })
         .collect();
     if args.json {
         app.out.json(&runs)?;

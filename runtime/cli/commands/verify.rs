@@ -6,6 +6,7 @@ use crate::failure::CliError;
 use crate::failure::CliResult;
 use crate::format::{bytes, plural, visible};
 use crate::open::THIS_PROGRAM;
+use crate::report::BytesBar;
 use crate::values::Device;
 use crate::values::StageOfPipeline;
 use clap::Args;
@@ -46,7 +47,10 @@ pub(crate) fn run(app: &mut App<'_>, args: &VerifyArgs) -> CliResult {
     }
     let store = app.store();
     let who = app.who("verify");
-    let report = store.verify(args.repair.then_some(&who), &mut |_, _| ())?;
+    let bar = BytesBar::new(app.terminal);
+    let report = store.verify(args.repair.then_some(&who), &mut |done, total| bar.show(done, total));
+    bar.clear();
+    let report = report?;
     store.index().save();
     let left = report.damaged.iter().filter(|damage| !damage.dropped).count();
     if args.json {

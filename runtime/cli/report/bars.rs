@@ -370,7 +370,7 @@ impl Progress {
 }
 
 /// A line whose text we write whole: its parts know their units, and indicatif keeps the place.
-fn line() -> ProgressBar {
+pub(super) fn line() -> ProgressBar {
     ProgressBar::no_length().with_style(style())
 }
 
@@ -379,19 +379,19 @@ fn style() -> ProgressStyle {
 }
 
 /// `━━━━━━╸───────` for a share from 0 to 1.
-fn bar(share: f64) -> String {
+pub(super) fn bar(share: f64) -> String {
     let halves = (share * BAR as f64 * 2.0).floor() as usize;
     let (full, half) = (halves / 2, halves % 2);
     let rest = BAR.saturating_sub(full + half);
     format!("{}{}{}", "━".repeat(full), "╸".repeat(half), "─".repeat(rest))
 }
 
-fn columns() -> usize {
+pub(super) fn columns() -> usize {
     terminal::columns().saturating_sub(1).max(20)
 }
 
 /// A line that fits: one that wraps would leave its tail behind when it is drawn again.
-fn fit(text: &str, columns: usize) -> String {
+pub(super) fn fit(text: &str, columns: usize) -> String {
     if width(text) <= columns {
         return text.to_owned();
     }

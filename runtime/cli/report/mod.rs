@@ -1,5 +1,6 @@
 //! Reporters: the events of a run as bars, as plain lines, as JSON, or not at all. All tell the same summary.
 mod bars;
+mod bytes;
 mod echo;
 mod json;
 pub(crate) mod lines;
@@ -8,6 +9,7 @@ mod quiet;
 mod summary;
 
 pub(crate) use bars::Bars;
+pub(crate) use bytes::BytesBar;
 pub(crate) use json::Json;
 pub(crate) use plain::Plain;
 pub(crate) use quiet::Quiet;
