@@ -5,6 +5,7 @@
 //! ([`shape`]), resolves inputs (`references`) and input files ([`paths`]), and reports all that is wrong at once.
 mod cycles;
 mod draft;
+mod editor;
 mod emit;
 mod expand;
 mod glob;

@@ -161,6 +161,5 @@ pub(crate) fn stage_shape() -> &'static Shape {
 /// The JSON Schema of pipeline files, for editors: `with` and `inputs` by the kind, and `${…}` wherever a value
 /// may stand.
 pub fn pipeline_schema<'k>(kinds: impl IntoIterator<Item = &'k Arc<Kind>>) -> Value {
-    let _ = kinds.into_iter().count();
-    schema_of::<PipelineFile>()
+    super::editor::pipeline_schema(&schema_of::<PipelineFile>(), kinds)
 }
