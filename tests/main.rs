@@ -2,6 +2,7 @@
 mod architecture;
 mod cli;
 mod forgotten;
+mod pages;
 mod plugins;
 mod support;
 mod trust;

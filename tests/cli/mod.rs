@@ -1,11 +1,13 @@
 //! The promises of each command, from outside.
 mod drawing;
 mod environment;
+mod gpu;
 mod history;
 mod layout;
 mod pages;
 mod parameters;
 mod plan;
+mod quickstart;
 mod results;
 mod run;
 mod talk;

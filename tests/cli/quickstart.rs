@@ -1,0 +1,51 @@
+//! What a newcomer does first: the bundled pipeline, then one changed parameter.
+use crate::support::TestContext;
+use std::path::Path;
+
+/// A copy of `pipelines/`, as after a clone.
+fn clone() -> TestContext {
+    let context = TestContext::new();
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines"), &context.path("pipelines"));
+    context
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() { copy(&from, &to) } else { drop(std::fs::copy(from, to).unwrap()) }
+    }
+}
+
+const FILE: &str = "pipelines/quickstart.yaml";
+
+#[test]
+fn it_runs_once_and_then_what_depends_on_a_change() {
+    let context = clone();
+    let first = context.muse(["run", FILE, "--preset", "smoke", "--json"]).ok();
+    assert_eq!(first.ran().len(), 9);
+    assert!(context.muse(["run", FILE, "--preset", "smoke", "--json"]).ok().ran().is_empty());
+    let second = context.muse(["run", FILE, "--preset", "smoke", "--set", "words=50", "--json"]).ok();
+    for stage in ["corpus", "split"] {
+        assert_eq!(second.outcomes()[stage], "hit", "{stage}");
+    }
+    assert_eq!(second.outcomes()["vocabulary"], "ran");
+    context.muse(["get", FILE, "report", "--preset", "smoke", "--to", "out"]).ok();
+    let report = context.read("out/report");
+    assert!(report.starts_with("perplexity ") && report.lines().count() >= 4, "{report}");
+}
+
+#[test]
+fn it_makes_the_same_bytes_wherever_it_runs() {
+    let digests = |context: &TestContext| {
+        let run = context.muse(["run", FILE, "--preset", "smoke", "--json"]).ok();
+        let outputs = |event: &serde_json::Value| event["outputs"].to_string();
+        let mut all: Vec<String> = run.events_of("stage_finished").iter().map(outputs).collect();
+        all.sort();
+        all
+    };
+    let mut other = clone();
+    other.set("LC_ALL", "de_DE.UTF-8");
+    other.set("TZ", "Asia/Tokyo");
+    assert_eq!(digests(&clone()), digests(&other));
+}
