@@ -1,5 +1,5 @@
 //! How the store fails: what was tried, on which path, and what that means for the caller.
-use crate::lease::Holder;
+use crate::holder::Holder;
 use crate::{Digest, Key};
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -171,5 +171,40 @@ impl StoreError {
             Self::Changing { .. } => Some("wait until nobody writes to it".into()),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::io::Errno;
+
+    fn failed(op: Op, errno: Errno) -> StoreError {
+        StoreError::io(op, "cache/x")(errno.into())
+    }
+
+    #[test]
+    fn full_and_read_only_disks_are_told_apart() {
+        for errno in [Errno::NOSPC, Errno::DQUOT, Errno::FBIG] {
+            let error = failed(Op::Write, errno);
+            assert!(error.is_full() && !error.is_read_only());
+            assert!(error.help().is_some_and(|help| help.contains("muse gc")));
+        }
+        for errno in [Errno::ROFS, Errno::ACCESS, Errno::PERM] {
+            let error = failed(Op::Create, errno);
+            assert!(error.is_read_only() && !error.is_full());
+            assert!(error.help().is_some_and(|help| help.contains("--cache-dir")));
+        }
+        assert!(
+            !failed(Op::Read, Errno::ACCESS).is_read_only(),
+            "a file that may not be read says nothing of it"
+        );
+        assert!(!failed(Op::Write, Errno::IO).is_full());
+    }
+
+    #[test]
+    fn messages_say_what_was_tried_and_where() {
+        let message = failed(Op::Rename, Errno::NOSPC).to_string();
+        assert!(message.starts_with("cannot rename to cache/x: "), "{message}");
     }
 }

@@ -1,6 +1,6 @@
 //! Outputs on their way in: hashed, made durable, and moved to where their content names them.
-use crate::index::Stamp;
 use crate::machine;
+use crate::stamp::Stamp;
 use crate::store::Store;
 use crate::tree::{Tree, TreeEntry};
 use crate::walk::{Found, Walked, walk};

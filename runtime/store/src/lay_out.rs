@@ -1,6 +1,6 @@
 //! Results as a stage's inputs: laid out in its folder, cheaply, and looked at again when it has ended.
-use crate::index::Stamp;
 use crate::machine;
+use crate::stamp::Stamp;
 use crate::store::Store;
 use crate::tree::TreeEntry;
 use crate::{Artifact, Digest, Result, StoreError};

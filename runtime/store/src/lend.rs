@@ -1,5 +1,5 @@
 //! A person's own files as a stage's inputs: shared where that is cheap, and looked at again afterwards.
-use crate::index::Stamp;
+use crate::stamp::Stamp;
 use crate::store::Store;
 use crate::{Digest, Op, Result, StoreError};
 use std::os::unix::fs::MetadataExt;

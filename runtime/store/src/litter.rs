@@ -1,9 +1,9 @@
 //! What dead runs leave behind: half-written files, folders of attempts, leases that nobody holds.
 use crate::disk::found as if_there;
-use crate::index::Stamp;
-use crate::lease::Holder;
+use crate::holder::Holder;
 use crate::machine;
 use crate::small::work_name;
+use crate::stamp::Stamp;
 use crate::store::Store;
 use crate::{Digest, Key, Result};
 use std::collections::{BTreeMap, HashSet};

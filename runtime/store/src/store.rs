@@ -2,9 +2,10 @@
 use crate::clock::{Clock, SystemClock};
 use crate::disk::{Disk, found};
 use crate::fs::{Fs, RealFs};
-use crate::index::{Index, Stamp};
+use crate::holder::Sightings;
+use crate::index::Index;
 use crate::layout::Home;
-use crate::lease::Sightings;
+use crate::stamp::Stamp;
 use crate::tree::Tree;
 use crate::{Artifact, Digest, Result, StoreError};
 use rayon::prelude::*;

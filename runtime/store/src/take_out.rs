@@ -1,13 +1,14 @@
 //! Results for people: copies that they may write to, checked on the way, there whole or not at all.
 use crate::disk::found;
-use crate::index::Stamp;
 use crate::machine;
+use crate::stamp::Stamp;
 use crate::store::Store;
 use crate::tree::TreeEntry;
-use crate::{Artifact, Digest, Result, StoreError};
+use crate::{Artifact, Digest, Op, Result, StoreError};
 use rayon::prelude::*;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::io::{self, ErrorKind};
+use std::path::{Component, Path, PathBuf};
 
 impl Store {
     /// Copies a result to `dest`, which must be absent, or for a folder an empty one.
@@ -17,6 +18,10 @@ impl Store {
 
     /// Copies several results into a folder at `dest`, which must be absent or empty, each by its name.
     pub fn take_out_all(&self, results: &[(&str, &Artifact)], dest: &Path) -> Result<()> {
+        if let Some((name, _)) = results.iter().find(|(name, _)| !is_plain(name)) {
+            let astray = io::Error::new(ErrorKind::InvalidInput, "not a name within the folder");
+            return Err(StoreError::io(Op::Create, dest.join(name))(astray));
+        }
         self.take_out_to(dest, |temporary| {
             self.0.disk.mkdir(temporary)?;
             results.iter().try_for_each(|(name, artifact)| self.copy_out(artifact, &temporary.join(name)))
@@ -96,8 +101,7 @@ impl Store {
         let blob = self.blob_path(digest);
         match self.copy_or_reflink(&blob, dest, if executable { 0o777 } else { 0o666 }) {
             Err(StoreError::Io { source, .. })
-                if source.kind() == std::io::ErrorKind::NotFound
-                    && found(self.0.disk.lstat(&blob))?.is_none() =>
+                if source.kind() == ErrorKind::NotFound && found(self.0.disk.lstat(&blob))?.is_none() =>
             {
                 return Err(StoreError::Missing { digest: *digest });
             }
@@ -111,4 +115,10 @@ impl Store {
         self.drop_damaged(&blob, &why);
         Err(StoreError::Damaged { path: blob, why })
     }
+}
+
+/// Whether a name is one part of a path, and none that leads elsewhere.
+fn is_plain(name: &str) -> bool {
+    let mut parts = Path::new(name).components();
+    matches!(parts.next(), Some(Component::Normal(part)) if part == name) && parts.next().is_none()
 }

@@ -1,7 +1,8 @@
 //! Reading all content and all records again, and dropping what is damaged.
 use crate::disk::found;
-use crate::index::Stamp;
-use crate::lease::{Acquired, Who};
+use crate::holder::Who;
+use crate::lease::Acquired;
+use crate::stamp::Stamp;
 use crate::store::Store;
 use crate::{Digest, Key, Record, Result, StoreError};
 use rayon::prelude::*;

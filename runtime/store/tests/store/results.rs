@@ -72,6 +72,10 @@ fn several_results_come_out_together() {
     bench.store.take_out_all(&[("one.txt", &file), ("two", &tree)], &bench.path("out")).unwrap();
     let names: Vec<String> = files_in(&bench.path("out")).into_keys().collect();
     assert_eq!(names, ["one.txt", "two/a"]);
+    for name in ["..", "../x", "/x", ".", "", "a/b", "a/"] {
+        assert!(bench.store.take_out_all(&[(name, &file)], &bench.path("astray")).is_err(), "{name}");
+        assert!(!bench.path("astray").exists() && !bench.path("x").exists());
+    }
 }
 
 #[test]
@@ -156,4 +160,71 @@ fn edited_folders_are_noticed() {
     assert!(bench.store.present(&artifact));
     assert!(!bench.store.verified(&artifact).unwrap());
     assert!(!bench.store.present(&artifact));
+}
+
+#[test]
+fn an_output_on_another_disk_is_copied() {
+    let bench = Bench::new();
+    // Two file systems on most machines; where they are one, this is only another move.
+    let Ok(far) = tempfile::tempdir_in("/dev/shm") else { return };
+    fs::create_dir(far.path().join("out")).unwrap();
+    fs::write(far.path().join("out/a"), b"1").unwrap();
+    let artifact = bench.store.ingest(&far.path().join("out")).unwrap();
+    assert!(bench.store.verified(&artifact).unwrap());
+    assert!(!far.path().join("out").exists(), "it is moved all the same");
+    bench.store.take_out(&artifact, &far.path().join("got")).unwrap();
+    assert_eq!(fs::read(far.path().join("got/a")).unwrap(), b"1");
+}
+
+#[test]
+fn what_is_there_is_never_written_over() {
+    let bench = Bench::new();
+    let artifact = bench.keep_tree(&[("a", b"1")]);
+    bench.file("full/mine", b"mine");
+    let file = bench.file("file", b"mine");
+    for taken in ["full", "file"] {
+        let refused = bench.store.take_out(&artifact, &bench.path(taken));
+        assert!(matches!(refused, Err(StoreError::Exists { .. })), "{taken}");
+    }
+    assert_eq!(files_in(&bench.path("full"))["mine"], b"mine");
+    assert_eq!(fs::read(file).unwrap(), b"mine");
+    fs::remove_file(bench.store.blob_path(&muse_store::Digest::of_bytes(b"1"))).unwrap();
+    let lost = bench.store.take_out(&artifact, &bench.path("out"));
+    assert!(matches!(lost, Err(StoreError::Missing { .. })));
+    let left: Vec<_> =
+        fs::read_dir(bench.path("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_string_lossy().contains("muse")), "{left:?}");
+}
+
+#[test]
+fn attempts_have_folders_of_their_own() {
+    let bench = Bench::new();
+    let lease = lease(&bench.store, &key("a"));
+    let work = bench.store.work_dir(&lease).unwrap();
+    let mut names: Vec<_> = fs::read_dir(&work).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["cwd", "home", "tmp"]);
+    assert!(work.join("cwd/in").is_dir() && work.join("cwd/out").is_dir());
+    fs::create_dir(work.with_file_name(format!("{}-earlier", &key("a").hex()[..12]))).unwrap();
+    fs::create_dir(work.with_file_name(format!("{}-another", &key("b").hex()[..12]))).unwrap();
+    assert_eq!(bench.store.work_dir(&lease).unwrap(), work);
+    assert_eq!(bench.store.names("work-v1").unwrap().len(), 2, "what is left of this key goes");
+    let name = work.file_name().unwrap().len();
+    assert!(name <= 24, "a socket below it must not have a name of more than 108 bytes: {name}");
+    // A stage may leave it in any state.
+    bench.file("else", b"1");
+    fs::create_dir(work.join("tmp/closed")).unwrap();
+    fs::write(work.join("tmp/closed/file"), b"1").unwrap();
+    std::os::unix::fs::symlink(bench.path("else"), work.join("tmp/link")).unwrap();
+    fs::set_permissions(work.join("tmp/closed"), fs::Permissions::from_mode(0o000)).unwrap();
+    bench.store.remove_work_dir(&work).unwrap();
+    assert!(!work.exists() && bench.path("else").exists());
+
+    let resume = bench.store.resume_dir(&key("a")).unwrap();
+    fs::write(resume.join("step-10"), b"1").unwrap();
+    fs::write(bench.store.resume_lock(&key("a")), b"").unwrap();
+    assert_eq!(bench.store.resume_dir(&key("a")).unwrap(), resume);
+    assert!(resume.join("step-10").exists());
+    bench.store.remove_resume_dir(&key("a")).unwrap();
+    assert!(bench.store.names("resume-v1").unwrap().is_empty());
 }
