@@ -137,13 +137,18 @@ pub(crate) fn take_apart(name: &str) -> Option<(Arc<str>, Vec<(String, String)>)
     let inside = rest.strip_suffix(']')?;
     let mut axes: Vec<(String, String)> = Vec::new();
     for part in inside.split(',') {
-        match (part.split_once('=').filter(|(axis, _)| names::is_name(axis)), axes.last_mut()) {
-            (Some((axis, value)), _) => axes.push((axis.to_owned(), value.to_owned())),
+        let axis = part.split_once('=').filter(|(axis, _)| names::is_name(axis));
+        match (axis, axes.last_mut()) {
             // A comma inside of a value.
-            (None, Some((_, value))) => {
+            (None, Some((_, value))) | (Some((_, "")), Some((_, value))) => {
                 value.push(',');
                 value.push_str(part);
             }
+            (_, Some((_, value))) if value.is_empty() => {
+                value.push(',');
+                value.push_str(part);
+            }
+            (Some((axis, value)), _) => axes.push((axis.to_owned(), value.to_owned())),
             (None, None) => return None,
         }
     }

@@ -6,7 +6,7 @@ use muse_stage::{
     ArtifactType, Bytes, CommandText, ConfigFile, Context, Count, Description, Duration, EnvMap, Execution,
     FieldError, InputFiles, InputPort, OutputName, OutputPort, Stage, StageError, StageKind,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::LazyLock;
@@ -87,7 +87,7 @@ stage!(
 );
 
 /// How a tokenizer learns.
-#[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Algorithm {
     /// Pairs.
@@ -152,7 +152,7 @@ pub(crate) struct Model {
 }
 
 /// A part of a model.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[expect(dead_code, reason = "the fields are there for their schema")]
 pub(crate) struct Rope {
@@ -206,7 +206,7 @@ fn rate() -> f64 {
 }
 
 /// How much is told.
-#[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "the fields are there for their schema")]
 pub(crate) struct Log {

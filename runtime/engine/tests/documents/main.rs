@@ -1,6 +1,8 @@
 //! Pipeline files: broken ones, large ones, equal ones.
 mod broken;
 mod editor;
+mod equal;
+mod hostile;
 mod kinds;
 mod large;
 mod meaning;
