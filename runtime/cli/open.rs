@@ -223,6 +223,12 @@ impl Opened {
     }
 }
 
+/// Leaves what a command has gathered to the end of the process, which is near: taking a thousand stages and ten
+/// thousand files apart first costs as much as a tenth of a run that has nothing to do.
+pub(crate) fn leave<T>(gathered: T) {
+    std::mem::forget(gathered);
+}
+
 impl From<StoreError> for CliError {
     fn from(error: StoreError) -> Self {
         let failed = Self::new(exit::STORE, error.to_string());

@@ -5,7 +5,7 @@ use crate::display::plan::draw;
 use crate::exit;
 use crate::failure::CliResult;
 use crate::format::visible;
-use crate::open::Opened;
+use crate::open::{Opened, leave};
 use clap::Args;
 use muse_runtime::diagnostic::Diagnostic;
 use muse_runtime::plan::{Cause, Plan};
@@ -59,7 +59,9 @@ pub(crate) fn run(app: &mut App<'_>, args: &PlanArgs) -> CliResult {
     let targets = opened.targets(&args.stages)?;
     let flag = if args.locked { Some("--locked") } else { args.offline.then_some("--offline") };
     let plan = show(app, &opened, targets, flag, args.json)?;
-    Ok(if args.exit_code && plan.has_work() { exit::WORK } else { exit::DONE })
+    let work = plan.has_work();
+    leave((plan, opened));
+    Ok(if args.exit_code && work { exit::WORK } else { exit::DONE })
 }
 
 /// Plans and prints the plan. With `flag`, what is not pinned is an error.

@@ -3,7 +3,7 @@ use crate::app::App;
 use crate::args::PipelineArgs;
 use crate::exit;
 use crate::failure::{CliError, CliResult};
-use crate::open::{Opened, THIS_PROGRAM};
+use crate::open::{Opened, THIS_PROGRAM, leave};
 use crate::report;
 use crate::signals::{Watch, stopping};
 use crate::values::{Device, duration};
@@ -112,7 +112,9 @@ pub(crate) fn run(app: &mut App<'_>, args: &RunArgs) -> CliResult {
     if let Some(error) = report.store_error {
         return Err(error.into());
     }
-    Ok(match report.outcome {
+    let outcome = report.outcome;
+    leave((report, opened));
+    Ok(match outcome {
         RunOutcome::Done => exit::DONE,
         RunOutcome::Failed => exit::FAILED,
         // The reader of the events went away, and nobody pressed a key.
