@@ -10,14 +10,18 @@ use std::path::Path;
 pub struct LastResults {
     /// The pipeline's name.
     pub pipeline: String,
-    /// The last run.
-    pub run: String,
     /// By stage.
     pub stages: BTreeMap<String, LastResult>,
     /// Results that another took the place of, and of which the pipeline said `keep: forever` or how long.
     #[serde(default)]
     pub older: BTreeMap<Key, Older>,
+    /// Something is not as it was loaded. A run that has nothing to do must not write.
+    #[serde(skip)]
+    pub changed: bool,
 }
+
+/// A use is noted again when the last note is that old: gc by last use needs no more.
+const NOTED_FOR: u64 = 3600;
 
 /// A result that is no last one any more, but was to be kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,6 +76,14 @@ impl LastResults {
 
     /// Notes the result of a stage. One that it takes the place of is remembered where it is to be kept.
     pub fn note(&mut self, stage: &str, result: LastResult) {
+        let same = |old: &LastResult| {
+            let noted = old.used.saturating_add(NOTED_FOR) > result.used;
+            old.key == result.key && old.keep == result.keep && noted
+        };
+        if self.stages.get(stage).is_some_and(same) {
+            return;
+        }
+        self.changed = true;
         self.older.remove(&result.key);
         let key = result.key;
         if let Some(old) = self.stages.insert(stage.to_owned(), result).filter(|old| old.key != key)
@@ -83,6 +95,7 @@ impl LastResults {
 
     /// Forgets a stage that the pipeline does not have any more.
     pub fn forget(&mut self, stage: &str) {
+        self.changed = true;
         if let Some(old) = self.stages.remove(stage)
             && let Some(keep) = old.keep.filter(|keep| keep != "temp")
         {

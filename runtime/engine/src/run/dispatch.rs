@@ -360,6 +360,13 @@ impl<'a, 'c> Dispatcher<'a, 'c> {
                 self.stopping |= !self.context.options.keep_going;
                 self.over(stage, Outcome::Failed, since, Some(error), help, log);
             }
+            End::Store(error @ StoreError::Fenced { .. }) => {
+                // This process was away for so long that another took over: that one's result is the result.
+                let stage_name = self.context.pipeline.stages[stage].name.clone();
+                (self.emit)(EventKind::Note { stage: Some(stage_name), message: error.to_string() });
+                self.states[stage] = State::Pending;
+                self.looks.push_back(stage);
+            }
             End::Store(error) => {
                 self.stopping = true;
                 self.over(stage, Outcome::Failed, since, Some(error.to_string()), error.help(), None);

@@ -40,14 +40,16 @@ pub(crate) fn lay_out(
 
 fn one(store: &Store, file: &ResolvedFile, target: &Path) -> Result<Option<LinkedFile>, Problem> {
     let same = |hash: &muse_store::Hashed| hash.digest == file.digest && hash.executable == file.executable;
-    let before = store.index().digest(&file.path).map_err(Problem::Store)?;
+    // One that cannot be read any more has changed too.
+    let gone = |_| Problem::Changed(file.path.clone());
+    let before = store.index().digest(&file.path).map_err(gone)?;
     if !same(&before) {
         return Err(Problem::Changed(file.path.clone()));
     }
     let linked = store.lay_out_file(&file.path, target, &file.digest).map_err(Problem::Store)?;
     if linked.is_none() {
         // A copy that was made while somebody wrote is no copy of either state.
-        let after = store.index().digest(&file.path).map_err(Problem::Store)?;
+        let after = store.index().digest(&file.path).map_err(gone)?;
         if !same(&after) {
             return Err(Problem::Changed(file.path.clone()));
         }

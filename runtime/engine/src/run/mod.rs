@@ -82,7 +82,6 @@ pub enum RunError {
 }
 
 /// How a run ended.
-#[derive(Debug)]
 pub struct RunReport {
     /// In one word.
     pub outcome: RunOutcome,
@@ -90,6 +89,8 @@ pub struct RunReport {
     pub store_error: Option<StoreError>,
     /// By stage: how it ended, where it came to an end.
     pub stages: Vec<Option<Outcome>>,
+    /// What was planned.
+    pub plan: Plan,
 }
 
 /// What is run: a pipeline with all that its plan was made from.
@@ -177,10 +178,12 @@ pub fn run(
     });
     // Notes for later: a store that cannot take them still served the run.
     remember(&mut last, pipeline, &folder, &ended);
-    let _ = last.save(store, &pipeline.path);
+    if last.changed {
+        let _ = last.save(store, &pipeline.path);
+    }
     store.index().save();
     folder.end();
-    Ok(RunReport { outcome, store_error: ended.store_error, stages: ended.outcomes })
+    Ok(RunReport { outcome, store_error: ended.store_error, stages: ended.outcomes, plan })
 }
 
 /// Variables that stages declare and the caller does not have: an error before anything runs.
@@ -205,7 +208,6 @@ fn declared(pipeline: &Pipeline, plan: &Plan, options: &RunOptions) -> Result<()
 /// Notes the key of every stage that has a result now, and forgets stages that the pipeline lost.
 fn remember(last: &mut LastResults, pipeline: &Pipeline, folder: &RunFolder, ended: &dispatch::Ended) {
     last.pipeline = pipeline.name.clone();
-    last.run = folder.name().to_owned();
     let gone: Vec<String> =
         last.stages.keys().filter(|name| !pipeline.index.contains_key(*name)).cloned().collect();
     gone.iter().for_each(|name| last.forget(name));
@@ -213,7 +215,9 @@ fn remember(last: &mut LastResults, pipeline: &Pipeline, folder: &RunFolder, end
         if let Some(key) = key {
             last.note(&spec.name, LastResult::of(spec, *key, folder.name()));
         } else if let Some(known) = last.stages.get_mut(&spec.name) {
-            known.keep = last::keep(spec);
+            let keep = last::keep(spec);
+            last.changed |= known.keep != keep;
+            known.keep = keep;
         }
     }
 }
