@@ -164,12 +164,18 @@ pub(crate) fn nearest_existing(folder: &Path, text: &str) -> Option<String> {
                 .ok()?
                 .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
                 .collect();
-            let near = nearest(name.to_str()?, names.iter().map(String::as_str))?;
-            let fixed = good.join(near);
             let rest = parts.as_path();
-            let whole = if rest.as_os_str().is_empty() { fixed.clone() } else { fixed.join(rest) };
-            // A second wrong name would make the proposal wrong too.
-            let proposal = if start.join(&whole).exists() { whole } else { fixed };
+            let whole = |name: &str| {
+                let fixed = good.join(name);
+                if rest.as_os_str().is_empty() { fixed } else { fixed.join(rest) }
+            };
+            // A proposal that leads to something is worth more than one that is spelled alike.
+            let leads = |name: &&String| start.join(whole(name)).exists();
+            let best = nearest(name.to_str()?, names.iter().filter(leads).map(String::as_str));
+            let proposal = match best {
+                Some(near) => whole(near),
+                None => good.join(nearest(name.to_str()?, names.iter().map(String::as_str))?),
+            };
             return Some(proposal.to_string_lossy().into_owned());
         }
         here = next;

@@ -34,13 +34,9 @@ pub(crate) fn matching(folder: &Path, glob: &Glob) -> Result<Files, WalkError> {
 }
 
 fn walk(folder: &Path, rows: Option<&[Vec<Part>]>) -> Result<Files, WalkError> {
-    let mut walk = Walk {
-        rows: rows.unwrap_or_default(),
-        all: rows.is_none(),
-        files: Vec::new(),
-        open: Vec::new(),
-        seen: 0,
-    };
+    let real = fs::canonicalize(folder).map_err(|error| WalkError::Io(folder.to_owned(), error))?;
+    let (rows, all) = (rows.unwrap_or_default(), rows.is_none());
+    let mut walk = Walk { rows, all, files: Vec::new(), open: vec![real], seen: 0 };
     let start: Vec<State> = (0..walk.rows.len()).map(|row| (row, 0)).collect();
     let start = walk.closed(start);
     walk.folder(folder, "", &start)?;

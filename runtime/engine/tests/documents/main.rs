@@ -2,6 +2,7 @@
 mod broken;
 mod editor;
 mod equal;
+mod files;
 mod hostile;
 mod kinds;
 mod large;
