@@ -169,7 +169,7 @@ impl TestContext {
         let folder = fs::canonicalize(self.folder.path()).unwrap();
         settings.add_filter(&plain(&folder.display().to_string()), "[TEMP]");
         for (pattern, text) in [
-            (r"\b\d{4}-\d\d-\d\d-\d{6}(-[0-9a-z-]+)?", "[RUN]"),
+            (r"\b\d{8}-\d{6}-[0-9a-f]+\b", "[RUN]"),
             (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?Z?", "[TIME]"),
             (r"\b(b3:)?[0-9a-f]{64}\b", "[DIGEST]"),
             (r"\bb3:[0-9a-f]{6,63}\b", "[DIGEST]"),

@@ -10,10 +10,10 @@ use muse_runtime::view::history;
 
 const EXAMPLES: &str = "\
 Examples:
-  muse runs                                      the names of the runs
-  muse diff 2026-01-31-120000 2026-02-01-093000  what changed between them
-  muse diff last~1 last                          the last two
-  muse diff last~1 last --json                   for programs";
+  muse runs                      the names of the runs
+  muse diff last~1 last          what changed between the last two
+  muse diff last~1 last --json   for programs
+  muse diff 20260131-120000-04166a4f 20260201-093000-71533b12";
 
 /// Two runs compared: parameters, inputs, metrics.
 ///

@@ -14,5 +14,6 @@ pub fn seconds() -> u64 {
 pub fn run_name() -> String {
     let now = jiff::Timestamp::now();
     let unique = now.subsec_nanosecond().unsigned_abs() ^ (std::process::id() << 12);
-    format!("{}-{:04x}", now.strftime("%Y%m%d-%H%M%S"), unique & 0xffff)
+    // With milliseconds: two short runs in one second must not change places.
+    format!("{}-{:03}{:04x}", now.strftime("%Y%m%d-%H%M%S"), now.subsec_millisecond(), unique & 0xffff)
 }
