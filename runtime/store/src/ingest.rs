@@ -101,7 +101,7 @@ impl Store {
         };
         let path = self.0.home.blob(&digest);
         // Only a blob that is known to be right stays; else ours takes its place, which heals it.
-        if self.vouched(&path, &digest) {
+        if self.vouched(&path, &digest).is_some() {
             disk.unlink(source)?;
             return Ok(Kept { digest, bytes: before.size });
         }
@@ -114,7 +114,7 @@ impl Store {
         }
         let after = Stamp::of(&disk.lstat(&path)?);
         // Our rename changed the ctime; the mtime still tells of writes, where it is old enough to.
-        if after.mtime == before.mtime && after.size == before.size && before.written_before(started) {
+        if after.written_like(&before) && before.written_before(started) {
             self.0.index.remember(after, digest);
         }
         Ok(Kept { digest, bytes: before.size })

@@ -102,17 +102,11 @@ impl Store {
             if self.0.disk.link(blob, path).is_err() {
                 return false;
             }
-            if vouched {
-                self.renew(blob, digest);
+            if let Some(before) = vouched {
+                self.follow(blob, digest, &before);
             }
             true
         })
-    }
-
-    fn renew(&self, blob: &Path, digest: &Digest) {
-        if let Ok(meta) = self.0.disk.lstat(blob) {
-            self.0.index.remember(Stamp::of(&meta), *digest);
-        }
     }
 
     /// Looks whether a stage has written to its inputs, and takes the links away.
@@ -138,10 +132,13 @@ impl Store {
         });
         let vouched = self.with_links(|| {
             let vouched = self.vouched(&blob, digest);
-            if linked && disk.unlink(path).is_ok() && vouched {
-                self.renew(&blob, digest);
+            if linked
+                && disk.unlink(path).is_ok()
+                && let Some(before) = &vouched
+            {
+                self.follow(&blob, digest, before);
             }
-            vouched
+            vouched.is_some()
         });
         if vouched {
             return Ok(true);

@@ -1,7 +1,7 @@
 //! A person's own files as a stage's inputs: shared where that is cheap, and looked at again afterwards.
 use crate::stamp::Stamp;
 use crate::store::Store;
-use crate::{Digest, Op, Result, StoreError};
+use crate::{Digest, Result};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,6 @@ const COPIED: u64 = 1 << 20;
 pub struct LinkedFile {
     path: PathBuf,
     lent: PathBuf,
-    before: Stamp,
     digest: Digest,
 }
 
@@ -36,33 +35,34 @@ impl Store {
         }
         if meta.len() > COPIED {
             // A link to a link would not lend what it points to.
-            let real = std::fs::canonicalize(path).map_err(StoreError::io(Op::Read, path))?;
+            let real = disk.canonicalize(path)?;
             let vouched = self.vouched(&real, digest);
             if disk.link(&real, dest).is_ok() {
-                let before = Stamp::of(&disk.lstat(&real)?);
-                if vouched {
-                    // Our own link changed the file's ctime, and nothing else of it.
-                    self.0.index.remember(before, *digest);
+                if let Some(before) = &vouched {
+                    self.follow(&real, digest, before);
                 }
-                return Ok(Some(LinkedFile { path: real, lent: dest.to_owned(), before, digest: *digest }));
+                let lent = dest.to_owned();
+                return Ok(Some(LinkedFile { path: real, lent, digest: *digest }));
             }
         }
         disk.copy_new(path, dest, mode)?;
         Ok(None)
     }
 
-    /// Whether a lent file is what it was; takes the second name away.
+    /// Whether a lent file has the content that it should have; takes the second name away.
     pub fn unchanged(&self, file: &LinkedFile) -> bool {
         let disk = &self.0.disk;
-        let same = disk.lstat(&file.path).is_ok_and(|meta| Stamp::of(&meta) == file.before);
-        let ours = disk.lstat(&file.lent).is_ok_and(|meta| Stamp::of(&meta) == file.before);
-        if ours && disk.unlink(&file.lent).is_ok() && same {
-            if let Ok(meta) = disk.lstat(&file.path) {
-                self.0.index.remember(Stamp::of(&meta), file.digest);
-            }
-            return true;
+        let LinkedFile { path, lent, digest } = file;
+        let vouched = self.vouched(path, digest);
+        let stamp = |path: &Path| disk.lstat(path).ok().map(|meta| Stamp::of(&meta));
+        let linked = stamp(lent).zip(stamp(path)).is_some_and(|(lent, own)| lent.same_file(&own));
+        if linked
+            && disk.unlink(lent).is_ok()
+            && let Some(before) = &vouched
+        {
+            self.follow(path, digest, before);
         }
-        // Another run may have lent the file at the same time, which changes its ctime: content decides.
-        self.0.index.digest(&file.path).is_ok_and(|hashed| hashed.digest == file.digest)
+        // Where nobody vouches for it, content decides: it was too young, or another run has lent it too.
+        vouched.is_some() || self.0.index.digest(path).is_ok_and(|hashed| hashed.digest == *digest)
     }
 }

@@ -35,6 +35,11 @@ impl Stamp {
         self.file == other.file
     }
 
+    /// Whether they differ at most in what a change of links or mode does.
+    pub(crate) fn written_like(&self, other: &Self) -> bool {
+        self.file == other.file && self.size == other.size && self.mtime == other.mtime
+    }
+
     /// Whether a write after `now` must show in the times. Git calls the other case racy.
     pub(crate) fn settled(&self, now: SystemTime) -> bool {
         self.older(self.mtime.max(self.ctime), nanoseconds(now))

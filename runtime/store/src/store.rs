@@ -157,9 +157,20 @@ impl Store {
         self.0.disk.unlink(path).ok();
     }
 
-    /// Whether the blob is there and known to be right without reading it.
-    pub(crate) fn vouched(&self, path: &Path, digest: &Digest) -> bool {
-        let Ok(meta) = self.0.disk.lstat(path) else { return false };
-        meta.is_file() && self.0.index.vouched(&Stamp::of(&meta)).as_ref() == Some(digest)
+    /// The state of a file, where it is known to have this content without reading it.
+    pub(crate) fn vouched(&self, path: &Path, digest: &Digest) -> Option<Stamp> {
+        let meta = self.0.disk.lstat(path).ok()?;
+        let stamp = Stamp::of(&meta);
+        (meta.is_file() && self.0.index.vouched(&stamp).as_ref() == Some(digest)).then_some(stamp)
+    }
+
+    /// Follows a file whose links we have changed ourselves, which changes its ctime: all else must be as before.
+    pub(crate) fn follow(&self, path: &Path, digest: &Digest, before: &Stamp) {
+        if let Ok(meta) = self.0.disk.lstat(path) {
+            let now = Stamp::of(&meta);
+            if now.written_like(before) {
+                self.0.index.remember(now, *digest);
+            }
+        }
     }
 }

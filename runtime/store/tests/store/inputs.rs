@@ -1,6 +1,6 @@
 //! Results as inputs: shared where that is cheap, and never left changed.
 use crate::support::{Ahead, Bench, plain_fs, tamper};
-use muse_store::{Artifact, Store};
+use muse_store::{Artifact, Digest, Store};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::sync::Arc;
@@ -111,4 +111,51 @@ fn what_is_lost_cannot_be_laid_out() {
     fs::remove_file(store.blob_path(&large.digest)).unwrap();
     let error = store.lay_out(&large, &bench.path("in/x")).unwrap_err();
     assert!(matches!(error, muse_store::StoreError::Missing { .. }), "{error}");
+}
+
+/// A person's file that is large enough to be lent, and its digest.
+fn own(bench: &Bench, store: &Store) -> (std::path::PathBuf, Digest) {
+    let file = bench.file("mine", &vec![5; 2 << 20]);
+    let digest = store.index().digest(&file).unwrap().digest;
+    (file, digest)
+}
+
+#[test]
+fn a_persons_large_file_is_lent_and_a_small_one_copied() {
+    let bench = Bench::in_memory();
+    let (store, _) = large(&bench);
+    let (file, digest) = own(&bench, &store);
+    let lent = store.lay_out_file(&file, &bench.path("in/mine"), &digest).unwrap().unwrap();
+    assert_eq!(fs::metadata(&file).unwrap().ino(), fs::metadata(bench.path("in/mine")).unwrap().ino());
+    assert!(store.unchanged(&lent));
+    assert!(!bench.path("in/mine").exists() && file.exists());
+    assert!(!store.index().digest(&file).unwrap().hashed_now, "our own links are no reason to hash again");
+
+    let small = bench.file("small", b"1");
+    assert!(store.lay_out_file(&small, &bench.path("in/small"), &Digest::of_bytes(b"1")).unwrap().is_none());
+    fs::write(bench.path("in/small"), b"2").unwrap();
+    assert_eq!(fs::read(small).unwrap(), b"1");
+}
+
+#[test]
+fn a_lent_file_that_changes_is_noticed() {
+    let bench = Bench::in_memory();
+    let (store, _) = large(&bench);
+    let (file, digest) = own(&bench, &store);
+    let time = fs::metadata(&file).unwrap().modified().unwrap();
+    let edit = |byte: u8| {
+        fs::write(&file, vec![byte; 2 << 20]).unwrap();
+        fs::File::options().write(true).open(&file).unwrap().set_modified(time).unwrap();
+    };
+    let lent = store.lay_out_file(&file, &bench.path("in/one"), &digest).unwrap().unwrap();
+    edit(6);
+    assert!(!store.unchanged(&lent));
+    // Also where it was changed just before it was lent.
+    let lent = store.lay_out_file(&file, &bench.path("in/two"), &digest).unwrap().unwrap();
+    assert!(!store.unchanged(&lent));
+    assert_ne!(store.index().digest(&file).unwrap().digest, digest, "and nothing wrong is remembered");
+    edit(5);
+    let lent = store.lay_out_file(&file, &bench.path("in/three"), &digest).unwrap().unwrap();
+    let other = store.lay_out_file(&file, &bench.path("in/four"), &digest).unwrap().unwrap();
+    assert!(store.unchanged(&lent) && store.unchanged(&other));
 }
