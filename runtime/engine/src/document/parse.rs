@@ -33,7 +33,9 @@ pub(crate) fn parse_from(session: &mut Session, source: u32, first: usize) -> Op
         return None;
     }
     if let Some((at, what)) = forbidden(text) {
-        let span = Span { start: to_u32(first + at), end: to_u32(first + at + 1), ..whole };
+        // A byte-order mark is one letter of three bytes.
+        let length = text.get(at..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8);
+        let span = Span { start: to_u32(first + at), end: to_u32(first + at + length), ..whole };
         let problem = session.at(span, what).help("save it as plain UTF-8 text");
         session.add(span, problem);
         return None;
