@@ -41,11 +41,11 @@ fn its_page_and_its_errors_are_as_for_the_built_in_ones() {
         .prints("100")
         .prints("text");
     for (from, to, line, near) in [
-        ("top: '${params.top}'", "tpo: 1", 6, "`top`"),
-        ("text: text }", "txet: text }", 6, "`text`"),
-        ("uses: word-count", "uses: word-cuont", 6, "`word-count`"),
-        ("top: '${params.top}'", "top: 0", 6, "1 or more"),
-        ("top: '${params.top}'", "top: many", 6, "many"),
+        ("top: '${params.top}'", "tpo: 1", 5, "`top`"),
+        ("text: text }", "txet: text }", 5, "`text`"),
+        ("uses: word-count", "uses: word-cuont", 5, "`word-count`"),
+        ("top: '${params.top}'", "top: 0", 5, "1 or more"),
+        ("top: '${params.top}'", "top: many", 5, "many"),
     ] {
         context.edit(PIPELINE);
         context.replace("pipelines/p.yaml", from, to);
