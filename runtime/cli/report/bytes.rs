@@ -1,6 +1,6 @@
 //! A bar for work that muse does itself and that takes long: reading a whole store.
-use super::bars::{bar, columns, fit, line};
 use super::lines;
+use super::screen::{bar, columns, fit, line};
 use crate::terminal::{Terminal, Verbosity};
 use indicatif::ProgressBar;
 use std::time::Instant;

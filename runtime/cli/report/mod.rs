@@ -1,11 +1,14 @@
 //! Reporters: the events of a run as bars, as plain lines, as JSON, or not at all. All tell the same summary.
 mod bars;
+mod board;
 mod bytes;
 mod echo;
+mod going;
 mod json;
 pub(crate) mod lines;
 mod plain;
 mod quiet;
+mod screen;
 mod summary;
 
 pub(crate) use bars::Bars;
