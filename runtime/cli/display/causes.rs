@@ -7,6 +7,10 @@ use serde_json::Value;
 pub(crate) fn phrase(cause: &Cause) -> String {
     let text = match cause {
         Cause::New => "new: it never ran here".to_owned(),
+        Cause::Param { field, old: Value::String(old), new: Value::String(new) } => {
+            let (old, new) = around_the_difference(old, new);
+            format!("{field}: `{old}` -> `{new}`")
+        }
         Cause::Param { field, old, new } => format!("{field}: {} -> {}", value(old), value(new)),
         Cause::Input { field, root } if root.is_empty() => format!("input {field} differs"),
         Cause::Input { field, root } => format!("input {field}, because of {root}"),
@@ -45,9 +49,34 @@ pub(crate) fn value_up_to(value: &Value, columns: usize) -> String {
     }
 }
 
+/// Two texts, each as a piece that shows where they part: a long command differs in a word.
+fn around_the_difference(old: &str, new: &str) -> (String, String) {
+    const BEFORE: usize = 12;
+    const SHOWN: usize = 40;
+    let same = old.chars().zip(new.chars()).take_while(|(a, b)| a == b).count();
+    let longest = old.chars().count().max(new.chars().count());
+    let from = if longest <= SHOWN { 0 } else { same.saturating_sub(BEFORE) };
+    let piece = |text: &str| {
+        let shown: String = text.chars().skip(from).take(SHOWN).collect();
+        let head = if from > 0 { "…" } else { "" };
+        let tail = if text.chars().count() > from + SHOWN { "…" } else { "" };
+        format!("{head}{}{tail}", shown.replace('\n', "\\n"))
+    };
+    (piece(old), piece(new))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_texts_are_shown_where_they_part() {
+        let text = |words: u32| {
+            Value::from(format!("tr -s ' ' < in/text | sort | uniq -c | head -n {words} > out/words"))
+        };
+        let cause = Cause::Param { field: "run".into(), old: text(60), new: text(30) };
+        assert_eq!(phrase(&cause), "run: `… | head -n 60 > out/words` -> `… | head -n 30 > out/words`");
+    }
 
     #[test]
     fn old_and_new_stand_side_by_side() {
