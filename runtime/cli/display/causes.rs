@@ -75,7 +75,7 @@ mod tests {
             Value::from(format!("tr -s ' ' < in/text | sort | uniq -c | head -n {words} > out/words"))
         };
         let cause = Cause::Param { field: "run".into(), old: text(60), new: text(30) };
-        assert_eq!(phrase(&cause), "run: `… | head -n 60 > out/words` -> `… | head -n 30 > out/words`");
+        assert_eq!(phrase(&cause), "run: `…c | head -n 60 > out/words` -> `…c | head -n 30 > out/words`");
     }
 
     #[test]
