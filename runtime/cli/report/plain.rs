@@ -39,6 +39,8 @@ impl Plain {
         let verbose = self.terminal.verbosity == Verbosity::Verbose;
         let name = |stage: &str| paint.strong(stage);
         match &event.kind {
+            // The summary says the same, and comes at once.
+            EventKind::RunStarted { work: 0, .. } if !verbose => None,
             EventKind::RunStarted { run, pipeline, stages, work, .. } => {
                 let begun = lines::begun(pipeline, *stages, *work);
                 Some(if verbose {
@@ -141,6 +143,14 @@ mod tests {
         let (normal, verbose) = (told(Verbosity::Normal), told(Verbosity::Verbose));
         let more: Vec<&str> = verbose.lines().filter(|line| !normal.contains(line)).collect();
         insta::assert_snapshot!(more.join("\n"));
+    }
+
+    #[test]
+    fn a_run_with_nothing_to_do_is_one_line() {
+        let mut plain = Plain::new(Terminal::default());
+        assert_eq!(plain.line(&sample::at(0, sample::run_started(9, 0))), None);
+        let end = sample::run_finished(muse_runtime::event::RunOutcome::Done, [0, 9, 0, 0], 0.1, 60.0);
+        assert_eq!(plain.line(&sample::at(0, end)).as_deref(), Some("nothing to do: 9 hits (saved 1 min)"));
     }
 
     #[test]
