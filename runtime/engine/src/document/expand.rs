@@ -1,8 +1,8 @@
 //! The pipeline as one file again, after includes, parameters and matrix. It loads to the same keys.
 use super::emit;
-use super::interpolate::escape;
 use super::load::{Options, load_with};
 use super::node::{Content, Key, Node};
+use super::pieces::escape;
 use super::pipeline::{Pipeline, StageSpec};
 use super::shape::{Form, RuleId, Shape};
 use crate::diagnostic::Diagnostic;

@@ -1,4 +1,5 @@
 //! From a path to a pipeline: reads the file and its includes, and drives every check.
+use super::connect::Connector;
 use super::cycles;
 use super::draft::Draft;
 use super::include::{Main, gather};
@@ -10,7 +11,7 @@ use super::node::Node;
 use super::params::{self, Params};
 use super::paths::FileSet;
 use super::pipeline::{Pipeline, StageSpec};
-use super::references::{Connector, Index};
+use super::references::Index;
 use super::registry::Registry;
 use super::session::Session;
 use super::source::ConfigFiles;

@@ -12,6 +12,9 @@ pub const MOST_STAGES: usize = 200_000;
 /// A combination names a folder, and file systems take no longer names.
 const LONGEST_COMBINATION: usize = 200;
 
+/// Axes and their values, as text.
+pub(crate) type Combination = Vec<(String, String)>;
+
 /// One axis.
 #[derive(Debug)]
 pub(crate) struct Axis {
@@ -132,10 +135,10 @@ pub(crate) fn text(session: &mut Session, combination: &[(Key, Node)], at: Span)
 }
 
 /// Takes `base[seed=1,lr=0.1]` apart, as `expand` writes stages.
-pub(crate) fn take_apart(name: &str) -> Option<(Arc<str>, Vec<(String, String)>)> {
+pub(crate) fn take_apart(name: &str) -> Option<(Arc<str>, Combination)> {
     let (base, rest) = name.split_once('[')?;
     let inside = rest.strip_suffix(']')?;
-    let mut axes: Vec<(String, String)> = Vec::new();
+    let mut axes = Combination::new();
     for part in inside.split(',') {
         let axis = part.split_once('=').filter(|(axis, _)| names::is_name(axis));
         match (axis, axes.last_mut()) {

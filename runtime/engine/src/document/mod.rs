@@ -3,6 +3,8 @@
 //! [`load`] is the way in. It reads YAML into nodes that know their place ([`node`], `parse`), merges includes and
 //! parameters (`load`), expands the matrix and interpolation, checks `with` against the schema of each kind
 //! ([`shape`]), resolves inputs (`references`) and input files ([`paths`]), and reports all that is wrong at once.
+mod build;
+pub mod connect;
 mod cycles;
 mod draft;
 mod editor;
@@ -21,6 +23,7 @@ mod parameters;
 mod params;
 pub mod parse;
 pub mod paths;
+mod pieces;
 pub mod pipeline;
 pub mod references;
 mod registry;

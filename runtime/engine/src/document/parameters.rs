@@ -1,9 +1,10 @@
 //! What stands under `with:`: names replaced, checked against the kind's schema, and what follows from it.
 use super::draft::Draft;
-use super::interpolate::{Mode, Scope, has_names, interpolate};
+use super::interpolate::{Mode, Scope, interpolate};
 use super::kinds::{Kind, Link};
 use super::names::is_name;
 use super::node::{Content, Key, Node, Span};
+use super::pieces::has_names;
 use super::pipeline::overlay;
 use super::session::Session;
 use super::shape::{Checked, Form, RuleId, Shape};

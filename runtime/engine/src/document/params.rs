@@ -1,9 +1,10 @@
 //! The parameters as they hold: the file's, over them a preset, over that `--set`, and names in them replaced.
 use super::include::{Main, mapping};
-use super::interpolate::{Env, Mode, Scope, interpolate, names_in};
+use super::interpolate::{Env, Mode, Scope, interpolate};
 use super::names;
 use super::node::{Content, Key, Node, Span};
 use super::parse::parse_from;
+use super::pieces::names_in;
 use super::session::Session;
 use crate::diagnostic::{Source, nearest};
 use std::collections::BTreeMap;

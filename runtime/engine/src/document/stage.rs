@@ -1,11 +1,12 @@
 //! One stage of the file: its kind, its combinations, and what holds for each.
 use super::draft::{Draft, Habits};
-use super::interpolate::{Env, Mode, Scope, has_names, interpolate, names_in};
+use super::interpolate::{Env, Mode, Scope, interpolate};
 use super::kinds::Kind;
 use super::matrix::{self, MOST_STAGES};
 use super::names;
 use super::node::{Content, Key, Node, Span};
 use super::params::Params;
+use super::pieces::{has_names, names_in};
 use super::registry::Registry;
 use super::schema::stage_shape;
 use super::session::Session;

@@ -154,7 +154,6 @@ pub(crate) struct Model {
 /// A part of a model.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-#[expect(dead_code, reason = "the fields are there for their schema")]
 pub(crate) struct Rope {
     base: f64,
     scaled: bool,
@@ -169,6 +168,7 @@ impl Default for Rope {
 /// How much is put aside.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[expect(dead_code, reason = "the values are there for their schema")]
 pub(crate) enum Validation {
     /// Nothing.
     None,
@@ -208,7 +208,6 @@ fn rate() -> f64 {
 /// How much is told.
 #[derive(Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "the fields are there for their schema")]
 pub(crate) struct Log {
     #[serde(default)]
     every: u32,

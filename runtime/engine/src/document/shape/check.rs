@@ -1,5 +1,6 @@
 //! Checks a node against a shape: every problem with its place, and the canonical value.
-use super::{Field, Fields, Form, Pattern, Rule, RuleId, Shape, Unit, words};
+use super::rank::{chosen, whole};
+use super::{Field, Fields, Form, Pattern, RuleId, Shape, Unit, words};
 use crate::diagnostic::nearest;
 use crate::document::node::{Content, Key, Node, Span};
 use crate::document::paths::{self, FileInput};
@@ -74,13 +75,8 @@ impl Shape {
         self.run(session, Some(configs), owner, node, self.root, named, self.canonical_defaults())
     }
 
-    /// The default of a rule as [`check`](Self::check) would give it.
-    pub(crate) fn canonical_default(&self, id: RuleId) -> Option<&Value> {
-        self.canonical_defaults().get(id)?.as_ref()
-    }
-
     #[expect(clippy::too_many_arguments, reason = "the one way in, for values and for defaults")]
-    fn run<'a>(
+    pub(super) fn run<'a>(
         &'a self,
         session: &'a mut Session,
         configs: Option<&'a mut dyn Configs>,
@@ -94,43 +90,6 @@ impl Shape {
         let mut checker = Checker { shape: self, session, configs, owner, path, checked, defaults };
         let made = checker.form(node, id, named);
         checker.finish(made)
-    }
-
-    /// Defaults are values like others: those inside of them are dropped too. A few rounds settle that.
-    fn canonical_defaults(&self) -> &[Option<Value>] {
-        const ROUNDS: usize = 8;
-        self.defaults.get_or_init(|| {
-            let mut defaults: Vec<Option<Value>> =
-                self.rules.iter().map(|rule| rule.default.clone()).collect();
-            for _ in 0..ROUNDS {
-                let next: Vec<Option<Value>> = self
-                    .rules
-                    .iter()
-                    .enumerate()
-                    .map(|(id, rule)| self.settle(id, rule, &defaults))
-                    .collect();
-                if next == defaults {
-                    break;
-                }
-                defaults = next;
-            }
-            defaults
-        })
-    }
-
-    fn settle(&self, id: RuleId, rule: &Rule, defaults: &[Option<Value>]) -> Option<Value> {
-        let span = Span::default();
-        let node = Node::from_json(rule.default.as_ref()?, span);
-        if matches!(node.content, Content::Null) {
-            return Some(Value::Null);
-        }
-        let mut session = Session::default();
-        let checked = self.run(&mut session, None, "", &node, id, span, defaults);
-        (session.count() == 0 && checked.files.is_empty() && !checked.unknown).then_some({
-            let mut value = checked.identity;
-            overlay(&mut value, &checked.execution);
-            value
-        })
     }
 }
 
@@ -219,7 +178,7 @@ impl Checker<'_> {
             }
             Content::Loose(text) => {
                 let typed = Node::new(node.span, scalar::plain(text).unwrap_or(Content::Text(text.clone())));
-                let fits = self.rank(&typed, id) > 0 || !self.shape.takes_text(id);
+                let fits = self.shape.rank(&typed, id) > 0 || !self.shape.takes_text(id);
                 loose = if fits { typed } else { Node::new(node.span, Content::Text(text.clone())) };
                 &loose
             }
@@ -257,7 +216,7 @@ impl Checker<'_> {
             }
             (Form::Map(fields), Content::Map(values)) => self.map(fields, values, named),
             (Form::Map(fields), Content::Null) if self.path.is_empty() => self.map(fields, &[], named),
-            (Form::OneOf(branches), _) => match self.branch(node, branches) {
+            (Form::OneOf(branches), _) => match self.shape.branch(node, branches) {
                 Some(branch) => self.value(node, branch, named),
                 None => self.wrong(node, id),
             },
@@ -287,38 +246,6 @@ impl Checker<'_> {
         };
         self.session.add(node.span, problem);
         Made::default()
-    }
-
-    /// The branch that a value means. `None` where it could be several, and is none.
-    fn branch(&self, node: &Node, branches: &[RuleId]) -> Option<RuleId> {
-        let ranks: Vec<u8> = branches.iter().map(|branch| self.rank(node, *branch)).collect();
-        let best = ranks.iter().copied().max().filter(|best| *best > 0)?;
-        let alike: Vec<RuleId> = branches
-            .iter()
-            .zip(&ranks)
-            .filter(|(_, rank)| **rank == best)
-            .map(|(branch, _)| *branch)
-            .collect();
-        let first = *alike.first()?;
-        if best > 1 {
-            return Some(first);
-        }
-        if node.as_written().is_some() {
-            // A word that is nearly one thing: say everything that would do.
-            let others = branches.iter().any(|branch| *branch != first && !self.shape.takes_null(*branch));
-            return (!others).then_some(first);
-        }
-        let known = |branch: &RuleId| match self.shape.resolve(*branch).0 {
-            Form::Map(fields) => {
-                node.fields().iter().filter(|(key, _)| fields.known.contains_key(&*key.name)).count()
-            }
-            _ => 1,
-        };
-        let most = alike.iter().map(known).max().unwrap_or(0);
-        if most == 0 && alike.len() > 1 {
-            return None;
-        }
-        alike.into_iter().find(|branch| known(branch) == most)
     }
 
     fn outside(&mut self, node: &Node, bound: &str) -> Made {
@@ -498,54 +425,10 @@ impl Checker<'_> {
         self.checked.configs.push((self.pointer(), opened));
         made
     }
-
-    /// How well a value fits a rule, without a word: 0 not at all, 1 by its type, 2 as far as one looks.
-    fn rank(&self, node: &Node, id: RuleId) -> u8 {
-        let better = |is: bool| if is { 2 } else { 1 };
-        match (self.shape.resolve(id).0, &node.content) {
-            (Form::Any | Form::Skip, _) | (_, Content::Unknown) => 1,
-            (Form::Null, Content::Null)
-            | (Form::Bool, Content::Bool(..))
-            | (Form::Number(_), Content::Number(..)) => 2,
-            (Form::Integer { .. }, Content::Number(number, _)) => {
-                if whole(number).is_some() {
-                    2
-                } else {
-                    0
-                }
-            }
-            (Form::Text { pattern, .. }, Content::Text(text)) => {
-                better(pattern.as_ref().is_none_or(|pattern| pattern.matches(text)))
-            }
-            (Form::Choice(values), _) => match node.as_written() {
-                Some(_) => better(chosen(node, values).is_some()),
-                None => 0,
-            },
-            (Form::List { item, .. }, Content::Seq(items)) => {
-                better(items.iter().all(|node| self.rank(node, *item) > 0))
-            }
-            (Form::Map(fields), Content::Map(values)) => {
-                let known =
-                    |(key, _): &(Key, Node)| fields.others.is_some() || fields.known.contains_key(&*key.name);
-                let there = |(name, field): (&String, &Field)| {
-                    !field.required || values.iter().any(|(key, _)| *key.name == **name)
-                };
-                better(values.iter().all(known) && fields.known.iter().all(there))
-            }
-            (Form::OneOf(branches), _) => {
-                branches.iter().map(|branch| self.rank(node, *branch)).max().unwrap_or(0)
-            }
-            (Form::Unit(unit), Content::Number(..) | Content::Text(_)) => {
-                better(unit.read(&node.to_json()).is_ok())
-            }
-            (Form::Files | Form::Config(_), Content::Text(_)) => 2,
-            _ => 0,
-        }
-    }
 }
 
 impl Unit {
-    fn read(self, value: &Value) -> Result<Value, UnitError> {
+    pub(super) fn read(self, value: &Value) -> Result<Value, UnitError> {
         match self {
             Self::Bytes => Bytes::from_value(value).map(|bytes| bytes.0.into()),
             Self::Count => Count::from_value(value).map(|count| count.0.into()),
@@ -554,23 +437,4 @@ impl Unit {
             }
         }
     }
-}
-
-fn chosen<'v>(node: &Node, values: &'v [Value]) -> Option<&'v Value> {
-    let json = node.to_json();
-    let written = node.as_written();
-    values.iter().find(|value| **value == json || (value.is_string() && value.as_str() == written))
-}
-
-/// A number without a fraction, however it is written.
-fn whole(number: &Number) -> Option<i128> {
-    if let Some(value) = number.as_i64() {
-        return Some(value.into());
-    }
-    if let Some(value) = number.as_u64() {
-        return Some(value.into());
-    }
-    let value = number.as_f64()?;
-    // Beyond 2^53 a float is no longer sure of its last digit.
-    (value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0).then_some(value as i128)
 }

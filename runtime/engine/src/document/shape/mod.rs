@@ -5,7 +5,9 @@
 //! numbers, and nothing that equals its default.
 mod check;
 mod compile;
+mod defaults;
 mod pattern;
+mod rank;
 mod words;
 
 pub(crate) use check::{Checked, Configs};
