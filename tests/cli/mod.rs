@@ -3,6 +3,7 @@ mod drawing;
 mod environment;
 mod gpu;
 mod history;
+mod keeping;
 mod layout;
 mod pages;
 mod parameters;

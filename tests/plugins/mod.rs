@@ -1,5 +1,6 @@
 //! The three ways in which a stage kind reaches muse, each with its example built and run.
 mod locked;
+mod marks;
 mod own_binary;
 mod programs;
 
