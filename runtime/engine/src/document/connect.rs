@@ -43,15 +43,16 @@ impl Connector<'_> {
             };
             self.connections += ports.iter().map(|port| port.entries.len()).sum::<usize>();
             if self.connections > MOST_CONNECTIONS {
-                let span = self.drafts[at].span;
-                self.session.report(
-                    span,
-                    format!("the pipeline has more than {MOST_CONNECTIONS} connections between stages"),
-                );
+                self.too_many(self.drafts[at].span);
                 return;
             }
             self.drafts[at].ports = ports;
         }
+    }
+
+    fn too_many(&mut self, span: Span) {
+        let message = format!("the pipeline has more than {MOST_CONNECTIONS} connections between stages");
+        self.session.report(span, message);
     }
 
     fn ports(&mut self, at: usize) -> Vec<Port> {
@@ -127,6 +128,10 @@ impl Connector<'_> {
                         }
                     };
                     match found.and_then(|(found, text)| self.entries(wanted, item, &text, &found, true)) {
+                        Some(more) if self.connections + entries.len() + more.len() > MOST_CONNECTIONS => {
+                            self.too_many(item.span);
+                            return None;
+                        }
                         Some(more) => entries.extend(more),
                         None => good = false,
                     }

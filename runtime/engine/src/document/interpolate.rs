@@ -1,7 +1,7 @@
 //! `${params.x}`, `${matrix.x}`, `${env.X}`: what stands for them, and what else `${…}` may be in a command.
 use super::node::{Content, Key, Node, Span, shorten};
 use super::pieces::{Piece, escape, pieces};
-use super::session::Session;
+use super::session::{MOST_REPLACED, Session};
 use super::shape::{RuleId, Shape};
 use crate::diagnostic::nearest;
 use std::collections::BTreeMap;
@@ -181,7 +181,7 @@ impl Interpolator<'_, '_> {
         let (root, rest) = name.split_once('.').unwrap_or((name, ""));
         match root {
             "params" if !rest.is_empty() => match self.scope.params.get(rest) {
-                Some(node) => value_of(node),
+                Some(node) => self.value_of(node, span),
                 None => {
                     let names = self.scope.params.keys().map(|name| &**name).collect();
                     self.no_such(span, format!("there is no parameter `{rest}`"), "params", rest, names)
@@ -189,7 +189,7 @@ impl Interpolator<'_, '_> {
             },
             "matrix" if !rest.is_empty() => match self.scope.matrix {
                 Some(axes) => match axes.iter().find(|(axis, _)| *axis.name == *rest) {
-                    Some((_, node)) => value_of(node),
+                    Some((_, node)) => self.value_of(node, span),
                     None => {
                         let names = axes.iter().map(|(axis, _)| &*axis.name).collect();
                         self.no_such(span, format!("the matrix has no axis `{rest}`"), "matrix", rest, names)
@@ -281,15 +281,19 @@ impl Interpolator<'_, '_> {
         self.session.add(span, problem);
         Meaning::Unknown
     }
-}
 
-/// A number keeps its type where the field takes one, and is pasted where the field takes a text.
-fn value_of(node: &Node) -> Meaning {
-    match &node.content {
-        Content::Unknown => Meaning::Unknown,
-        Content::Number(_, text) | Content::Bool(_, text) => {
-            Meaning::Value(Node::new(node.span, Content::Loose(text.clone())))
+    /// A number keeps its type where the field takes one, and is pasted where the field takes a text.
+    fn value_of(&mut self, node: &Node, span: Span) -> Meaning {
+        if !self.session.replace(node.weight()) {
+            let message = format!("names stand for more than {MOST_REPLACED} values");
+            return self.wrong(span, message, "shorten lists that `${…}` repeats");
         }
-        _ => Meaning::Value(node.clone()),
+        match &node.content {
+            Content::Unknown => Meaning::Unknown,
+            Content::Number(_, text) | Content::Bool(_, text) => {
+                Meaning::Value(Node::new(node.span, Content::Loose(text.clone())))
+            }
+            _ => Meaning::Value(node.clone()),
+        }
     }
 }

@@ -103,6 +103,26 @@ impl Node {
         }
     }
 
+    /// How many values it holds, itself included, with a long text counting for several.
+    pub(crate) fn weight(&self) -> usize {
+        const TEXT: usize = 64;
+        match &self.content {
+            Content::Text(text) | Content::Loose(text) => 1 + text.len() / TEXT,
+            Content::Seq(items) => 1 + items.iter().map(Node::weight).sum::<usize>(),
+            Content::Map(fields) => 1 + fields.iter().map(|(_, node)| 1 + node.weight()).sum::<usize>(),
+            _ => 1,
+        }
+    }
+
+    /// How deep lists and mappings stand in it.
+    pub(crate) fn depth(&self) -> usize {
+        match &self.content {
+            Content::Seq(items) => 1 + items.iter().map(Node::depth).max().unwrap_or(0),
+            Content::Map(fields) => 1 + fields.iter().map(|(_, node)| node.depth()).max().unwrap_or(0),
+            _ => 0,
+        }
+    }
+
     /// What it is, for messages: the kind of thing, and the text where that is short.
     pub fn describe(&self) -> String {
         match &self.content {

@@ -3,7 +3,7 @@ use super::include::{Main, mapping};
 use super::interpolate::{Env, Mode, Scope, interpolate};
 use super::names;
 use super::node::{Content, Key, Node, Span};
-use super::parse::parse_from;
+use super::parse::{DEEPEST, parse_from};
 use super::pieces::names_in;
 use super::session::Session;
 use crate::diagnostic::{Source, nearest};
@@ -162,6 +162,12 @@ fn settle_one(
             outputs: &[],
         };
         interpolate(session, &scope, node, None, Mode::default()).unwrap_or_else(|| node.clone())
+    };
+    let settled = if settled.depth() > DEEPEST {
+        session.report(node.span, format!("the parameter `{name}` is nested deeper than {DEEPEST} levels"));
+        Node::new(node.span, Content::Unknown)
+    } else {
+        settled
     };
     done.insert(name.clone(), settled);
 }

@@ -54,6 +54,10 @@ impl Connector<'_> {
             return;
         }
         let problem = self.session.at(span, format!("there is no stage `{}`", super::node::shorten(text)));
+        if !self.session.proposes() {
+            self.session.add(span, problem);
+            return;
+        }
         let combinations = self.index.get(base).filter(|_| text.starts_with(&format!("{base}[")));
         let names: Vec<&str> = match combinations {
             Some(stages) => stages.iter().map(|stage| self.drafts[*stage].name.as_str()).collect(),

@@ -6,6 +6,10 @@ use std::sync::Arc;
 
 /// More problems than anybody reads. The rest is counted.
 const MOST_PROBLEMS: usize = 1000;
+/// A proposal for each of so many problems, and none for the rest: to search names is slow where there are many.
+const MOST_PROPOSALS: usize = 100;
+/// The most values that names may stand for in one load, however often.
+pub(crate) const MOST_REPLACED: usize = 10_000_000;
 
 /// Sources and problems of one load.
 #[derive(Debug, Default)]
@@ -14,6 +18,7 @@ pub(crate) struct Session {
     problems: Vec<(Span, Diagnostic)>,
     seen: HashSet<(Span, String)>,
     untold: usize,
+    replaced: usize,
 }
 
 impl Session {
@@ -42,6 +47,17 @@ impl Session {
     /// How many problems there are.
     pub(crate) fn count(&self) -> usize {
         self.seen.len() + self.untold
+    }
+
+    /// Whether there are few enough problems to search for what was meant.
+    pub(crate) fn proposes(&self) -> bool {
+        self.count() < MOST_PROPOSALS
+    }
+
+    /// Counts values that stand in the place of names. Names of names of names are soon more than there is room for.
+    pub(crate) fn replace(&mut self, values: usize) -> bool {
+        self.replaced = self.replaced.saturating_add(values);
+        self.replaced <= MOST_REPLACED
     }
 
     /// Whether something is wrong at just this span.

@@ -1,7 +1,9 @@
 //! What a file that is right comes to.
-use crate::kinds::{bad, good};
-use muse_runtime::document::Keep;
+use crate::kinds::{KINDS, bad, good, read_text, told};
+use muse_runtime::document::{Keep, Link, Options, PluginFinder, load};
+use muse_stage::Description;
 use serde_json::json;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const SMALL: &str = "
@@ -90,4 +92,89 @@ fn every_problem_at_once() {
         bad(text),
         "3:14 there is no stage kind `comand`\n4:56 `tokenizer` has no field `vocab_siz`\n5:3 the stage `c` lacks the input `corpus`\n"
     );
+}
+
+/// Knows one plugin, on the path; every named path is taken for it too.
+struct Finder;
+
+impl PluginFinder for Finder {
+    fn find(&self, name: &str, named: Option<&Path>) -> Result<Option<(PathBuf, Description)>, String> {
+        let description = json!({
+            "muse_stage": 1, "name": "count-words", "version": 3, "inputs": [], "any_input": true,
+            "outputs": [{ "name": "counts", "type": "report" }],
+            "params": { "type": "object", "properties": { "least": { "type": "integer", "default": 1 } } },
+        });
+        let description: Description =
+            serde_json::from_value(description).map_err(|error| error.to_string())?;
+        match (name, named) {
+            ("broken", _) => Err("it ended with exit code 3".into()),
+            ("count-words", None) => Ok(Some(("/bin/muse-stage-count-words".into(), description))),
+            (_, Some(path)) => Ok(Some((path.to_owned(), description))),
+            _ => Ok(None),
+        }
+    }
+}
+
+#[test]
+fn plugins_are_kinds_like_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.yaml");
+    let options = Options { plugins: Some(&Finder), ..Options::new(&KINDS) };
+    let text = "muse: 1\nstages:\n  a: { uses: count-words, with: { least: 2 } }\n  b: { uses: count-words, inputs: { x: a }, with: { least: 1 } }\n";
+    std::fs::write(&path, text).unwrap();
+    let pipeline = load(&path, &options).unwrap();
+    assert_eq!(pipeline.plugins["count-words"], Path::new("/bin/muse-stage-count-words"));
+    assert_eq!(
+        (&pipeline.stages[0].identity, &pipeline.stages[1].identity),
+        (&json!({ "least": 2 }), &json!({}))
+    );
+    assert!(matches!(pipeline.stages[0].kind.link, Link::Plugin(_)));
+    let text = "muse: 1\nplugins: { other: bin/other, broken: bin/broken }\nstages:\n  a: { uses: other }\n  b: { uses: broken }\n  c: { uses: count-words, with: { leas: 2 } }\n  d: { uses: count-word }\n";
+    std::fs::write(&path, text).unwrap();
+    let problems = told(&load(&path, &options).unwrap_err());
+    assert!(problems.contains("2:19 the plugin "), "{problems}");
+    assert!(problems.contains(" says that it is `count-words`, not `other`\n"), "{problems}");
+    assert!(
+        problems.contains("2:38 the plugin `broken` does not answer: it ended with exit code 3\n"),
+        "{problems}"
+    );
+    assert!(
+        problems.contains("6:35 `count-words` has no field `leas`\n7:14 there is no stage kind `count-word`"),
+        "{problems}"
+    );
+}
+
+#[test]
+fn what_is_there_twice_shows_both_places() {
+    let (_folder, outcome) = read_text(
+        "muse: 1\nname: a\nname: b\nstages:\n  a: { uses: command, inputs: { x: b }, with: { run: ls, outputs: [o] } }\n  b: { uses: command, inputs: { x: a }, with: { run: ls, outputs: [o] } }\n",
+    );
+    let problems = outcome.unwrap_err();
+    let also = |at: usize| -> Vec<(usize, usize)> {
+        problems[at].also.iter().map(|(place, _)| place.line_column()).collect()
+    };
+    assert_eq!((told(&problems[..1]).as_str(), also(0)), ("3:1 `name` is written twice\n", vec![(2, 1)]));
+    assert_eq!(also(1), [(5, 36)], "the other step of the circle");
+}
+
+#[test]
+fn anchors_and_merges_mean_what_they_repeat() {
+    let pipeline = good(
+        "muse: 1\nstages:\n  a: &a\n    uses: command\n    with: &w { run: ls, outputs: [o], env: { A: \"1\" } }\n  \
+         b: { <<: *a, retries: 3 }\n  c: { <<: [{ with: { <<: *w, run: pwd } }, *a], timeout: 1s }\n",
+    );
+    let [a, b, c] = pipeline.stages.as_slice() else { panic!() };
+    assert_eq!((&a.identity, b.retries), (&b.identity, 3));
+    assert_eq!(c.identity, json!({ "run": "pwd", "outputs": ["o"], "env": { "A": "1" } }));
+}
+
+#[test]
+fn lists_and_single_things_are_told_apart() {
+    let pipeline = good(
+        "muse: 1\nstages:\n  w: { uses: download }\n  a: { uses: clean, inputs: { corpus: w } }\n  b: { uses: clean, inputs: { corpus: [w] } }\n  c: { uses: clean, inputs: { corpus: [w.corpus, a] } }\n",
+    );
+    let port = |at: usize| &pipeline.stages[at].inputs[0];
+    assert_eq!((port(1).list, port(2).list), (false, true));
+    let names: Vec<&str> = port(3).entries.iter().map(|entry| entry.name.as_str()).collect();
+    assert_eq!(names, ["w.corpus", "a"]);
 }
