@@ -57,9 +57,20 @@ impl Connector<'_> {
 
     fn ports(&mut self, at: usize) -> Vec<Port> {
         let draft = &self.drafts[at];
-        let Some(kind) = draft.kind.clone() else { return Vec::new() };
         let (inputs, span, base) = (draft.inputs.clone(), draft.span, draft.base.clone());
+        let kind = draft.kind.clone();
         let fields = inputs.as_ref().map(|inputs| inputs.fields()).unwrap_or_default();
+        let Some(kind) = kind else {
+            // Nobody knows the ports of a kind that is not there, but the names of stages are known.
+            for (_, node) in fields {
+                let one = std::slice::from_ref(node);
+                let names = if matches!(node.content, Content::Seq(_)) { node.items() } else { one };
+                for name in names {
+                    self.find(at, name);
+                }
+            }
+            return Vec::new();
+        };
         let mut ports = Vec::with_capacity(fields.len());
         for (key, node) in fields {
             let port = kind.description.inputs.iter().find(|port| *port.name == *key.name);

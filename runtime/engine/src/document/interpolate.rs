@@ -1,7 +1,7 @@
 //! `${params.x}`, `${matrix.x}`, `${env.X}`: what stands for them, and what else `${…}` may be in a command.
 use super::node::{Content, Key, Node, Span, shorten};
 use super::pieces::{Piece, escape, pieces};
-use super::session::{MOST_REPLACED, Session};
+use super::session::Session;
 use super::shape::{RuleId, Shape};
 use crate::diagnostic::nearest;
 use std::collections::BTreeMap;
@@ -284,8 +284,8 @@ impl Interpolator<'_, '_> {
 
     /// A number keeps its type where the field takes one, and is pasted where the field takes a text.
     fn value_of(&mut self, node: &Node, span: Span) -> Meaning {
-        if !self.session.replace(node.weight()) {
-            let message = format!("names stand for more than {MOST_REPLACED} values");
+        if let Err(limit) = self.session.replace(node.weight()) {
+            let message = format!("names stand for more than {limit} values");
             return self.wrong(span, message, "shorten lists that `${…}` repeats");
         }
         match &node.content {

@@ -26,7 +26,9 @@ pub(crate) fn settle(session: &mut Session, main: &Main, preset: Option<&str>, s
     for set in sets {
         take_set(session, set, &mut params, main.incomplete);
     }
-    replace_names(session, params)
+    let params = replace_names(session, params);
+    session.parameters_done();
+    params
 }
 
 /// The chosen preset's values; the names of all presets are checked.

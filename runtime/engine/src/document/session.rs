@@ -8,8 +8,10 @@ use std::sync::Arc;
 const MOST_PROBLEMS: usize = 1000;
 /// A proposal for each of so many problems, and none for the rest: to search names is slow where there are many.
 const MOST_PROPOSALS: usize = 100;
-/// The most values that names may stand for in one load, however often.
-pub(crate) const MOST_REPLACED: usize = 10_000_000;
+/// The most values that names may stand for among parameters.
+const MOST_IN_PARAMETERS: usize = 1_000_000;
+/// The most values that names may stand for in stages, however often.
+const MOST_IN_STAGES: usize = 10_000_000;
 
 /// Sources and problems of one load.
 #[derive(Debug, Default)]
@@ -19,6 +21,7 @@ pub(crate) struct Session {
     seen: HashSet<(Span, String)>,
     untold: usize,
     replaced: usize,
+    parameters_done: bool,
 }
 
 impl Session {
@@ -54,10 +57,17 @@ impl Session {
         self.count() < MOST_PROPOSALS
     }
 
-    /// Counts values that stand in the place of names. Names of names of names are soon more than there is room for.
-    pub(crate) fn replace(&mut self, values: usize) -> bool {
+    /// Counts values that stand in the place of names: names of names of names are soon more than there is room
+    /// for. The error is the limit.
+    pub(crate) fn replace(&mut self, values: usize) -> Result<(), usize> {
+        let limit = if self.parameters_done { MOST_IN_STAGES } else { MOST_IN_PARAMETERS };
         self.replaced = self.replaced.saturating_add(values);
-        self.replaced <= MOST_REPLACED
+        if self.replaced <= limit { Ok(()) } else { Err(limit) }
+    }
+
+    /// From here on it is stages that name values.
+    pub(crate) fn parameters_done(&mut self) {
+        (self.parameters_done, self.replaced) = (true, 0);
     }
 
     /// Whether something is wrong at just this span.
