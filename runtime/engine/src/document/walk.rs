@@ -34,9 +34,8 @@ pub(crate) fn matching(folder: &Path, glob: &Glob) -> Result<Files, WalkError> {
 }
 
 fn walk(folder: &Path, rows: Option<&[Vec<Part>]>) -> Result<Files, WalkError> {
-    let real = fs::canonicalize(folder).map_err(|error| WalkError::Io(folder.to_owned(), error))?;
     let (rows, all) = (rows.unwrap_or_default(), rows.is_none());
-    let mut walk = Walk { rows, all, files: Vec::new(), open: vec![real], seen: 0 };
+    let mut walk = Walk { rows, all, files: Vec::new(), start: folder, open: Vec::new(), seen: 0 };
     let start: Vec<State> = (0..walk.rows.len()).map(|row| (row, 0)).collect();
     let start = walk.closed(start);
     walk.folder(folder, "", &start)?;
@@ -53,7 +52,9 @@ struct Walk<'g> {
     rows: &'g [Vec<Part>],
     all: bool,
     files: Files,
-    /// Where the walk began, and where links on the way here led.
+    /// Where the walk began.
+    start: &'g Path,
+    /// Where links on the way here led. Most walks meet none, and need not know where they really are.
     open: Vec<PathBuf>,
     seen: usize,
 }
@@ -161,7 +162,10 @@ impl Walk<'_> {
         }
         let before = self.open.len();
         if linked {
-            let real = fs::canonicalize(&path).map_err(|error| WalkError::Io(path.clone(), error))?;
+            let real_path =
+                |path: &Path| fs::canonicalize(path).map_err(|error| WalkError::Io(path.to_owned(), error));
+            let real = real_path(&path)?;
+            let start = real_path(self.start)?;
             // Where a link leads to a folder that we are in, it holds nothing new.
             let here = path
                 .parent()
@@ -169,6 +173,7 @@ impl Walk<'_> {
                 .transpose()
                 .map_err(|error| WalkError::Io(path.clone(), error))?;
             if here.is_some_and(|here| here.starts_with(&real))
+                || start.starts_with(&real)
                 || self.open.iter().any(|open| open.starts_with(&real))
             {
                 return Ok(());

@@ -1,37 +1,64 @@
 //! The input files of all wanted stages: found once for each pattern, hashed once for each file.
 use crate::diagnostic::Diagnostic;
-use crate::document::{FileInput, Pipeline};
+use crate::document::{FileInput, FileSet, Pipeline};
 use crate::key::{FileEntry, files_digest};
-use muse_store::{Digest, Store};
+use muse_store::{Digest, Hashed, Store};
 use rayon::prelude::*;
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A set of input files with their content's digests.
 #[derive(Debug)]
 pub struct ResolvedFiles {
-    /// One file, not a folder of them.
-    pub single: bool,
-    /// Name below the fixed part, place, digest, executable bit, size; sorted by name.
-    pub files: Vec<ResolvedFile>,
+    found: Arc<FileSet>,
+    hashes: Vec<Hashed>,
     /// The digest of the whole.
     pub digest: Digest,
 }
 
 /// One input file.
-#[derive(Debug)]
-pub struct ResolvedFile {
+#[derive(Clone, Copy, Debug)]
+pub struct ResolvedFile<'a> {
     /// Its name below the fixed part of the glob.
-    pub name: String,
+    pub name: &'a str,
     /// Where it is.
-    pub path: PathBuf,
+    pub path: &'a Path,
     /// Its content.
     pub digest: Digest,
     /// Its executable bit.
     pub executable: bool,
     /// Its size.
     pub bytes: u64,
+}
+
+impl ResolvedFiles {
+    fn new(found: Arc<FileSet>, hashes: Vec<Hashed>) -> Self {
+        let mut set = Self { found, hashes, digest: Digest::of_bytes(b"") };
+        let entries = set.files().map(|file| FileEntry {
+            name: if set.single() { "" } else { file.name },
+            executable: file.executable,
+            digest: file.digest,
+        });
+        set.digest = files_digest(set.single(), entries);
+        set
+    }
+
+    /// One file, not a folder of them.
+    pub fn single(&self) -> bool {
+        self.found.single
+    }
+
+    /// The files, sorted by name.
+    pub fn files(&self) -> impl ExactSizeIterator<Item = ResolvedFile<'_>> {
+        self.found.files.iter().zip(&self.hashes).map(|((name, path), hash)| ResolvedFile {
+            name,
+            path,
+            digest: hash.digest,
+            executable: hash.executable,
+            bytes: hash.bytes,
+        })
+    }
 }
 
 /// For each wanted stage its sets by name.
@@ -49,7 +76,7 @@ impl FileSets {
     pub fn resolve(pipeline: &Pipeline, stages: &[usize], store: &Store) -> Result<Self, Vec<Diagnostic>> {
         // Stages that name the same pattern share one set.
         let mut patterns: Vec<&FileInput> = Vec::new();
-        let mut numbers: HashMap<(&std::path::Path, &str), usize> = HashMap::new();
+        let mut numbers: HashMap<(&Path, &str), usize> = HashMap::new();
         for input in stages.iter().flat_map(|&stage| &pipeline.stages[stage].files) {
             numbers.entry((&input.folder, &input.text)).or_insert_with(|| {
                 patterns.push(input);
@@ -65,19 +92,19 @@ impl FileSets {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let paths: Vec<PathBuf> =
-            expanded.iter().flat_map(|set| set.files.iter().map(|(_, path)| path.clone())).collect();
-        let mut hashes = store.index().digests(&paths).into_iter();
-        let (mut hashed, total) = (0, paths.len());
-        let mut resolved = Vec::new();
+        let paths: Vec<&PathBuf> =
+            expanded.iter().flat_map(|set| set.files.iter().map(|(_, path)| path)).collect();
+        let read: Vec<_> = paths.par_iter().with_min_len(32).map(|path| store.index().digest(path)).collect();
+        let (mut read, total) = (read.into_iter(), paths.len());
+        let mut hashed = 0;
+        let mut resolved = Vec::with_capacity(expanded.len());
         for (set, input) in expanded.into_iter().zip(&patterns) {
-            let mut files = Vec::with_capacity(set.files.len());
-            for ((name, path), hash) in set.files.iter().cloned().zip(&mut hashes) {
+            let mut hashes = Vec::with_capacity(set.files.len());
+            for hash in read.by_ref().take(set.files.len()) {
                 match hash {
                     Ok(hash) => {
                         hashed += usize::from(hash.hashed_now);
-                        let (digest, executable, bytes) = (hash.digest, hash.executable, hash.bytes);
-                        files.push(ResolvedFile { name, path, digest, executable, bytes });
+                        hashes.push(hash);
                     }
                     Err(error) => {
                         let message = format!("cannot read an input file: {error}");
@@ -85,13 +112,7 @@ impl FileSets {
                     }
                 }
             }
-            let entries = files.iter().map(|file| FileEntry {
-                name: if set.single { "" } else { &file.name },
-                executable: file.executable,
-                digest: file.digest,
-            });
-            let digest = files_digest(set.single, entries);
-            resolved.push(Arc::new(ResolvedFiles { single: set.single, files, digest }));
+            resolved.push(Arc::new(ResolvedFiles::new(set, hashes)));
         }
         if !problems.is_empty() {
             return Err(problems);

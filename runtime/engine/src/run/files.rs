@@ -21,12 +21,12 @@ pub(crate) fn lay_out(
     let mut linked = Vec::new();
     for (name, set) in sets {
         let place = folder.join(name);
-        if !set.single {
+        if !set.single() {
             std::fs::create_dir_all(&place).map_err(|error| Problem::Store(io(&place, error)))?;
         }
         let mut made: Option<PathBuf> = None;
-        for file in &set.files {
-            let target = if set.single { place.clone() } else { place.join(&file.name) };
+        for file in set.files() {
+            let target = if set.single() { place.clone() } else { place.join(file.name) };
             // Files come sorted, so a folder is made once for all that stand in it.
             if let Some(parent) = target.parent().filter(|parent| made.as_deref() != Some(*parent)) {
                 std::fs::create_dir_all(parent).map_err(|error| Problem::Store(io(parent, error)))?;
@@ -38,20 +38,20 @@ pub(crate) fn lay_out(
     Ok(linked)
 }
 
-fn one(store: &Store, file: &ResolvedFile, target: &Path) -> Result<Option<LinkedFile>, Problem> {
+fn one(store: &Store, file: ResolvedFile<'_>, target: &Path) -> Result<Option<LinkedFile>, Problem> {
     let same = |hash: &muse_store::Hashed| hash.digest == file.digest && hash.executable == file.executable;
     // One that cannot be read any more has changed too.
-    let gone = |_| Problem::Changed(file.path.clone());
-    let before = store.index().digest(&file.path).map_err(gone)?;
+    let gone = |_| Problem::Changed(file.path.to_owned());
+    let before = store.index().digest(file.path).map_err(gone)?;
     if !same(&before) {
-        return Err(Problem::Changed(file.path.clone()));
+        return Err(Problem::Changed(file.path.to_owned()));
     }
-    let linked = store.lay_out_file(&file.path, target, &file.digest).map_err(Problem::Store)?;
+    let linked = store.lay_out_file(file.path, target, &file.digest).map_err(Problem::Store)?;
     if linked.is_none() {
         // A copy that was made while somebody wrote is no copy of either state.
-        let after = store.index().digest(&file.path).map_err(gone)?;
+        let after = store.index().digest(file.path).map_err(gone)?;
         if !same(&after) {
-            return Err(Problem::Changed(file.path.clone()));
+            return Err(Problem::Changed(file.path.to_owned()));
         }
     }
     Ok(linked)

@@ -91,8 +91,8 @@ pub fn why(planner: &Planner<'_>, plan: &Plan, stage: usize) -> Option<Why> {
         }
     }
     let files = plan.files.of(stage).map(|(name, set)| {
-        let bytes = set.files.iter().map(|file| file.bytes).sum();
-        (name.to_owned(), WhyFiles { digest: set.digest.to_string(), files: set.files.len(), bytes })
+        let bytes = set.files().map(|file| file.bytes).sum();
+        (name.to_owned(), WhyFiles { digest: set.digest.to_string(), files: set.files().len(), bytes })
     });
     let pins = spec.pins.iter().map(|id| (id.clone(), planner.lock.get(id).map(str::to_owned)));
     let last = planner.last.record(&spec.name, planner.store);
