@@ -178,3 +178,20 @@ fn lists_and_single_things_are_told_apart() {
     let names: Vec<&str> = port(3).entries.iter().map(|entry| entry.name.as_str()).collect();
     assert_eq!(names, ["w.corpus", "a"]);
 }
+
+#[test]
+fn the_example_of_the_docs_is_right() {
+    let page = include_str!("../../../../docs/pipelines.md");
+    let example = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [("data/a.txt", ""), ("pipelines/p.yaml", example)] {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let path = folder.path().join("pipelines/p.yaml");
+    for (preset, stages) in [(None, 4), (Some("smoke"), 2)] {
+        let pipeline = load(&path, &Options { preset, ..Options::new(&KINDS) });
+        assert_eq!(pipeline.map_err(|problems| told(&problems)).unwrap().stages.len(), stages);
+    }
+}
