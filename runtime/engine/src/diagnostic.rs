@@ -107,13 +107,15 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// The nearest of `names` to `word`, if it is near enough to be what was meant.
+/// The nearest of `names` to `word`, if it is near enough to be what was meant: a slip or two, or another ending.
 pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let lower = word.to_lowercase();
-    names
-        .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(&lower, &name.to_lowercase()), name))
-        .filter(|(distance, name)| *distance <= 1 + name.chars().count().max(word.chars().count()) / 4)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name)
+    let word = word.to_lowercase();
+    let near = |name: &'a str| {
+        let lower = name.to_lowercase();
+        let distance = strsim::damerau_levenshtein(&word, &lower);
+        let longer = word.chars().count().max(lower.chars().count());
+        let same = word.chars().zip(lower.chars()).take_while(|(a, b)| a == b).count();
+        (distance <= 1 + longer / 4 || (same >= 4 && distance <= longer / 2)).then_some((distance, name))
+    };
+    names.into_iter().filter_map(near).min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
 }

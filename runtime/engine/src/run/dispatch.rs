@@ -284,6 +284,11 @@ impl<'a, 'c> Dispatcher<'a, 'c> {
             self.states[stage] = State::Pending;
             return;
         };
+        let (wanted, got) = (spec.resources.gpu as usize, held.gpus.len());
+        if got < wanted {
+            let message = format!("it asks for {wanted} GPUs, and {got} can be seen: it runs with those");
+            (self.emit)(EventKind::Note { stage: Some(spec.name.clone()), message });
+        }
         self.states[stage] = State::Running;
         let control = Arc::clone(&task.control);
         self.running.insert(stage, Running { control, held: Some(held), lease, since: Instant::now() });
