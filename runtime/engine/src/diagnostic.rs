@@ -119,3 +119,28 @@ pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
     };
     names.into_iter().filter_map(near).min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_near_is_proposed_and_what_is_not_is_not() {
+        let names = ["corpus", "tokenizer", "vocab_size", "n", "ab"];
+        let near = |word| nearest(word, names);
+        assert_eq!(near("tokeniser"), Some("tokenizer"));
+        assert_eq!(near("vocab_siz"), Some("vocab_size"));
+        assert_eq!(near("Corpus"), Some("corpus"));
+        assert_eq!(near("ac"), Some("ab"));
+        assert_eq!(near("N"), Some("n"));
+        assert_eq!(near("m"), None, "one letter is as good as another");
+        assert_eq!(near("model"), None);
+    }
+
+    #[test]
+    fn a_column_counts_characters() {
+        let source = Source { name: "p".into(), folder: PathBuf::new(), text: "a\näöü x".into() };
+        let place = Place { source: Arc::new(source), start: 9, end: 10 };
+        assert_eq!(place.line_column(), (2, 5));
+    }
+}

@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
@@ -302,10 +302,7 @@ impl<'a, 'c> Dispatcher<'a, 'c> {
 
     /// Waits for a message, but no longer than a glance, and takes all that have come.
     fn hear(&mut self, receiver: &Receiver<Message>) {
-        let mut next = match receiver.recv_timeout(GLANCE) {
-            Ok(message) => Some(message),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        };
+        let mut next = receiver.recv_timeout(GLANCE).ok();
         while let Some(message) = next {
             match message {
                 Message::News(stage, news) => self.news(stage, news),
