@@ -1,6 +1,7 @@
 //! The promises of each command, from outside.
 mod drawing;
 mod environment;
+mod exec;
 mod gpu;
 mod history;
 mod keeping;

@@ -6,6 +6,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+/// The format of job files that this crate reads and writes.
+const JOB_FORMAT: u32 = 1;
+
 const USAGE: &str = "usage: muse-stage-NAME --describe | JOB.json\n\
     Answers muse's questions about a stage kind, or runs one job of it. Named in a pipeline's `plugins:`.";
 
@@ -47,7 +50,10 @@ pub fn stop_on_sigterm() -> Arc<AtomicBool> {
 pub fn run_job(kind: &dyn StageKind, context: &mut Context) -> StageEvent {
     let job = context.job().clone();
     let version = kind.describe().version;
-    let result = if job.version != version {
+    let result = if job.job != JOB_FORMAT {
+        let message = format!("the job file has format {}; this program reads {JOB_FORMAT}", job.job);
+        Err(StageError::new(message).help("run the same muse and plugin that planned this"))
+    } else if job.version != version {
         let message =
             format!("the key asks for version {} of `{}`; this is {version}", job.version, job.kind);
         Err(StageError::new(message).help("run the same muse and plugin that planned this"))
