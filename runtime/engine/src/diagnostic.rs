@@ -115,7 +115,9 @@ pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
         let distance = strsim::damerau_levenshtein(&word, &lower);
         let longer = word.chars().count().max(lower.chars().count());
         let same = word.chars().zip(lower.chars()).take_while(|(a, b)| a == b).count();
-        (distance <= 1 + longer / 4 || (same >= 4 && distance <= longer / 2)).then_some((distance, name))
+        // Names without a letter in common are as far apart as can be, however short.
+        let near = distance < longer && (distance <= 1 + longer / 4 || (same >= 4 && distance <= longer / 2));
+        near.then_some((distance, name))
     };
     names.into_iter().filter_map(near).min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
 }

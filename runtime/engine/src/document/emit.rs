@@ -25,6 +25,14 @@ fn value(out: &mut String, indent: usize, node: &Node) {
             out.push('\n');
             fields(out, indent + 2, inner.iter().map(|(key, node)| (&*key.name, node)));
         }
+        Content::Text(text) if is_block(text) => {
+            let (mark, text) = text.strip_suffix('\n').map_or(("|-", &**text), |text| ("|", text));
+            let _ = writeln!(out, " {mark}");
+            for line in text.split('\n') {
+                let indent = if line.is_empty() { 0 } else { indent + 2 };
+                let _ = writeln!(out, "{:indent$}{line}", "");
+            }
+        }
         _ => {
             let line = flow(node);
             if line.chars().count() <= SHORT || node.items().is_empty() {
@@ -37,6 +45,21 @@ fn value(out: &mut String, indent: usize, node: &Node) {
             }
         }
     }
+}
+
+/// Whether a text of several lines reads the same as a block: no odd characters, and no blanks at either end.
+fn is_block(text: &str) -> bool {
+    let inner = text.strip_suffix('\n').unwrap_or(text);
+    inner.contains('\n')
+        && !inner.starts_with([' ', '\t', '\n'])
+        && !inner.ends_with('\n')
+        && inner.chars().all(|c| c == '\n' || is_printable(c))
+        && inner.split('\n').all(|line| !line.ends_with(' '))
+}
+
+/// What may stand in a YAML text as it is.
+fn is_printable(c: char) -> bool {
+    !(c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}'))
 }
 
 /// A value on one line.
@@ -68,14 +91,11 @@ fn text(text: &str) -> String {
         return text.to_owned();
     }
     let quoted = serde_json::Value::from(text).to_string();
-    let printable = |c: char| {
-        !(c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}'))
-    };
-    if quoted.chars().all(printable) {
+    if quoted.chars().all(is_printable) {
         return quoted;
     }
     quoted.chars().fold(String::new(), |mut out, c| {
-        if printable(c) {
+        if is_printable(c) {
             out.push(c);
         } else {
             let _ = write!(out, "\\u{:04x}", u32::from(c));

@@ -223,6 +223,8 @@ fn any_text() -> impl Strategy<Value = String> {
         "[$}{ina.tx]{0,12}",
         any::<String>()
             .prop_map(|text| text.chars().filter(|c| !c.is_control() && *c != '\u{feff}').collect()),
+        "[ ab#:\t\n|-]{0,12}",
+        "[a-c]{1,3}(\n *[a-c#]{0,3}){1,4}\n?",
         Just("null".to_owned()),
         Just("1e3".to_owned()),
         Just("~".to_owned()),
