@@ -37,7 +37,7 @@ fn a_job_that_is_not_for_this_muse_is_refused() {
         (json!({ "job": 2 }), "2"),
         (json!({ "work": "/no/such/folder" }), "/no/such/folder"),
         (json!({ "params": { "rnu": "true" } }), "rnu"),
-        (json!({ "params": [] }), "params"),
+        (json!({ "params": [] }), "parameters"),
     ] {
         let (context, output) = job(&change);
         let last = output.ends(1).events().pop().unwrap();
