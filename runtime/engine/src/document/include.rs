@@ -203,8 +203,12 @@ impl Named {
         }
     }
 
-    /// Reports names that are none, and drops them.
-    pub(crate) fn check_names(&mut self, session: &mut Session, what: &str, good: impl Fn(&str) -> bool) {
-        self.fields.retain(|(key, _)| good(&key.name) || names::check(session, key, what));
+    /// Reports names that are none.
+    pub(crate) fn check_names(&self, session: &mut Session, what: &str, good: impl Fn(&str) -> bool) {
+        for (key, _) in &self.fields {
+            if !good(&key.name) {
+                names::check(session, key, what);
+            }
+        }
     }
 }

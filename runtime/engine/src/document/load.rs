@@ -6,7 +6,6 @@ use super::include::{Main, gather};
 use super::interpolate::Env;
 use super::kinds::{Kinds, PluginFinder};
 use super::matrix;
-use super::names::is_name;
 use super::node::Node;
 use super::params::{self, Params};
 use super::paths::FileSet;
@@ -57,8 +56,8 @@ pub(crate) fn load_with(
     keep_text: bool,
 ) -> Result<Pipeline, Vec<Diagnostic>> {
     let mut session = Session::default();
-    let Some(mut main) = gather(&mut session, path) else { return Err(session.into_problems()) };
-    let good = |name: &str| is_name(name) || matrix::take_apart(name).is_some();
+    let Some(main) = gather(&mut session, path) else { return Err(session.into_problems()) };
+    let good = |name: &str| matrix::take_apart(name).is_some();
     main.given.stages.check_names(&mut session, "a stage", good);
     let params = params::settle(&mut session, &main, options.preset, options.sets);
     let (mut drafts, broken, plugins) = make(&mut session, &main, &params, options, keep_text);

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 /// The most stages after expansion.
 pub const MOST_STAGES: usize = 200_000;
-/// A combination names a folder, and file systems take no longer names.
-const LONGEST_COMBINATION: usize = 200;
+/// A stage names folders, and file systems take no longer names.
+const LONGEST_NAME: usize = 200;
 
 /// Axes and their values, as text.
 pub(crate) type Combination = Vec<(String, String)>;
@@ -121,15 +121,18 @@ pub(crate) fn combinations(axes: &[Axis]) -> impl Iterator<Item = Vec<(Key, Node
 }
 
 /// A combination as text: `seed=1,lr=0.1`. Reports one that is too long.
-pub(crate) fn text(session: &mut Session, combination: &[(Key, Node)], at: Span) -> String {
+pub(crate) fn text(session: &mut Session, base: &str, combination: &[(Key, Node)], at: Span) -> String {
     let mut text = String::new();
     for (key, node) in combination {
         let comma = if text.is_empty() { "" } else { "," };
         // Writing to a text cannot fail.
         let _ = write!(text, "{comma}{}={}", key.name, node.as_written().unwrap_or_default());
     }
-    if text.len() > LONGEST_COMBINATION {
-        session.report(at, format!("a combination of the matrix is longer than {LONGEST_COMBINATION} bytes"));
+    if base.len() + text.len() > LONGEST_NAME {
+        session.report(
+            at,
+            format!("the matrix of `{base}` makes names of stages longer than {LONGEST_NAME} bytes"),
+        );
     }
     text
 }

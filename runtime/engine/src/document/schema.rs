@@ -109,8 +109,8 @@ macro_rules! written {
 }
 
 written!(
-    /// A name: letters, digits, `_`, `-`.
-    Name(String), { "type": "string", "pattern": "^[A-Za-z0-9_-]+$" }
+    /// A name: letters, digits, `_`, `-`, and dots that are not at its start.
+    Name(String), { "type": "string", "pattern": "^[A-Za-z0-9_-][A-Za-z0-9_.-]*$" }
 );
 written!(
     /// The name of an environment variable.

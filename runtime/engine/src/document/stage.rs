@@ -74,6 +74,14 @@ impl<'a> Workshop<'a> {
             drafts.push(draft);
             return true;
         };
+        if !names::is_name(name) {
+            // A name that is none was reported; one with a combination has one already.
+            if matrix::take_apart(name).is_some() {
+                self.session
+                    .report(matrix.span, format!("`{name}` is one combination, and cannot have a matrix"));
+            }
+            return false;
+        }
         let scope = self.scope(None);
         let Some(axes) = matrix::axes(self.session, &scope, matrix) else { return false };
         let total = matrix::count(&axes).and_then(|count| count.checked_add(drafts.len()));
@@ -148,7 +156,7 @@ impl<'a> Workshop<'a> {
         let mut draft = Draft { name: base.to_string(), base, span: declared.key.span, ..Draft::default() };
         draft.kind.clone_from(&declared.kind);
         if let Some(combination) = combination {
-            let text = matrix::text(self.session, combination, declared.key.span);
+            let text = matrix::text(self.session, &draft.base, combination, declared.key.span);
             draft.name = format!("{}[{text}]", draft.base);
             draft.combination = Some(text);
             let axis = |(key, node): &(Key, Node)| {
