@@ -61,22 +61,25 @@ impl App<'_> {
 
     /// Reads a pipeline file and opens its store.
     pub(crate) fn open(&self, path: &Path, values: &ValueArgs) -> CliResult<Opened> {
-        let pipeline = self.load(path, values, false)?;
-        self.opened(path, pipeline)
+        self.opened(path, || self.load(path, values, false))
     }
 
     /// The same for a run, which needs what `${env.X}` stands for.
     pub(crate) fn open_to_run(&self, path: &Path, values: &ValueArgs) -> CliResult<Opened> {
         let environment = self.environment.texts();
         let env = Some(&environment);
-        let pipeline = self.reading(values, |options| load(path, &Options { env, ..*options }))?;
-        self.opened(path, pipeline)
+        self.opened(path, || self.reading(values, |options| load(path, &Options { env, ..*options })))
     }
 
-    fn opened(&self, path: &Path, pipeline: Pipeline) -> CliResult<Opened> {
-        let lock = Lock::load(path)?;
+    fn opened(&self, path: &Path, read: impl FnOnce() -> CliResult<Pipeline>) -> CliResult<Opened> {
         let store = Store::open(&self.project(Some(path)).cache);
-        let last = LastResults::load(&store, &pipeline.name, &pipeline.path);
+        // One core reads the file while the others read what was there the last time.
+        let (pipeline, last) = std::thread::scope(|scope| {
+            let last = scope.spawn(|| LastResults::read_ahead(&store, path));
+            (read(), last.join().unwrap_or_default())
+        });
+        let pipeline = pipeline?;
+        let lock = Lock::load(path)?;
         let environment = self.environment.texts();
         Ok(Opened { pipeline, lock, store, last, force: HashSet::new(), environment })
     }

@@ -94,8 +94,9 @@ pub(crate) fn run(app: &mut App<'_>, args: &RunArgs) -> CliResult {
             terminal.say(stopping(count));
         }
     })?;
-    let Opened { pipeline, store, lock, force, .. } = &mut opened;
-    let work = Work { pipeline, store, targets, force: std::mem::take(force), lock };
+    let Opened { pipeline, store, lock, force, last, .. } = &mut opened;
+    let work =
+        Work { pipeline, store, targets, force: std::mem::take(force), lock, last: std::mem::take(last) };
     let json = args.json.then_some(&mut app.out);
     let mut reporter = report::choose(terminal, json, io::stdout().is_terminal(), watch.shared());
     let report = muse_runtime::run::run(work, &options, watch.count(), &mut |event| {

@@ -1,9 +1,11 @@
 //! The last known result of each stage of a pipeline: what causes compare with, and what gc keeps.
 use crate::document::{Keep, StageSpec};
 use muse_store::{Digest, Key, Record, Store, StoreError};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 
 /// By stage name. Each run carries over what it did not touch, so that running one stage forgets nothing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -18,6 +20,9 @@ pub struct LastResults {
     /// Something is not as it was loaded. A run that has nothing to do must not write.
     #[serde(skip)]
     pub changed: bool,
+    /// The records of these results, where they were read ahead.
+    #[serde(skip)]
+    pub records: HashMap<Key, Arc<Record>>,
 }
 
 /// A use is noted again when the last note is that old: gc by last use needs no more.
@@ -104,15 +109,26 @@ impl LastResults {
     }
 
     /// The last results of the pipeline at `path`; none where there was no run, or its note is damaged.
-    pub fn load(store: &Store, name: &str, path: &Path) -> Self {
-        let bytes = store.get_sealed(&place(name, path), SEAL).ok().flatten();
+    pub fn load(store: &Store, path: &Path) -> Self {
+        let bytes = store.get_sealed(&place(path), SEAL).ok().flatten();
         bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+    }
+
+    /// The same with their records, which most stages will have if nothing was edited: read on all cores, ahead of
+    /// need, while somebody else reads the pipeline.
+    pub fn read_ahead(store: &Store, path: &Path) -> Self {
+        let mut last = Self::load(store, path);
+        let keys: HashSet<Key> = last.stages.values().map(|last| last.key).collect();
+        let keys: Vec<Key> = keys.into_iter().collect();
+        let read = |key: &Key| Some((*key, Arc::new(store.record(key).ok().flatten()?)));
+        last.records = keys.par_iter().with_min_len(16).filter_map(read).collect();
+        last
     }
 
     /// Writes them down.
     pub fn save(&self, store: &Store, path: &Path) -> Result<(), StoreError> {
         let bytes = serde_json::to_vec(self).unwrap_or_default();
-        store.put_sealed(&place(&self.pipeline, path), SEAL, &bytes)
+        store.put_sealed(&place(path), SEAL, &bytes)
     }
 
     /// The last known key of a stage.
@@ -128,9 +144,9 @@ impl LastResults {
 
 const SEAL: &str = "last";
 
-/// Pipelines are told apart by name and place, so that two projects can share a store.
-fn place(name: &str, path: &Path) -> String {
+/// Pipelines are told apart by their place, so that two projects can share a store.
+fn place(path: &Path) -> String {
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let digest = Digest::of_bytes(path.as_os_str().as_encoded_bytes()).hex();
-    format!("last-v1/{name}-{}", &digest[..16])
+    format!("last-v1/{}", digest.get(..32).unwrap_or(&digest))
 }

@@ -132,7 +132,7 @@ pub fn adopt(
         Published::Lost(first) => return Err(ResultError::There { stage: name, made: first.made }),
     }
     lease.release();
-    let mut last = LastResults::load(store, &pipeline.name, &pipeline.path);
+    let mut last = LastResults::load(store, &pipeline.path);
     last.pipeline = pipeline.name.clone();
     last.note(&name, LastResult::of(spec, key, &who.run));
     last.save(store, &pipeline.path)?;

@@ -97,13 +97,12 @@ impl Planner<'_> {
     /// The first pass, downwards: keys and records as far as they are known.
     fn look_up(&self, plan: &mut Plan) {
         let mut first_with: HashMap<Key, usize> = HashMap::new();
-        let mut known = self.last_records(&plan.order);
         for at in 0..plan.order.len() {
             let stage = plan.order[at];
             let forced = self.force.contains(&stage);
             let key = self.parts(plan, stage).map(|parts| parts.key());
-            let record = key.and_then(|key| match known.remove(&key) {
-                Some(record) => Some(record),
+            let record = key.and_then(|key| match self.last.records.get(&key) {
+                Some(record) => Some(Arc::clone(record)),
                 None => self.store.record(&key).ok().flatten().map(Arc::new),
             });
             let twin = key.and_then(|key| match first_with.get(&key) {
@@ -134,15 +133,6 @@ impl Planner<'_> {
                 dirty,
             });
         }
-    }
-
-    /// The records that most stages will have, if nothing was edited: read on all cores, ahead of need.
-    fn last_records(&self, order: &[usize]) -> HashMap<Key, Arc<Record>> {
-        let names = order.iter().map(|&stage| self.pipeline.stages[stage].name.as_str());
-        let keys: HashSet<Key> = names.filter_map(|name| self.last.key(name)).collect();
-        let keys: Vec<Key> = keys.into_iter().collect();
-        let read = |key: &Key| Some((*key, Arc::new(self.store.record(key).ok().flatten()?)));
-        keys.par_iter().with_min_len(16).filter_map(read).collect()
     }
 
     /// Whether the content of each settled stage is in the store, looked at on all cores.

@@ -105,6 +105,8 @@ pub struct Work<'a> {
     pub force: HashSet<usize>,
     /// What outside things are pinned to. Grows by what the run pins.
     pub lock: &'a mut Lock,
+    /// The last known results, best read ahead.
+    pub last: LastResults,
 }
 
 /// Plans and carries out. Every event goes to `tell` and into the run's folder.
@@ -115,9 +117,8 @@ pub fn run(
     tell: &mut dyn FnMut(&Event),
 ) -> Result<RunReport, RunError> {
     let began = Instant::now();
-    let Work { pipeline, store, targets, force, lock } = work;
+    let Work { pipeline, store, targets, force, lock, mut last } = work;
     let folder = RunFolder::new(store);
-    let mut last = LastResults::load(store, &pipeline.name, &pipeline.path);
     let pinned = pin::pin_all(pipeline, store, &targets, lock, options, &folder)?;
     let planner = Planner { pipeline, store, lock, last: &last, force: &force };
     let plan = planner.plan(targets).map_err(RunError::Wrong)?;
