@@ -98,3 +98,16 @@ fn a_second_signal_kills() {
     let plan = context.plan([""; 0]);
     assert_eq!((plan["quick"].action.as_str(), plan["slow"].action.as_str()), ("hit", "run"));
 }
+
+#[test]
+fn a_timeout_ends_all_that_a_stage_started() {
+    let mark = format!("{}.{}", 7_000_000 + std::process::id(), 42);
+    let context = TestContext::pipeline(&format!(
+        "stages:\n  a:\n    uses: command\n    timeout: 200ms\n    with:\n      outputs: [x]\n      \
+         run: 'trap \"\" TERM; (setsid sleep {mark} &); sleep {mark} & while :; do sleep 0.01; done'\n"
+    ));
+    let said = context.run(["--grace", "200ms"]).ends(1);
+    let error = said.events_of("stage_finished")[0]["error"].as_str().unwrap().to_owned();
+    assert!(error.contains("timeout of 0.2 s"), "{error}");
+    until("nothing of the stage is left", Duration::from_secs(1), || processes_with(&mark).is_empty());
+}
