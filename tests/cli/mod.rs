@@ -6,6 +6,7 @@ mod gpu;
 mod history;
 mod keeping;
 mod layout;
+mod live;
 mod pages;
 mod parameters;
 mod plan;
