@@ -1,6 +1,6 @@
 //! `${params.x}`, `${matrix.x}`, `${env.X}`: what stands for them, and what else `${…}` may be in a command.
 use super::node::{Content, Key, Node, Span, shorten};
-use super::pieces::{Piece, escape, pieces};
+use super::pieces::{Piece, escape, pieces, text_has_names};
 use super::session::Session;
 use super::shape::{RuleId, Shape};
 use crate::diagnostic::nearest;
@@ -55,7 +55,7 @@ pub(crate) fn interpolate(
         None => mode,
     };
     match &node.content {
-        Content::Text(text) if text.contains("${") => {
+        Content::Text(text) if text_has_names(text) => {
             Interpolator { session, scope, node, mode, cursor: 0 }.text(text)
         }
         Content::Seq(items) => {

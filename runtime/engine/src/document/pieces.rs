@@ -19,10 +19,15 @@ pub(crate) fn names_in<'n>(node: &'n Node, root: &str, found: &mut Vec<&'n str>)
     }
 }
 
+/// Whether there is anything to replace in a text. Most have not even a dollar sign.
+pub(crate) fn text_has_names(text: &str) -> bool {
+    text.bytes().any(|b| b == b'$') && text.contains("${")
+}
+
 /// Whether there is anything to replace in a value.
 pub(crate) fn has_names(node: &Node) -> bool {
     match &node.content {
-        Content::Text(text) => text.contains("${"),
+        Content::Text(text) => text_has_names(text),
         Content::Seq(items) => items.iter().any(has_names),
         Content::Map(fields) => fields.iter().any(|(_, value)| has_names(value)),
         _ => false,
