@@ -37,6 +37,9 @@ fn an_executable_on_the_path_needs_no_line_in_the_file() {
     context.set("PATH", path);
     context.run::<&str>([]).ok();
     assert_eq!(context.result("n"), "{\"lines\": 0}");
+    // Its page is as for a kind that is built in.
+    context.muse(["stages", "line-count"]).ok().prints("Count empty lines too.").prints("feed");
+    context.muse(["stages", "line-cuont"]).ends(2);
 }
 
 #[test]
@@ -138,11 +141,12 @@ fn a_raised_version_is_a_cause() {
     let context = broken(GOOD, &format!("echo x > out/x; {done}"));
     context.run::<&str>([]).ok();
     assert!(context.run::<&str>([]).ok().ran().is_empty());
-    context.replace("bin/muse-stage-odd", "\"version\": 1", "\"version\": 2");
+    let script = context.read("bin/muse-stage-odd");
+    context.write_program("bin/muse-stage-odd", script.replace("\"version\": 1", "\"version\": 2"));
     let plan = context.plan::<&str>([]);
     assert_eq!(plan["a"].causes, [json!({ "kind": "code", "old": 1, "new": 2 })]);
     context.run::<&str>([]).ok();
     // The old version's result is not forgotten.
-    context.replace("bin/muse-stage-odd", "\"version\": 2", "\"version\": 1");
+    context.write_program("bin/muse-stage-odd", script);
     assert!(context.run::<&str>([]).ok().ran().is_empty());
 }

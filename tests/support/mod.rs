@@ -87,11 +87,16 @@ impl TestContext {
         fs::write(&path, text).unwrap();
     }
 
-    /// Writes a file that may be started.
+    /// Writes a file that may be started. Another process writes it: a test that forks beside this one would
+    /// hold the file open for a moment, and a program that is open for writing cannot be started.
     pub(crate) fn write_program(&self, path: impl AsRef<Path>, text: impl AsRef<[u8]>) {
-        use std::os::unix::fs::PermissionsExt;
-        self.write(&path, text);
-        fs::set_permissions(self.path(path), fs::Permissions::from_mode(0o755)).unwrap();
+        self.write("program.text", text);
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let text = self.path("program.text");
+        let status = Command::new("install").arg("-m").arg("755").args([&text, &path]).status().unwrap();
+        assert!(status.success(), "cannot install {}", path.display());
+        fs::remove_file(text).unwrap();
     }
 
     /// What a file holds.

@@ -8,6 +8,8 @@ use crate::failure::{CliError, CliResult};
 use crate::format::Table;
 use clap::Args;
 use muse_runtime::diagnostic::nearest;
+use muse_runtime::document::PluginFinder;
+use muse_runtime::exec::Plugins;
 use muse_stage::Description;
 
 const EXAMPLES: &str = "\
@@ -45,16 +47,27 @@ pub(crate) fn run(app: &mut App<'_>, args: &StagesArgs) -> CliResult {
             app.out.text(&table.draw(""))?;
         }
         Some(name) => {
-            let kind = kinds.iter().find(|kind| kind.name == *name).ok_or_else(|| unknown(name, &kinds))?;
+            let kind = match kinds.iter().find(|kind| kind.name == *name) {
+                Some(kind) => kind.clone(),
+                None => plugin(app, name)?.ok_or_else(|| unknown(name, &kinds))?,
+            };
             if args.json {
-                app.out.json(kind)?;
+                app.out.json(&kind)?;
             } else {
-                app.out.text(&page::draw(kind, app.paint))?;
+                app.out.text(&page::draw(&kind, app.paint))?;
             }
         }
     }
     app.out.flush()?;
     Ok(exit::DONE)
+}
+
+/// The kind of an executable `muse-stage-NAME` on the path.
+fn plugin(app: &App<'_>, name: &str) -> CliResult<Option<Description>> {
+    let plugins = Plugins { path: app.environment.text("PATH").unwrap_or_default().to_owned() };
+    let named = !name.is_empty() && !name.contains('/');
+    let found = if named { plugins.find(name, None).map_err(CliError::usage)? } else { None };
+    Ok(found.map(|(_, description)| description))
 }
 
 fn unknown(name: &str, kinds: &[Description]) -> CliError {

@@ -2,20 +2,46 @@
 use super::{Events, tell};
 use crate::document::PluginFinder;
 use muse_stage::{Description, Job, StageEvent};
-use std::io::{BufRead, BufReader};
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::io::{BufRead, BufReader, ErrorKind};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+/// How long a plugin may take to say what it is: every command that reads its pipeline waits for it.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What `muse-stage-NAME --describe` answers. `environment` is all that it sees.
-fn describe(program: &Path, environment: &[(String, String)]) -> Result<Description, String> {
-    let said = Command::new(program)
+fn describe(
+    program: &Path,
+    environment: &[(String, String)],
+    patience: Duration,
+) -> Result<Description, String> {
+    let child = Command::new(program)
         .arg("--describe")
         .env_clear()
         .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
-        .output()
-        .map_err(|error| format!("cannot start {}: {error}", program.display()))?;
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .map_err(|error| not_started(program, &error))?;
+    let group = Pid::from_child(&child);
+    let (sender, answer) = channel();
+    std::thread::spawn(move || sender.send(child.wait_with_output()));
+    let said = match answer.recv_timeout(patience) {
+        Ok(said) => said.map_err(|error| not_started(program, &error))?,
+        Err(_) => {
+            // Where it is over already there is nothing to end.
+            let _ = kill_process_group(group, Signal::KILL);
+            let seconds = patience.as_secs_f64();
+            return Err(format!("{} --describe says nothing for {seconds} s", program.display()));
+        }
+    };
     if !said.status.success() {
         let stderr = String::from_utf8_lossy(&said.stderr);
         let last = stderr.lines().last().unwrap_or("nothing on standard error");
@@ -31,6 +57,18 @@ fn describe(program: &Path, environment: &[(String, String)]) -> Result<Descript
         ));
     }
     Ok(description)
+}
+
+/// Why a program cannot be started, in words that tell what to do.
+fn not_started(program: &Path, error: &std::io::Error) -> String {
+    let reason = match error.kind() {
+        ErrorKind::PermissionDenied => "it is not marked as executable".to_owned(),
+        ErrorKind::NotFound if program.exists() => {
+            "its first line names a program that is not there".to_owned()
+        }
+        _ => error.to_string(),
+    };
+    format!("cannot start {}: {reason}", program.display())
 }
 
 /// Finds plugins where a pipeline names them, else as `muse-stage-NAME` on the caller's `PATH`.
@@ -49,7 +87,7 @@ impl PluginFinder for Plugins {
             }),
         };
         let Some(program) = found else { return Ok(None) };
-        let description = describe(&program, &[("PATH".into(), self.path.clone())])?;
+        let description = describe(&program, &[("PATH".into(), self.path.clone())], PATIENCE)?;
         if description.name != name {
             return Err(format!("{} is the kind `{}`, not `{name}`", program.display(), description.name));
         }
@@ -72,7 +110,7 @@ pub(super) fn run(program: &Path, job: &Job, events: &Events) -> StageEvent {
         .spawn()
     {
         Ok(child) => child,
-        Err(error) => return failed(format!("cannot start {}: {error}", program.display())),
+        Err(error) => return failed(not_started(program, &error)),
     };
     let mut last = None;
     if let Some(stdout) = child.stdout.take() {
@@ -96,5 +134,33 @@ pub(super) fn run(program: &Path, job: &Job, events: &Events) -> StageEvent {
             Ok(status) => failed(format!("the plugin ended ({status}) without saying `done`")),
             Err(error) => failed(format!("the plugin could not be waited for: {error}")),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn asked(script: &str, mode: u32) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("muse-stage-odd");
+        std::fs::write(&program, script).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(mode)).unwrap();
+        describe(&program, &[], Duration::from_millis(50)).unwrap_err()
+    }
+
+    #[test]
+    fn a_plugin_that_says_nothing_is_not_waited_for() {
+        let message = asked("#!/bin/sh\nsleep 60\n", 0o755);
+        assert!(message.ends_with("muse-stage-odd --describe says nothing for 0.05 s"), "{message}");
+    }
+
+    #[test]
+    fn a_plugin_that_cannot_start_says_what_to_do() {
+        let message = asked("#!/bin/sh\n", 0o644);
+        assert!(message.ends_with("it is not marked as executable"), "{message}");
+        let message = asked("#!/no/such/interpreter\n", 0o755);
+        assert!(message.ends_with("its first line names a program that is not there"), "{message}");
     }
 }
