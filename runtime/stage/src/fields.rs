@@ -29,7 +29,12 @@ pub mod mark {
 }
 
 fn marked(mut schema: Schema, value: &str) -> Schema {
-    schema.insert(mark::KEYWORD.into(), Value::from(value));
+    // A size that is also execution has both marks.
+    let marks = match schema.get(mark::KEYWORD) {
+        Some(inner) => json!([value, inner]),
+        None => value.into(),
+    };
+    schema.insert(mark::KEYWORD.into(), marks);
     schema
 }
 
@@ -175,4 +180,18 @@ pub type EnvMap = BTreeMap<String, String>;
 fn schema(value: Value) -> Schema {
     // A literal object of this file is always a schema.
     Schema::try_from(value).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::Bytes;
+
+    #[test]
+    fn a_field_may_have_two_marks() {
+        let schema = SchemaGenerator::default().into_root_schema_for::<Execution<Bytes>>();
+        assert_eq!(schema.get(mark::KEYWORD), Some(&json!([mark::EXECUTION, mark::BYTES])));
+        let schema = SchemaGenerator::default().into_root_schema_for::<Execution<bool>>();
+        assert_eq!(schema.get(mark::KEYWORD), Some(&json!(mark::EXECUTION)));
+    }
 }

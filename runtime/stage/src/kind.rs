@@ -2,6 +2,7 @@
 use crate::describe::{Description, InputPort, OutputPort};
 use crate::{Context, FieldError, StageError};
 use schemars::{JsonSchema, generate::SchemaSettings};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -10,8 +11,9 @@ use serde_json::Value;
 pub trait Stage: Send + Sync + 'static {
     /// What stands under `with:`. Doc comments become the reference page, `#[serde(default)]` the defaults,
     /// and the types of [`crate::mark`] say what is no plain value. No `flatten`, `untagged` or `tag`: they
-    /// lose the place of an error.
-    type Params: DeserializeOwned + JsonSchema;
+    /// lose the place of an error. `Serialize` is what puts the defaults into the schema; without them a default
+    /// that is written out would move the key.
+    type Params: DeserializeOwned + Serialize + JsonSchema;
 
     /// The word after `uses:`.
     const KIND: &'static str;

@@ -6,7 +6,7 @@ use muse_stage::{
     ArtifactType, Context, Count, Description, Execution, FieldError, InputPort, OutputPort, Stage,
     StageError,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use tally::Tally;
 pub struct WordCount;
 
 /// What stands under `with:`. These comments are what `muse stages word-count` prints.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
     /// How many words the report lists, the most frequent first.

@@ -93,7 +93,7 @@ fn numbers_have_the_type_of_their_field() {
     assert_eq!(with("validation: { tail: 1 }").0["validation"], json!({ "tail": 1.0 }));
     assert_eq!(
         with("save_every: 5m, log: { every: 3 }"),
-        (json!({ "model": model }), json!({ "save_every": "5m", "log": { "every": 3 } }))
+        (json!({ "model": model }), json!({ "save_every": 300, "log": { "every": 3 } }))
     );
 }
 

@@ -34,9 +34,8 @@ macro_rules! stage {
 }
 
 /// What a command takes.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "the fields are there for their schema")]
 pub(crate) struct CommandParams {
     run: CommandText,
     #[serde(default)]
@@ -63,9 +62,8 @@ stage!(
 );
 
 /// What a download takes.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "the fields are there for their schema")]
 pub(crate) struct DownloadParams {
     #[serde(default)]
     paths: Vec<InputFiles>,
@@ -104,9 +102,8 @@ fn vocab() -> u32 {
 }
 
 /// What a tokenizer takes.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "the fields are there for their schema")]
 pub(crate) struct TokenizerParams {
     #[serde(default)]
     algorithm: Algorithm,
@@ -140,9 +137,8 @@ stage!(
 );
 
 /// A model.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "the fields are there for their schema")]
 pub(crate) struct Model {
     layers: u32,
     #[serde(default)]
@@ -166,9 +162,8 @@ impl Default for Rope {
 }
 
 /// How much is put aside.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-#[expect(dead_code, reason = "the values are there for their schema")]
 pub(crate) enum Validation {
     /// Nothing.
     None,
@@ -179,9 +174,8 @@ pub(crate) enum Validation {
 }
 
 /// What a training takes.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "the fields are there for their schema")]
 pub(crate) struct PretrainParams {
     model: ConfigFile<Model>,
     #[serde(default)]
@@ -228,9 +222,8 @@ stage!(
 );
 
 /// What a cleaner takes.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "the fields are there for their schema")]
 pub(crate) struct CleanParams {
     #[serde(default)]
     weights: BTreeMap<String, f64>,
