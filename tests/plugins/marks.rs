@@ -18,7 +18,8 @@ const DESCRIPTION: &str = r#"{
       }},
       "size": {"type": ["integer", "string"], "x-muse": "bytes"},
       "every": {"type": ["number", "string"], "x-muse": "duration", "default": 60},
-      "device": {"type": "string", "x-muse": "execution"}
+      "device": {"type": "string", "x-muse": "execution"},
+      "buffer": {"type": ["integer", "string"], "x-muse": ["execution", "bytes"]}
     }
   }
 }"#;
@@ -52,13 +53,15 @@ fn key(context: &TestContext) -> String {
 
 #[test]
 fn the_job_file_holds_what_the_marks_promise() {
-    let context =
-        project("text: '../data/*', model: ../configs/tiny.yaml, size: 2KiB, every: 1.5min, device: cpu");
+    let context = project(
+        "text: '../data/*', model: ../configs/tiny.yaml, size: 2KiB, every: 1.5min, device: cpu, buffer: 1MiB",
+    );
     context.run::<&str>([]).ok();
     let job: Value = serde_json::from_str(&context.result("m")).unwrap();
     assert_eq!(
         job["params"],
-        json!({ "text": "in/text", "model": { "layers": 2, "width": 1000 }, "size": 2048, "every": 90, "device": "cpu" })
+        json!({ "text": "in/text", "model": { "layers": 2, "width": 1000 }, "size": 2048, "every": 90, "device": "cpu",
+            "buffer": 1_048_576 })
     );
     assert_eq!((&job["job"], &job["mode"], &job["kind"]), (&json!(1), &json!("run"), &json!("marked")));
     context.muse(["log", "pipelines/p.yaml", "m"]).ok().prints("in/text/a.txt");
@@ -69,7 +72,7 @@ fn the_key_takes_content_and_numbers_and_no_execution_field() {
     let context = project("text: ../data, model: ../configs/tiny.yaml, size: 2KiB, every: 60s, device: cpu");
     let first = key(&context);
     for same in [
-        "text: ../data/, model: ../configs/tiny.yaml, size: 2048, device: cuda",
+        "text: ../data/, model: ../configs/tiny.yaml, size: 2048, device: cuda, buffer: 4kB",
         "size: 0x800, model: ./../configs/tiny.yaml, text: ../data, every: 1min",
     ] {
         with_fields(&context, same);
