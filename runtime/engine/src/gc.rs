@@ -9,16 +9,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 ///
 /// `keep_last` runs of each pipeline count as its last; one where nothing is said.
 pub fn policy(store: &Store, keep_last: usize, max_size: Option<u64>) -> Result<GcPolicy, StoreError> {
-    let mut policy = GcPolicy { max_size, ..GcPolicy::default() };
-    for last in LastResults::all(store)? {
-        for result in last.stages.values() {
-            add(&mut policy, result.key, rule(result.keep.as_deref(), result.used), result.used);
-        }
-        for (key, older) in &last.older {
-            // Unnamed by now, but what was said of keeping it still holds.
-            add(&mut policy, *key, rule(Some(&older.keep), older.used), older.used);
-        }
-    }
+    // The order matters, for runs come and go meanwhile: first what is there, then who is at work, and last what
+    // the runs that are over have written down, which they do before they say that they are over.
+    let seen = Some(store.keys()?);
+    let mut policy = GcPolicy { max_size, seen, ..GcPolicy::default() };
+    let mut named_by_runs = Vec::new();
     let mut counted: HashMap<String, usize> = HashMap::new();
     for run in history::names(store)? {
         let Some(run) = history::read(store, &run) else { continue };
@@ -36,10 +31,22 @@ pub fn policy(store: &Store, keep_last: usize, max_size: Option<u64>) -> Result<
             if run.live {
                 policy.held.insert(key);
             }
-            if named && !policy.keep.contains_key(&key) {
-                policy.keep.insert(key, Rule::Named);
+            if named {
+                named_by_runs.push(key);
             }
         }
+    }
+    for last in LastResults::all(store)? {
+        for result in last.stages.values() {
+            add(&mut policy, result.key, rule(result.keep.as_deref(), result.used), result.used);
+        }
+        for (key, older) in &last.older {
+            // Unnamed by now, but what was said of keeping it still holds.
+            add(&mut policy, *key, rule(Some(&older.keep), older.used), older.used);
+        }
+    }
+    for key in named_by_runs {
+        policy.keep.entry(key).or_insert(Rule::Named);
     }
     Ok(policy)
 }

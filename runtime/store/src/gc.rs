@@ -33,6 +33,9 @@ pub struct GcPolicy {
     pub last_use: HashMap<Key, SystemTime>,
     /// Go on by last use until all content has no more bytes than this.
     pub max_size: Option<u64>,
+    /// The results that were there before any of this was looked up. A younger one was made by somebody who is at
+    /// work, and stays. `None` where nobody is.
+    pub seen: Option<HashSet<Key>>,
 }
 
 /// Why something goes.
@@ -167,8 +170,9 @@ impl Store {
         for held in &results {
             let key = held.record.key;
             let rule = policy.keep.get(&key).copied();
-            let pinned =
-                rule == Some(Rule::Forever) || policy.held.contains(&key) || leases.live.contains_key(&key);
+            let young = policy.seen.as_ref().is_some_and(|seen| !seen.contains(&key));
+            let held_now = policy.held.contains(&key) || leases.live.contains_key(&key);
+            let pinned = rule == Some(Rule::Forever) || held_now || young;
             match reason(rule, now).filter(|_| !pinned) {
                 Some(why) => plan.take(&mut books, held, why),
                 None if !pinned => staying.push(held),

@@ -2,7 +2,7 @@
 use crate::disk::found;
 use crate::store::Store;
 use crate::{Artifact, Digest, Key, Record, Result};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -33,6 +33,11 @@ impl Store {
             records.extend(self.record_at(&key, &path)?);
         }
         Ok(records)
+    }
+
+    /// The keys of all results, unread.
+    pub fn keys(&self) -> Result<HashSet<Key>> {
+        Ok(self.all_keys()?.into_iter().map(|(key, _)| key).collect())
     }
 
     /// The content that a result consists of, with sizes: for a folder its manifest too, whose size is not known

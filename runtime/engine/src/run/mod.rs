@@ -168,6 +168,12 @@ pub fn run(
     } else {
         RunOutcome::Done
     };
+    // Notes for later: a store that cannot take them still served the run. Before the run says that it is over,
+    // because gc takes what neither a live run nor these notes name.
+    remember(&mut last, pipeline, &folder, &ended);
+    if last.changed {
+        let _ = last.save(store, &pipeline.path);
+    }
     emit(EventKind::RunFinished {
         outcome,
         ran: count(Outcome::Ran),
@@ -177,11 +183,6 @@ pub fn run(
         seconds: began.elapsed().as_secs_f64(),
         saved_seconds: ended.saved_seconds,
     });
-    // Notes for later: a store that cannot take them still served the run.
-    remember(&mut last, pipeline, &folder, &ended);
-    if last.changed {
-        let _ = last.save(store, &pipeline.path);
-    }
     store.index().save();
     folder.end();
     Ok(RunReport { outcome, store_error: ended.store_error, stages: ended.outcomes, plan })
