@@ -37,7 +37,7 @@ impl Store {
 
     /// The keys of all results, unread.
     pub fn keys(&self) -> Result<HashSet<Key>> {
-        Ok(self.all_keys()?.into_iter().map(|(key, _)| key).collect())
+        Ok(self.all_keys()?.into_keys().collect())
     }
 
     /// The content that a result consists of, with sizes: for a folder its manifest too, whose size is not known
