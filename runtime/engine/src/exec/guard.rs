@@ -20,14 +20,17 @@ pub(super) fn die_with_the_engine() {
     });
 }
 
-/// Kills all descendants. Their orphans come to us, so children are looked for until there are none.
+/// Kills all descendants. Their orphans come to us, so children are looked for until there are none. The system is
+/// asked first whether there are any: looking through /proc costs every stage more than most stages leave behind.
 pub(super) fn end_children() {
     for _ in 0..1000 {
-        let children = children();
-        if children.is_empty() {
-            return;
+        match rustix::process::wait(WaitOptions::NOHANG) {
+            Ok(Some(_)) => continue,
+            Ok(None) => {}
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(_) => return,
         }
-        for child in children {
+        for child in children() {
             let _ = rustix::process::kill_process(child, Signal::KILL);
             // One that another thread waits for is gone from the list all the same.
             let _ = rustix::process::waitpid(Some(child), WaitOptions::empty());
