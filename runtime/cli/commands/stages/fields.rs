@@ -44,7 +44,7 @@ fn collect(root: &Value, schema: &Value, outer: &str, depth: usize, fields: &mut
             required: required.contains(&name.as_str()),
             default: property.get("default").or_else(|| target.get("default")).cloned(),
             doc: doc.unwrap_or_default(),
-            execution: mark_of(property) == Some(mark::EXECUTION),
+            execution: marks(property).any(|found| found == mark::EXECUTION),
             choices: choices(target),
         });
         if depth > 0 {
@@ -55,7 +55,8 @@ fn collect(root: &Value, schema: &Value, outer: &str, depth: usize, fields: &mut
 
 /// What may stand in a value's place, in words.
 fn kind(root: &Value, schema: &Value, depth: usize) -> String {
-    match mark_of(schema) {
+    // What is execution besides is said elsewhere.
+    match marks(schema).find(|found| *found != mark::EXECUTION) {
         Some(mark::FILES) => return "path, folder or glob".into(),
         Some(mark::CONFIG) => return "file of values".into(),
         Some(mark::COMMAND) => return "line for `sh -c`, or list of arguments".into(),
@@ -171,8 +172,10 @@ pub(super) fn shown(value: &Value) -> String {
     }
 }
 
-fn mark_of(schema: &Value) -> Option<&str> {
-    schema[mark::KEYWORD].as_str()
+/// The marks of a field: one text, or a list of them.
+fn marks(schema: &Value) -> impl Iterator<Item = &str> {
+    let marks = &schema[mark::KEYWORD];
+    marks.as_str().into_iter().chain(marks.as_array().into_iter().flatten().filter_map(Value::as_str))
 }
 
 fn text(schema: &Value, key: &str) -> Option<String> {

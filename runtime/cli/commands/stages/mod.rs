@@ -109,11 +109,11 @@ mod tests {
     use muse_stage::{ArtifactType, Context, InputPort, OutputPort, Stage, StageError, schemars};
     use muse_stage::{Bytes, CommandText, Execution, InputFiles};
     use schemars::JsonSchema;
-    use serde::Deserialize;
+    use serde::{Deserialize, Serialize};
     use std::collections::BTreeMap;
 
     /// How to cut.
-    #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+    #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
     #[serde(rename_all = "kebab-case")]
     enum Strategy {
         /// One document behind the other.
@@ -124,15 +124,13 @@ mod tests {
     }
 
     /// A share, or the end.
-    #[derive(Debug, Default, Deserialize, JsonSchema)]
-    #[expect(dead_code, reason = "only its schema is read")]
+    #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
     struct Split {
         /// A share of the documents.
         tail: Option<f64>,
     }
 
-    #[derive(Debug, Deserialize, JsonSchema)]
-    #[expect(dead_code, reason = "only its schema is read")]
+    #[derive(Debug, Serialize, Deserialize, JsonSchema)]
     struct Params {
         /// What to start.
         run: CommandText,

@@ -11,8 +11,8 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-/// How long a plugin may take to say what it is: every command that reads its pipeline waits for it.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a plugin may take to say what it is. Ample, because a machine may be busy: this is for one that hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What `muse-stage-NAME --describe` answers. `environment` is all that it sees.
 fn describe(
