@@ -62,13 +62,15 @@ impl RunFolder {
         }
     }
 
-    /// Writes an event down. Hits come by the thousand and may wait a little; all else is seen at once.
+    /// Writes an event down, at once: gc reads there what a live run holds. Only where there is nothing to do, and
+    /// hits come by the thousand, may they wait a little.
     pub(crate) fn event(&self, event: &Event) {
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(file) = events.as_mut() else { return };
         let hit = matches!(&event.kind, EventKind::StageFinished { outcome: Outcome::Hit, .. });
+        let waits = hit && self.live.get().is_none();
         let written = serde_json::to_writer(&mut *file, event).is_ok() && file.write_all(b"\n").is_ok();
-        if !written || (!hit && file.flush().is_err()) {
+        if !written || (!waits && file.flush().is_err()) {
             // The disk is full or gone. The results matter more than the diary.
             *events = None;
         }
