@@ -32,7 +32,8 @@ fn an_executable_on_the_path_needs_no_line_in_the_file() {
     let mut context =
         TestContext::pipeline("stages: { n: { uses: line-count, with: { feed: 'file:///dev/null' } } }\n");
     context.muse(["validate", "pipelines/p.yaml"]).ends(2).says("there is no stage kind `line-count`");
-    link(&context, &line_count());
+    let Some(plugin) = line_count() else { return };
+    link(&context, &plugin);
     let path = format!("{}:{}", context.path("bin").display(), crate::support::caller_path());
     context.set("PATH", path);
     context.run::<&str>([]).ok();
@@ -44,7 +45,7 @@ fn an_executable_on_the_path_needs_no_line_in_the_file() {
 
 #[test]
 fn describe_is_one_json_object() {
-    for program in [line_count(), example("muse-stage-word-count")] {
+    for program in line_count().into_iter().chain([example("muse-stage-word-count")]) {
         let said = Command::new(&program).arg("--describe").output().unwrap();
         assert!(said.status.success());
         let description: Value = serde_json::from_slice(&said.stdout).unwrap();
@@ -63,7 +64,8 @@ fn parameters_of_a_plugin_are_checked_at_their_place() {
 stages: { n: { uses: line-count, with: { fed: 'file:///dev/null', blank: maybe } } }
 ",
     );
-    link(&context, &line_count());
+    let Some(plugin) = line_count() else { return };
+    link(&context, &plugin);
     let output = context.muse(["validate", "pipelines/p.yaml"]).ends(2);
     output.says("pipelines/p.yaml:3:").says("`feed`").says("maybe");
 }
