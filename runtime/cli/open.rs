@@ -12,13 +12,14 @@ use muse_runtime::exec::Plugins;
 use muse_runtime::last::LastResults;
 use muse_runtime::plan::{Plan, Planner, targets};
 use muse_runtime::results::{ResultError, record_of};
-use muse_runtime::run::Machine;
+use muse_runtime::run::{Machine, RunOptions};
 use muse_store::{Record, Store, StoreError, Who};
 use std::collections::{BTreeMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// How this program starts itself for a stage: also when its file was replaced meanwhile.
-pub(crate) const THIS_PROGRAM: &str = "/proc/self/exe";
+const THIS_PROGRAM: &str = "/proc/self/exe";
 
 /// A pipeline with all that its plan is made from.
 pub(crate) struct Opened {
@@ -115,6 +116,21 @@ impl App<'_> {
     pub(crate) fn user(&self) -> String {
         let named = self.environment.text("USER").or_else(|| self.environment.text("LOGNAME"));
         named.map_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()), str::to_owned)
+    }
+
+    /// How to run what is opened, where the command line says nothing else. Takes the environment along.
+    pub(crate) fn run_options(&self, opened: &mut Opened, device: Device) -> CliResult<RunOptions> {
+        Ok(RunOptions {
+            jobs: None,
+            keep_going: false,
+            grace: Duration::from_secs(30),
+            offline: false,
+            locked: false,
+            machine: self.machine(device, &opened.pipeline)?,
+            environment: std::mem::take(&mut opened.environment),
+            program: PathBuf::from(THIS_PROGRAM),
+            user: self.user(),
+        })
     }
 
     /// What stages may use, as far as `--device` allows.

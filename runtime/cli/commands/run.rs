@@ -3,7 +3,7 @@ use crate::app::App;
 use crate::args::PipelineArgs;
 use crate::exit;
 use crate::failure::{CliError, CliResult};
-use crate::open::{Opened, THIS_PROGRAM, leave};
+use crate::open::{Opened, leave};
 use crate::report;
 use crate::signals::{Watch, stopping};
 use crate::values::{Device, duration};
@@ -11,7 +11,6 @@ use clap::Args;
 use muse_runtime::event::{EventKind, RunOutcome};
 use muse_runtime::run::{RunError, RunOptions, Work};
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
 use std::time::Duration;
 
 const EXAMPLES: &str = "\
@@ -82,10 +81,7 @@ pub(crate) fn run(app: &mut App<'_>, args: &RunArgs) -> CliResult {
         grace: args.grace,
         offline: args.offline,
         locked: args.locked,
-        machine: app.machine(args.device, &opened.pipeline)?,
-        environment: std::mem::take(&mut opened.environment),
-        program: PathBuf::from(THIS_PROGRAM),
-        user: app.user(),
+        ..app.run_options(&mut opened, args.device)?
     };
     let terminal = app.terminal;
     // Bars say it in their own lines, so that nothing is written between them.

@@ -4,12 +4,10 @@ use crate::args::PipelineArgs;
 use crate::exit;
 use crate::failure::CliResult;
 use crate::format;
-use crate::open::{Opened, THIS_PROGRAM};
+use crate::open::Opened;
 use crate::values::Device;
 use clap::Args;
-use muse_runtime::run::{RunOptions, update};
-use std::path::PathBuf;
-use std::time::Duration;
+use muse_runtime::run::update;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -41,17 +39,7 @@ pub(crate) fn run(app: &mut App<'_>, args: &UpdateArgs) -> CliResult {
     } else {
         opened.stages(&args.stages)?
     };
-    let options = RunOptions {
-        jobs: None,
-        keep_going: false,
-        grace: Duration::from_secs(30),
-        offline: false,
-        locked: false,
-        machine: app.machine(Device::Cpu, &opened.pipeline)?,
-        environment: std::mem::take(&mut opened.environment),
-        program: PathBuf::from(THIS_PROGRAM),
-        user: app.user(),
-    };
+    let options = app.run_options(&mut opened, Device::Cpu)?;
     let Opened { pipeline, store, lock, .. } = &mut opened;
     let changes = update(pipeline, store, &stages, lock, &options)?;
     for change in &changes {

@@ -5,15 +5,12 @@ use crate::exit;
 use crate::failure::CliError;
 use crate::failure::CliResult;
 use crate::format::{bytes, plural, visible};
-use crate::open::THIS_PROGRAM;
 use crate::report::BytesBar;
 use crate::values::Device;
 use crate::values::StageOfPipeline;
 use clap::Args;
-use muse_runtime::run::{RunOptions, rerun};
-use std::path::PathBuf;
+use muse_runtime::run::rerun;
 use std::sync::atomic::AtomicU32;
-use std::time::Duration;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -93,17 +90,7 @@ pub(crate) fn run(app: &mut App<'_>, args: &VerifyArgs) -> CliResult {
 fn twice(app: &mut App<'_>, args: &VerifyArgs, what: &StageOfPipeline) -> CliResult {
     let mut opened = app.open_to_run(&what.pipeline, &ValueArgs::default())?;
     let (stage, _) = opened.one_stage(&what.stage)?;
-    let options = RunOptions {
-        jobs: Some(1),
-        keep_going: false,
-        grace: Duration::from_secs(30),
-        offline: false,
-        locked: false,
-        machine: app.machine(Device::Auto, &opened.pipeline)?,
-        environment: std::mem::take(&mut opened.environment),
-        program: PathBuf::from(THIS_PROGRAM),
-        user: app.user(),
-    };
+    let options = app.run_options(&mut opened, Device::Auto)?;
     let rerun = rerun(&opened.planner(), stage, &options, &AtomicU32::new(0))?;
     let name = &opened.pipeline.stages[stage].name;
     if args.json {
