@@ -90,6 +90,37 @@ fn a_result_edited_in_the_store_is_never_used() {
     }
 }
 
+/// `late` finds the content of `maker` damaged when `hit` has been told to be a hit already; what `maker` makes
+/// the second time is something else, so `hit` and what stands below it are no hits after all.
+#[test]
+fn what_is_made_again_with_other_bytes_takes_its_hits_back() {
+    let text = |late: &str| {
+        let command = |name: &str, from: &str, run: &str| {
+            format!(
+                "  {name}:\n    uses: command\n    inputs: {{ x: {from} }}\n    with: {{ run: '{run}', outputs: [y] }}\n"
+            )
+        };
+        let maker = "  maker:\n    uses: command\n    with: { run: 'date +%s%N > out/x', outputs: [x] }\n";
+        let copies =
+            command("hit", "maker", "cat in/x > out/y") + &command("below", "hit", "cat in/x > out/y");
+        format!("stages:\n{maker}{copies}{}", command("late", "maker", late))
+    };
+    let context = TestContext::pipeline(&text("cp in/x out/y"));
+    context.run([""; 0]).ok();
+    let first = context.result("maker");
+    edit_in_secret(&blob_with(&context, &first), &first, &first.replace(|c: char| c.is_ascii_digit(), "7"));
+    context.edit(&text("cat in/x in/x > out/y"));
+    let run = context.run([""; 0]).ok();
+    let made = context.result("maker");
+    assert_ne!(made, first);
+    assert_eq!(context.result("late"), made.repeat(2), "{run}");
+    assert_eq!(context.result("hit"), made, "{run}");
+    assert_eq!(context.result("below"), made, "{run}");
+    let work: Vec<_> =
+        context.plan([""; 0]).into_values().filter(|planned| planned.action != "hit").collect();
+    assert!(work.is_empty(), "there is work left: {work:?}");
+}
+
 #[test]
 fn get_refuses_what_was_edited_and_says_which_run_remakes_it() {
     let context = TestContext::pipeline(&pair("echo right > out/x", "echo y > out/y"));

@@ -1,7 +1,8 @@
 //! The loop of a run: starts what may start, hears what happened, and keeps the clock.
 //!
 //! A stage goes through these states, forwards only but for one case: a result whose content turns out to be
-//! lost or damaged when somebody needs it goes back to `Ready` and is made again.
+//! lost or damaged when somebody needs it goes back to `Pending` and is made again. Where it comes out with other
+//! bytes, the stages that were settled below it go back as well.
 //!
 //! ```text
 //! Pending ──all inputs settled──▶ Ready ──key known, result there──▶ Settled (hit)
@@ -91,6 +92,8 @@ struct Dispatcher<'a, 'c> {
     /// The stage that makes a key, and the stages that wait for it to.
     makers: HashMap<Key, (usize, Vec<usize>)>,
     running: HashMap<usize, Running>,
+    /// What stages that are made again had made before.
+    before: HashMap<usize, Arc<Record>>,
     /// Stages whose content is needed, not only their record.
     content: HashSet<usize>,
     slots: Slots,
@@ -118,6 +121,7 @@ pub(super) fn dispatch(context: &Context<'_>, emit: &mut dyn FnMut(EventKind)) -
         keys: vec![None; count],
         makers: HashMap::new(),
         running: HashMap::new(),
+        before: HashMap::new(),
         content: lost.map(|(stage, _)| stage).chain(plan.targets.iter().copied()).collect(),
         slots: Slots::new(&context.options.machine, jobs),
         stopping: false,
@@ -180,14 +184,16 @@ impl<'a, 'c> Dispatcher<'a, 'c> {
         if self.stopping || !matches!(self.states[stage], State::Pending | State::Ready(_)) {
             return;
         }
-        let states = &self.states;
-        let made = |input: usize, output: &str| states[input].output(output);
         let context = self.context;
-        let Some(parts) = key_parts(context.pipeline, context.lock, &context.plan.files, stage, made) else {
+        let Some(key) = self.key_now(stage) else {
             self.states[stage] = State::Pending;
             return;
         };
-        let key = parts.key();
+        if let State::Ready(before) = self.states[stage]
+            && before != key
+        {
+            self.unmake(stage, &before);
+        }
         if !context.force.contains(&stage)
             && let Some(record) = self.found(stage, &key)
         {
@@ -209,6 +215,13 @@ impl<'a, 'c> Dispatcher<'a, 'c> {
         self.keys[stage] = Some(key);
         self.states[stage] = State::Ready(key);
         self.ready.insert(self.rank[stage], stage);
+    }
+
+    /// The key that follows from what the inputs of a stage are now; none while one of them is not made.
+    fn key_now(&self, stage: usize) -> Option<Key> {
+        let made = |input: usize, output: &str| self.states[input].output(output);
+        let context = self.context;
+        Some(key_parts(context.pipeline, context.lock, &context.plan.files, stage, made)?.key())
     }
 
     /// The record of a key, if it will do: where content is needed its blobs must be there too.
@@ -346,7 +359,15 @@ impl<'a, 'c> Dispatcher<'a, 'c> {
         self.ready.remove(&self.rank[stage]);
         self.waiting.remove(&stage);
         match end {
-            End::Made(record) => self.settle(stage, record, Outcome::Ran),
+            End::Made(record) if self.key_now(stage) == Some(record.key) => {
+                self.settle(stage, record, Outcome::Ran)
+            }
+            // An input was made again meanwhile, and may have come out with other bytes.
+            End::Made(record) => {
+                self.unmake(stage, &record.key);
+                self.states[stage] = State::Pending;
+                self.looks.push_back(stage);
+            }
             End::Damaged(inputs) => {
                 for input in inputs {
                     let name = &self.context.pipeline.stages[input].name;
@@ -380,10 +401,26 @@ impl<'a, 'c> Dispatcher<'a, 'c> {
     /// A settled stage whose content somebody needs and the store has no more.
     fn remake(&mut self, stage: usize) {
         self.content.insert(stage);
+        self.reopen(stage);
+    }
+
+    /// A settled stage is looked at once more.
+    fn reopen(&mut self, stage: usize) {
         if let State::Settled(record) = &self.states[stage] {
-            self.makers.remove(&record.key);
+            let record = Arc::clone(record);
+            self.unmake(stage, &record.key);
+            self.before.insert(stage, record);
             self.states[stage] = State::Pending;
             self.looks.push_back(stage);
+        }
+    }
+
+    /// A stage is no longer the maker of a key; who waited for it to be looks again.
+    fn unmake(&mut self, stage: usize, key: &Key) {
+        if self.makers.get(key).is_some_and(|(maker, _)| *maker == stage)
+            && let Some((_, twins)) = self.makers.remove(key)
+        {
+            self.looks.extend(twins);
         }
     }
 
@@ -392,6 +429,12 @@ impl<'a, 'c> Dispatcher<'a, 'c> {
         self.waiting.remove(&stage);
         self.tell_settled(stage, &record, outcome);
         let key = record.key;
+        if self.before.remove(&stage).is_some_and(|before| before.outputs != record.outputs) {
+            // What was settled below stands on bytes that are no more.
+            for at in 0..self.below[stage].len() {
+                self.reopen(self.below[stage][at]);
+            }
+        }
         self.states[stage] = State::Settled(record);
         let twins = match self.makers.get_mut(&key) {
             Some((maker, twins)) if *maker == stage => std::mem::take(twins),
