@@ -1,6 +1,7 @@
 //! SIGINT and SIGTERM: the first asks stages to save their work and stop, the second kills them.
 use crate::exit;
 use crate::failure::{CliError, plain_io};
+use crate::terminal::Terminal;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 use std::sync::Arc;
@@ -31,6 +32,15 @@ impl Watch {
             })
             .map_err(wrong)?;
         Ok(watch)
+    }
+
+    /// The same, telling on this terminal what is done about it, but where bars say so in lines of their own.
+    pub(crate) fn telling(terminal: Terminal) -> Result<Self, CliError> {
+        Self::start(move |count| {
+            if !terminal.live {
+                terminal.say(stopping(count));
+            }
+        })
     }
 
     /// How many came so far: 0 is none, 1 is stop, 2 and more is kill. A run looks at it.

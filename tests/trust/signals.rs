@@ -111,3 +111,35 @@ fn a_timeout_ends_all_that_a_stage_started() {
     assert!(error.contains("timeout of 0.2 s"), "{error}");
     until("nothing of the stage is left", Duration::from_secs(1), || processes_with(&mark).is_empty());
 }
+
+#[test]
+fn a_stage_that_somebody_else_stops_has_failed() {
+    let context = TestContext::pipeline(
+        "stages:
+  a: { uses: command, with: { run: 'kill -TERM $PPID; sleep 0.1; echo > out/x', outputs: [x] } }
+  b: { uses: command, inputs: { a: a }, with: { run: 'cp in/a out/x', outputs: [x] } }
+",
+    );
+    let said = context.run([""; 0]).ends(1);
+    assert_eq!((said.stages("failed"), said.stages("blocked")), (vec!["a".into()], vec!["b".into()]));
+    let error = said.events_of("stage_finished")[0]["error"].as_str().unwrap().to_owned();
+    assert!(error.contains("stopped from outside"), "{error}");
+}
+
+#[test]
+fn a_rerun_is_told_to_stop_too() {
+    let context = TestContext::new();
+    let begun = context.outside("begun");
+    std::fs::create_dir_all(context.outside("")).unwrap();
+    context.edit(&format!(
+        "stages:\n  slow: {{ uses: command, with: {{ run: 'echo > {}; sleep 600; echo > out/x', outputs: [x] }} }}\n",
+        begun.display()
+    ));
+    let mut command = context.command(["verify", "--rerun", "pipelines/p.yaml:slow"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    until_written(&begun);
+    signal(&child, Signal::INT);
+    let (code, out, err) = said(child);
+    assert_eq!(code, 130, "{out}{err}");
+    assert!(err.contains("stopping"), "{err}");
+}

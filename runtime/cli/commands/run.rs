@@ -5,7 +5,7 @@ use crate::exit;
 use crate::failure::{CliError, CliResult};
 use crate::open::{Opened, leave};
 use crate::report;
-use crate::signals::{Watch, stopping};
+use crate::signals::Watch;
 use crate::values::{Device, duration};
 use clap::Args;
 use muse_runtime::event::{EventKind, RunOutcome};
@@ -84,12 +84,7 @@ pub(crate) fn run(app: &mut App<'_>, args: &RunArgs) -> CliResult {
         ..app.run_options(&mut opened, args.device)?
     };
     let terminal = app.terminal;
-    // Bars say it in their own lines, so that nothing is written between them.
-    let watch = Watch::start(move |count| {
-        if !terminal.live {
-            terminal.say(stopping(count));
-        }
-    })?;
+    let watch = Watch::telling(terminal)?;
     let Opened { pipeline, store, lock, force, last, .. } = &mut opened;
     let work =
         Work { pipeline, store, targets, force: std::mem::take(force), lock, last: std::mem::take(last) };
@@ -129,6 +124,8 @@ impl From<RunError> for CliError {
     fn from(error: RunError) -> Self {
         match error {
             RunError::Wrong(problems) => problems.into(),
+            RunError::Failed(problems) => Self { code: exit::FAILED, ..problems.into() },
+            RunError::Interrupted => Self::new(exit::INTERRUPTED, ""),
             RunError::Store(error) => error.into(),
         }
     }

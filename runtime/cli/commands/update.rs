@@ -5,8 +5,11 @@ use crate::exit;
 use crate::failure::CliResult;
 use crate::format;
 use crate::open::Opened;
+use crate::report;
+use crate::signals::Watch;
 use crate::values::Device;
 use clap::Args;
+use muse_runtime::event::EventKind;
 use muse_runtime::run::update;
 
 const EXAMPLES: &str = "\
@@ -41,7 +44,15 @@ pub(crate) fn run(app: &mut App<'_>, args: &UpdateArgs) -> CliResult {
     };
     let options = app.run_options(&mut opened, Device::Cpu)?;
     let Opened { pipeline, store, lock, .. } = &mut opened;
-    let changes = update(pipeline, store, &stages, lock, &options)?;
+    let watch = Watch::telling(app.terminal)?;
+    let mut reporter = report::choose(app.terminal, None, false, watch.shared());
+    let changes = update(pipeline, store, &stages, lock, &options, watch.count(), &mut |event| {
+        // What became of each is told below.
+        if !matches!(event.kind, EventKind::Pinned { .. }) {
+            reporter.event(event);
+        }
+    })?;
+    drop(reporter);
     for change in &changes {
         let old = change.old.as_deref().unwrap_or("nothing");
         let line = match change.old.as_deref() == Some(&change.new) {

@@ -2,15 +2,13 @@
 use crate::app::App;
 use crate::args::ValueArgs;
 use crate::exit;
-use crate::failure::CliError;
-use crate::failure::CliResult;
+use crate::failure::{CliError, CliResult};
 use crate::format::{bytes, plural, visible};
 use crate::report::BytesBar;
-use crate::values::Device;
-use crate::values::StageOfPipeline;
+use crate::signals::Watch;
+use crate::values::{Device, StageOfPipeline};
 use clap::Args;
 use muse_runtime::run::rerun;
-use std::sync::atomic::AtomicU32;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -91,7 +89,8 @@ fn twice(app: &mut App<'_>, args: &VerifyArgs, what: &StageOfPipeline) -> CliRes
     let mut opened = app.open_to_run(&what.pipeline, &ValueArgs::default())?;
     let (stage, _) = opened.one_stage(&what.stage)?;
     let options = app.run_options(&mut opened, Device::Auto)?;
-    let rerun = rerun(&opened.planner(), stage, &options, &AtomicU32::new(0))?;
+    let watch = Watch::telling(app.terminal)?;
+    let rerun = rerun(&opened.planner(), stage, &options, watch.count())?;
     let name = &opened.pipeline.stages[stage].name;
     if args.json {
         let (a, b) = rerun.seconds;

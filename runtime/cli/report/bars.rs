@@ -55,7 +55,8 @@ impl Bars {
 impl Reporter for Bars {
     fn event(&mut self, event: &Event) {
         self.summary.observe(event);
-        if let EventKind::RunStarted { .. } = &event.kind {
+        let begins = matches!(event.kind, EventKind::RunStarted { .. } | EventKind::Pinning { .. });
+        if begins && self.ticker.is_none() {
             self.start_ticking();
             self.silence = Some(Silence::start());
         }

@@ -66,6 +66,15 @@ impl Board {
                     self.draw_total();
                 }
             }
+            EventKind::Pinning { stage, .. } => {
+                self.going(stage);
+                self.draw(stage);
+            }
+            EventKind::Pinned { stage, id, value } => {
+                self.remove(stage);
+                let pinned = format!("pinned {} to {}", visible(id), visible(value));
+                self.above(&format!("{} {} {pinned}", paint.good("✓"), paint.strong(stage)));
+            }
             EventKind::StageWaiting { stage, holder, .. } => {
                 self.going(stage).waiting = Some(visible(holder));
                 self.draw(stage);

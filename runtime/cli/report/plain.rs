@@ -49,6 +49,10 @@ impl Plain {
                     begun
                 })
             }
+            EventKind::Pinning { stage, id } => Some(format!("{}: looking up {}", name(stage), visible(id))),
+            EventKind::Pinned { stage, id, value } => {
+                Some(format!("{}: pinned {} to {}", name(stage), visible(id), visible(value)))
+            }
             EventKind::StageWaiting { stage, holder, .. } => {
                 Some(format!("{}: {} for {}", name(stage), paint.warn("waiting"), visible(holder)))
             }

@@ -36,6 +36,22 @@ pub enum EventKind {
         #[serde(default)]
         hashed: usize,
     },
+    /// Before the plan: what an outside thing is today is looked up, which for a URL means fetching it.
+    Pinning {
+        /// The stage.
+        stage: String,
+        /// The outside thing.
+        id: String,
+    },
+    /// The lock file has it now.
+    Pinned {
+        /// The stage.
+        stage: String,
+        /// The outside thing.
+        id: String,
+        /// What it is pinned to.
+        value: String,
+    },
     /// Another process makes this key; the stage waits for it.
     StageWaiting {
         /// The stage.

@@ -40,7 +40,20 @@ pub trait Stage: Send + Sync + 'static {
         Ok(())
     }
 
-    /// What an outside thing named by a field of [`Description::pins`] is today: a commit, a digest.
+    /// Outside things that these parameters name and that must be pinned before there is a key, beside the texts
+    /// of the fields of [`Description::pins`].
+    fn pins(&self, _params: &Self::Params) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Top-level fields that do not count, given the others. They are checked like all, and then it is as if they
+    /// had not been written: they enter no key and reach no job.
+    fn idle(&self, _params: &Self::Params) -> Vec<&'static str> {
+        Vec::new()
+    }
+
+    /// What an outside thing is today: a commit, a digest. Where the kind resumes, this may leave what it fetched
+    /// in [`Context::resume`], where `run` finds it.
     fn pin(&self, _context: &mut Context, _params: Self::Params, id: &str) -> Result<String, StageError> {
         Err(StageError::new(format!("`{}` pins nothing, so `{id}` has no value", Self::KIND)))
     }
@@ -49,12 +62,21 @@ pub trait Stage: Send + Sync + 'static {
     fn run(&self, context: &mut Context, params: Self::Params) -> Result<(), StageError>;
 }
 
+/// What a kind says of parameters that are right.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// [`Stage::pins`].
+    pub pins: Vec<String>,
+    /// [`Stage::idle`].
+    pub idle: Vec<&'static str>,
+}
+
 /// A stage kind as muse holds it: parameters are JSON. Implemented for every [`Stage`].
 pub trait StageKind: Send + Sync {
     /// Name, version, ports, parameters.
     fn describe(&self) -> Description;
-    /// [`Stage::check`].
-    fn check_json(&self, params: &Value) -> Result<(), FieldError>;
+    /// [`Stage::check`], and what follows from parameters that are right.
+    fn check_json(&self, params: &Value) -> Result<Said, FieldError>;
     /// [`Stage::pin`].
     fn pin_json(&self, context: &mut Context, params: Value, id: &str) -> Result<String, StageError>;
     /// [`Stage::run`].
@@ -81,9 +103,10 @@ impl<S: Stage> StageKind for S {
         })
     }
 
-    fn check_json(&self, params: &Value) -> Result<(), FieldError> {
+    fn check_json(&self, params: &Value) -> Result<Said, FieldError> {
         let params = typed::<S>(params.clone()).map_err(|error| FieldError::new("", error.to_string()))?;
-        self.check(&params)
+        self.check(&params)?;
+        Ok(Said { pins: self.pins(&params), idle: self.idle(&params) })
     }
 
     fn pin_json(&self, context: &mut Context, params: Value, id: &str) -> Result<String, StageError> {

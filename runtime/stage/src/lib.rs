@@ -24,7 +24,7 @@ pub use error::{FieldError, StageError};
 pub use event::StageEvent;
 pub use fields::{CommandText, ConfigFile, EnvMap, Execution, InputFiles, OutputName, mark};
 pub use job::{Job, JobInput, JobMode};
-pub use kind::{Stage, StageKind};
+pub use kind::{Said, Stage, StageKind};
 pub use plugin::{plugin_main, run_job, stop_on_sigterm};
 pub use units::{Bytes, Count, Duration, UnitError};
 

@@ -9,7 +9,7 @@ use super::pipeline::overlay;
 use super::session::Session;
 use super::shape::{Checked, Form, RuleId, Shape};
 use super::stage::{Declared, Workshop};
-use muse_stage::{ArtifactType, FieldError};
+use muse_stage::{ArtifactType, FieldError, Said};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -34,12 +34,21 @@ impl Workshop<'_> {
         draft.outputs = self.outputs(kind, &with, &checked);
         draft.pins = pins(kind, &checked);
         self.file_names(declared, &with, &checked);
-        if self.session.count() == before && !checked.unknown {
-            self.ask_kind(kind, &with, &checked, declared.named);
-        }
+        let said = if self.session.count() == before && !checked.unknown {
+            self.ask_kind(kind, &with, &checked, declared.named)
+        } else {
+            Said::default()
+        };
+        draft.pins.extend(said.pins);
         draft.identity = checked.identity;
         draft.execution = checked.execution;
         draft.files = checked.files;
+        for field in said.idle {
+            for values in [&mut draft.identity, &mut draft.execution] {
+                values.as_object_mut().map(|values| values.remove(field));
+            }
+            draft.files.retain(|file| steps(&file.pointer).next().as_deref() != Some(field));
+        }
     }
 
     /// `with`, names replaced. The outputs come first, so that a command can name them.
@@ -80,8 +89,8 @@ impl Workshop<'_> {
     }
 
     /// What the kind itself has to say.
-    fn ask_kind(&mut self, kind: &Kind, with: &Node, checked: &Checked, named: Span) {
-        let Link::BuiltIn(stage) = &kind.link else { return };
+    fn ask_kind(&mut self, kind: &Kind, with: &Node, checked: &Checked, named: Span) -> Said {
+        let Link::BuiltIn(stage) = &kind.link else { return Said::default() };
         let mut params = Cow::Borrowed(&checked.identity);
         if !checked.execution.is_null() {
             overlay(params.to_mut(), &checked.execution);
@@ -91,14 +100,18 @@ impl Workshop<'_> {
                 *place = file.text.as_str().into();
             }
         }
-        if let Err(FieldError { pointer, message, help }) = stage.check_json(&params) {
-            let span = locate(with, &checked.configs, &pointer).unwrap_or(named);
-            let problem = self.session.at(span, message);
-            let problem = match help {
-                Some(help) => problem.help(help),
-                None => problem,
-            };
-            self.session.add(span, problem);
+        match stage.check_json(&params) {
+            Ok(said) => said,
+            Err(FieldError { pointer, message, help }) => {
+                let span = locate(with, &checked.configs, &pointer).unwrap_or(named);
+                let problem = self.session.at(span, message);
+                let problem = match help {
+                    Some(help) => problem.help(help),
+                    None => problem,
+                };
+                self.session.add(span, problem);
+                Said::default()
+            }
         }
     }
 

@@ -7,10 +7,11 @@ use crate::document::{FileInput, StageSpec};
 use crate::key::KeyParts;
 use crate::plan::ResolvedFiles;
 use muse_stage::{Job, JobInput, JobMode, StageEvent};
-use muse_store::{Artifact, Key, LaidOut, Lease, Op, Published, Record, StoreError};
+use muse_store::{Artifact, Digest, Key, LaidOut, Lease, Op, Published, Record, StoreError};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 /// What an attempt is given.
@@ -159,15 +160,21 @@ fn once(context: &Context<'_>, task: &Task<'_>, attempt: u32, tell: &dyn Fn(News
         });
     }
     let failed = |error: String, help: Option<String>| End::Failed { error, help, log: Some(log.clone()) };
+    let told = task.control.stopped();
     match (ended.event, ended.status.success()) {
         (Some(StageEvent::Done), true) => {}
-        (Some(StageEvent::Interrupted), _) if task.control.stopped() != Some(Stop::Timeout) => {
-            return Err(End::Interrupted);
-        }
-        _ if task.control.stopped() == Some(Stop::Timeout) => {
+        _ if told == Some(Stop::Timeout) => {
             let limit = task.spec.timeout.unwrap_or_default().as_secs_f64();
             let help = "`timeout` is no part of the key: raise it and what is done stays done";
             return Err(failed(format!("it took longer than its timeout of {limit} s"), Some(help.into())));
+        }
+        (Some(StageEvent::Interrupted), _) => {
+            // Who ends a whole job tells every process at once, and the stage may be quicker than the dispatcher.
+            if told.is_some() || context.interrupts.load(Ordering::Relaxed) > 0 {
+                return Err(End::Interrupted);
+            }
+            let help = "nobody stopped the run: somebody or something ended this stage alone";
+            return Err(failed("it was stopped from outside by a signal".into(), Some(help.into())));
         }
         (Some(StageEvent::Failed { message, help }), _) => {
             if let Some(full) = full(store.root()) {
@@ -211,7 +218,7 @@ fn once(context: &Context<'_>, task: &Task<'_>, attempt: u32, tell: &dyn Fn(News
     };
     // What stays behind is litter that gc knows how to find.
     let _ = store.remove_work_dir(&folder);
-    let _ = store.remove_resume_dir(&task.key);
+    let _ = store.remove_resume_dir(&resume_key(task.spec, task.key));
     Ok(End::Made(Arc::new(record)))
 }
 
@@ -257,8 +264,8 @@ fn job(
     inputs: BTreeMap<String, JobInput>,
 ) -> Job {
     let described = &task.spec.kind.description;
-    let resume =
-        (described.resumes && task.publish).then(|| context.store.resume_lock(&task.key).with_extension(""));
+    let resume = (described.resumes && task.publish)
+        .then(|| context.store.resume_lock(&resume_key(task.spec, task.key)).with_extension(""));
     Job {
         job: 1,
         mode: JobMode::Run,
@@ -278,6 +285,24 @@ fn job(
         pins: task.draft.pins.clone(),
         secrets: task.spec.secrets.clone(),
     }
+}
+
+/// What a stage's resume folder is bound to: its key. Where something is pinned first, which is before there is a
+/// key, what the key knows then, so that what was fetched to be pinned is not fetched again.
+pub(crate) fn resume_key(spec: &StageSpec, key: Key) -> Key {
+    if spec.pins.is_empty() {
+        return key;
+    }
+    let described = &spec.kind.description;
+    let parts = KeyParts {
+        kind: &described.name,
+        version: described.version,
+        params: &spec.identity,
+        inputs: BTreeMap::new(),
+        files: BTreeMap::new(),
+        pins: BTreeMap::new(),
+    };
+    Key::new(Digest::of_bytes(format!("muse resume {}", parts.key()).as_bytes()))
 }
 
 /// What a record says before there is a result.

@@ -13,7 +13,7 @@
 //! ```
 use super::Context;
 use super::attempt::{self, End, News, PortInputs, Task};
-use super::process::{Control, Stop};
+use super::process::{Control, GLANCE};
 use super::slots::{Held, Slots};
 use crate::event::{EventKind, Outcome, OutputInfo};
 use crate::plan::{downstream, key_parts};
@@ -59,8 +59,6 @@ impl State {
     }
 }
 
-/// How often signals, clocks and stages that wait for another process are looked at.
-const GLANCE: Duration = Duration::from_millis(50);
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
 struct Running {
@@ -524,12 +522,7 @@ impl<'a, 'c> Dispatcher<'a, 'c> {
             self.ended.interrupted = true;
         }
         for running in self.running.values() {
-            match asked {
-                0 => {}
-                1 => running.control.stop(Stop::Interrupt, grace),
-                _ => running.control.kill(),
-            }
-            running.control.tick(grace);
+            running.control.keep_time(asked, grace);
         }
     }
 }

@@ -76,6 +76,12 @@ pub enum RunError {
     /// The file, or what it asks for, is wrong.
     #[error("the pipeline cannot be run")]
     Wrong(Vec<Diagnostic>),
+    /// A process that was started for it failed.
+    #[error("a stage failed")]
+    Failed(Vec<Diagnostic>),
+    /// The user asked to stop before there was a plan.
+    #[error("interrupted")]
+    Interrupted,
     /// The store is damaged, full or out of reach.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -119,16 +125,17 @@ pub fn run(
     let began = Instant::now();
     let Work { pipeline, store, targets, force, lock, mut last } = work;
     let folder = RunFolder::new(store);
-    let pinned = pin::pin_all(pipeline, store, &targets, lock, options, &folder)?;
-    let planner = Planner { pipeline, store, lock, last: &last, force: &force };
-    let plan = planner.plan(targets).map_err(RunError::Wrong)?;
-    declared(pipeline, &plan, options)?;
-
     let mut emit = |kind: EventKind| {
         let event = Event { time: crate::time::now(), kind };
         folder.event(&event);
         tell(&event);
     };
+    let pins = pin::Pins { pipeline, store, options, interrupts, folder: &folder };
+    pins.pin_all(&targets, lock, &mut emit)?;
+    let planner = Planner { pipeline, store, lock, last: &last, force: &force };
+    let plan = planner.plan(targets).map_err(RunError::Wrong)?;
+    declared(pipeline, &plan, options)?;
+
     emit(EventKind::RunStarted {
         run: folder.name().to_owned(),
         pipeline: pipeline.name.clone(),
@@ -138,7 +145,7 @@ pub fn run(
         files: plan.files.total,
         hashed: plan.files.hashed,
     });
-    for message in pinned.into_iter().chain(store.complaints()) {
+    for message in store.complaints() {
         emit(EventKind::Note { stage: None, message });
     }
     let context = Context {

@@ -9,7 +9,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 /// How an attempt is reached from outside: by the dispatcher, which watches the clock and the signals.
@@ -27,6 +28,9 @@ struct Inner {
     kill_at: Option<Instant>,
 }
 
+/// How often signals and clocks are looked at.
+pub(crate) const GLANCE: Duration = Duration::from_millis(50);
+
 /// How long a stage's process has to end what it started before it is killed itself.
 const LAST_MOMENT: Duration = Duration::from_millis(500);
 
@@ -41,7 +45,7 @@ pub(crate) enum Stop {
 
 impl Control {
     /// Asks the stage to stop: SIGTERM now, and its end after the grace time. The first reason counts.
-    pub(crate) fn stop(&self, why: Stop, grace: Duration) {
+    fn stop(&self, why: Stop, grace: Duration) {
         let Ok(mut inner) = self.0.lock() else { return };
         if inner.stop.is_none() {
             inner.stop = Some(why);
@@ -51,7 +55,7 @@ impl Control {
     }
 
     /// Ends the stage: its process ends all that it started, also what left its group, and is killed soon after.
-    pub(crate) fn kill(&self) {
+    fn kill(&self) {
         let Ok(mut inner) = self.0.lock() else { return };
         inner.stop.get_or_insert(Stop::Interrupt);
         inner.lifeline = None;
@@ -62,8 +66,33 @@ impl Control {
         }
     }
 
+    /// Passes on how often the user asked to stop, and looks at the clock.
+    pub(crate) fn keep_time(&self, asked: u32, grace: Duration) {
+        match asked {
+            0 => {}
+            1 => self.stop(Stop::Interrupt, grace),
+            _ => self.kill(),
+        }
+        self.tick(grace);
+    }
+
+    /// Does `work`, which runs processes under this control, while another thread keeps the time.
+    pub(crate) fn watched<T>(&self, asked: &AtomicU32, grace: Duration, work: impl FnOnce() -> T) -> T {
+        std::thread::scope(|scope| {
+            let (over, ended) = channel::<()>();
+            scope.spawn(move || {
+                while ended.recv_timeout(GLANCE) == Err(RecvTimeoutError::Timeout) {
+                    self.keep_time(asked.load(Ordering::Relaxed), grace);
+                }
+            });
+            let result = work();
+            drop(over);
+            result
+        })
+    }
+
     /// Looks at the clock: a stage past its time is told to stop, one past its grace is ended.
-    pub(crate) fn tick(&self, grace: Duration) {
+    fn tick(&self, grace: Duration) {
         let past = |at: Option<Instant>| at.is_some_and(|at| Instant::now() >= at);
         let (late, cut, dead) = {
             let Ok(inner) = self.0.lock() else { return };

@@ -1,7 +1,6 @@
 //! Runs a stage twice beside the store and compares: `muse verify --rerun`. Nothing is published.
 use super::attempt::{self, End};
 use super::dispatch::task;
-use super::process::Control;
 use super::slots::Slots;
 use super::{Context, RunError, RunFolder, RunOptions};
 use crate::diagnostic::Diagnostic;
@@ -66,9 +65,9 @@ pub fn rerun(
 
 fn once(context: &Context<'_>, stage: usize, key: Key) -> Result<Arc<Record>, RunError> {
     let spec = &context.pipeline.stages[stage];
-    let wrong = |message: String, help: Option<String>| {
+    let failed = |message: String, help: Option<String>| {
         let problem = Diagnostic::at(spec.place.clone(), message);
-        RunError::Wrong(vec![match help {
+        RunError::Failed(vec![match help {
             Some(help) => problem.help(help),
             None => problem,
         }])
@@ -78,7 +77,7 @@ fn once(context: &Context<'_>, stage: usize, key: Key) -> Result<Arc<Record>, Ru
         Key::new(Digest::of_bytes(format!("muse rerun {key} {}", context.run_folder.name()).as_bytes()));
     let lease = match context.store.lease(&apart, &context.who)? {
         Acquired::Lease(lease) => Arc::new(lease),
-        Acquired::Busy(holder) => return Err(wrong(format!("it is being rerun by {holder}"), None)),
+        Acquired::Busy(holder) => return Err(failed(format!("it is being rerun by {holder}"), None)),
     };
     let mut slots = Slots::new(&context.options.machine, 1);
     let held = slots.take(&spec.resources, spec.kind.description.single_thread).unwrap_or_default();
@@ -87,17 +86,18 @@ fn once(context: &Context<'_>, stage: usize, key: Key) -> Result<Arc<Record>, Ru
         planned.record.as_ref()?.outputs.get(output).cloned()
     };
     let Some(mut task) = task(context, stage, key, lease, &held, &made) else {
-        return Err(wrong(format!("`{}` has inputs that are not made", spec.name), None));
+        return Err(failed(format!("`{}` has inputs that are not made", spec.name), None));
     };
     task.publish = false;
-    task.control = Arc::new(Control::default());
-    match attempt::run(context, task, &|_| ()) {
+    let control = Arc::clone(&task.control);
+    let grace = context.options.grace;
+    match control.watched(context.interrupts, grace, || attempt::run(context, task, &|_| ())) {
         End::Made(record) => Ok(record),
         End::Failed { error, help, .. } => {
-            Err(wrong(format!("the rerun of `{}` failed: {error}", spec.name), help))
+            Err(failed(format!("the rerun of `{}` failed: {error}", spec.name), help))
         }
-        End::Interrupted => Err(wrong("interrupted".into(), None)),
-        End::Damaged(_) => Err(wrong("an input was damaged, and is dropped; run first".into(), None)),
+        End::Interrupted => Err(RunError::Interrupted),
+        End::Damaged(_) => Err(failed("an input was damaged, and is dropped; run first".into(), None)),
         End::Store(error) => Err(error.into()),
     }
 }
