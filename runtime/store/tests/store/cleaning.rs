@@ -3,6 +3,7 @@ use crate::support::{Bench, key, lease, record, tamper, who};
 use muse_store::{Digest, GcPolicy, Rule, Store, Why};
 use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 fn policy(rules: &[(&str, Rule)]) -> GcPolicy {
@@ -173,6 +174,26 @@ fn verify_finds_each_damage_and_says_whose() {
     assert!(repaired.damaged.iter().all(|damage| damage.dropped) && repaired.damaged.len() == 2);
     assert!(!blob.exists() && !file.exists());
     assert!(bench.store.verify(None, &mut |_, _| {}).unwrap().damaged.is_empty());
+}
+
+#[test]
+fn content_that_runs_link_while_it_is_read_is_not_damaged() {
+    let bench = Bench::in_memory();
+    let large = bench.keep(&vec![7; 64 << 20]);
+    let (blob, link) = (bench.store.blob_path(&large.digest), bench.path("link"));
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                fs::hard_link(&blob, &link).unwrap();
+                fs::remove_file(&link).unwrap();
+            }
+        });
+        let report = bench.store.verify(Some(&who()), &mut |_, _| {});
+        over.store(true, Ordering::Relaxed);
+        assert_eq!(report.unwrap().damaged, []);
+    });
+    assert!(blob.exists());
 }
 
 #[test]
