@@ -29,6 +29,24 @@ fn status_shows_the_last_run_and_its_folder() {
 }
 
 #[test]
+fn a_run_is_known_however_its_file_is_named() {
+    let context = TestContext::pipeline(TWO);
+    context.run::<&str>([]).ok();
+    let below = |words: &[&str]| {
+        let output = context.command(words).current_dir(context.path("pipelines")).output().unwrap();
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(below(&["status", "p.yaml"]).contains("ran"));
+    assert_eq!(below(&["log", "p.yaml", "a"]), "hello\n");
+    assert!(below(&["runs", "--pipeline", "p.yaml"]).contains("two"));
+    // The same name in another project is another pipeline, also on one store.
+    let other = TestContext::pipeline(TWO);
+    let cache = context.cache().display().to_string();
+    other.muse(["status", "pipelines/p.yaml", "--cache-dir", &cache]).ends(1).says("never ran");
+}
+
+#[test]
 fn the_log_is_of_the_last_run_that_ran_the_stage() {
     let context = TestContext::pipeline(TWO);
     context.muse(["log", "pipelines/p.yaml", "a"]).ends(1);

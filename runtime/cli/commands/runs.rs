@@ -21,7 +21,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct RunsArgs {
-    /// Only the runs of the pipeline of this name.
+    /// Only the runs of the pipeline of this name, or of this file.
     #[arg(long, value_name = "NAME")]
     pub(crate) pipeline: Option<String>,
     /// At most so many; 0 for all.
@@ -35,11 +35,13 @@ pub(crate) struct RunsArgs {
 /// Lists them.
 pub(crate) fn run(app: &mut App<'_>, args: &RunsArgs) -> CliResult {
     let store = app.store();
+    let named = args.pipeline.as_deref().map(|name| (name, std::fs::canonicalize(name).ok()));
     let wanted = |run: &RunHistory| {
-        let file = || Path::new(&run.file).file_stem().and_then(|stem| stem.to_str());
-        args.pipeline
-            .as_deref()
-            .is_none_or(|name| run.pipeline == name || run.file == name || file() == Some(name))
+        let file = Path::new(&run.file);
+        named.as_ref().is_none_or(|(name, path)| {
+            let stem = || file.file_stem().is_some_and(|stem| stem == *name);
+            run.pipeline == *name || path.as_deref() == Some(file) || stem()
+        })
     };
     let runs: Vec<RunHistory> = history::names(&store)?
         .iter()

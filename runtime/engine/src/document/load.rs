@@ -92,7 +92,7 @@ pub(crate) fn load_with(
     };
     Ok(Pipeline {
         name: main.name.or(stem).unwrap_or_default(),
-        path: path.to_owned(),
+        path: std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()),
         folder: folder.to_owned(),
         params: params.iter().map(|(name, node)| (name.to_string(), node.to_json())).collect(),
         stages,

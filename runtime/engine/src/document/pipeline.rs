@@ -15,7 +15,7 @@ use std::time::Duration;
 pub struct Pipeline {
     /// Its name: what the file says, else the file's stem.
     pub name: String,
-    /// The file as the user named it.
+    /// The file, absolute and without links: the same however it was named, and from wherever.
     pub path: PathBuf,
     /// The folder of the file.
     pub folder: PathBuf,
@@ -70,7 +70,6 @@ pub struct StageSpec {
     pub pins: Vec<String>,
     /// Where its name stands.
     pub place: Place,
-    /// The whole stage after interpolation, where `expand` asked for it.
     /// The stage as a file would write it after interpolation, where `expand` asked for it.
     pub(crate) resolved: Option<Arc<Node>>,
 }
