@@ -77,9 +77,9 @@ impl App<'_> {
         // One core reads the file while the others read what was there the last time.
         let (pipeline, last) = std::thread::scope(|scope| {
             let last = scope.spawn(|| LastResults::read_ahead(&store, path));
-            (read(), last.join().unwrap_or_default())
+            (read(), last.join().unwrap_or_else(|_| Ok(LastResults::default())))
         });
-        let pipeline = pipeline?;
+        let (pipeline, last) = (pipeline?, last?);
         let lock = Lock::load(path)?;
         let environment = self.environment.texts();
         Ok(Opened { pipeline, lock, store, last, force: HashSet::new(), environment })

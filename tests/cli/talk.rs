@@ -75,7 +75,10 @@ fn json_of_a_run_is_nothing_but_events() {
 fn a_store_that_cannot_be_is_exit_code_4() {
     let context = TestContext::pipeline(TWO);
     context.write("cache", "a file where the store should be");
-    context.muse(["run", "pipelines/p.yaml"]).ends(4).says("cache");
+    for command in ["run", "plan"] {
+        context.muse([command, "pipelines/p.yaml"]).ends(4).says("cache");
+    }
+    context.muse(["gc"]).ends(4).says("cache");
 }
 
 #[test]

@@ -3,7 +3,7 @@ use crate::document::{Keep, StageSpec};
 use muse_store::{Digest, Key, Record, Store, StoreError};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,6 +20,9 @@ pub struct LastResults {
     /// Something is not as it was loaded. A run that has nothing to do must not write.
     #[serde(skip)]
     pub changed: bool,
+    /// The stages that were noted or forgotten: of the others another run may know more by now.
+    #[serde(skip)]
+    touched: BTreeSet<String>,
     /// The records of these results, where they were read ahead.
     #[serde(skip)]
     pub records: HashMap<Key, Arc<Record>>,
@@ -89,6 +92,7 @@ impl LastResults {
             return;
         }
         self.changed = true;
+        self.touched.insert(stage.to_owned());
         self.older.remove(&result.key);
         let key = result.key;
         if let Some(old) = self.stages.insert(stage.to_owned(), result).filter(|old| old.key != key)
@@ -101,6 +105,7 @@ impl LastResults {
     /// Forgets a stage that the pipeline does not have any more.
     pub fn forget(&mut self, stage: &str) {
         self.changed = true;
+        self.touched.insert(stage.to_owned());
         if let Some(old) = self.stages.remove(stage)
             && let Some(keep) = old.keep.filter(|keep| keep != "temp")
         {
@@ -109,26 +114,42 @@ impl LastResults {
     }
 
     /// The last results of the pipeline at `path`; none where there was no run, or its note is damaged.
-    pub fn load(store: &Store, path: &Path) -> Self {
-        let bytes = store.get_sealed(&place(path), SEAL).ok().flatten();
-        bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+    pub fn load(store: &Store, path: &Path) -> Result<Self, StoreError> {
+        let bytes = store.get_sealed(&place(path), SEAL)?;
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default())
     }
 
     /// The same with their records, which most stages will have if nothing was edited: read on all cores, ahead of
     /// need, while somebody else reads the pipeline.
-    pub fn read_ahead(store: &Store, path: &Path) -> Self {
-        let mut last = Self::load(store, path);
+    pub fn read_ahead(store: &Store, path: &Path) -> Result<Self, StoreError> {
+        let mut last = Self::load(store, path)?;
         let keys: HashSet<Key> = last.stages.values().map(|last| last.key).collect();
         let keys: Vec<Key> = keys.into_iter().collect();
         let read = |key: &Key| Some((*key, Arc::new(store.record(key).ok().flatten()?)));
         last.records = keys.par_iter().with_min_len(16).filter_map(read).collect();
-        last
+        Ok(last)
     }
 
-    /// Writes them down.
+    /// Writes them down, beside what other runs of the pipeline have written since these were loaded.
     pub fn save(&self, store: &Store, path: &Path) -> Result<(), StoreError> {
-        let bytes = serde_json::to_vec(self).unwrap_or_default();
-        store.put_sealed(&place(path), SEAL, &bytes)
+        let merged = self.beside(Self::load(store, path)?);
+        store.put_sealed(&place(path), SEAL, &serde_json::to_vec(&merged).unwrap_or_default())
+    }
+
+    /// Of stages that were not touched here, what stands there counts.
+    fn beside(&self, there: Self) -> Self {
+        let (pipeline, mut stages) = (self.pipeline.clone(), self.stages.clone());
+        for (name, result) in there.stages.into_iter().filter(|(name, _)| !self.touched.contains(name)) {
+            if stages.get(&name).is_none_or(|own| own.key != result.key) {
+                stages.insert(name, result);
+            }
+        }
+        let last: HashSet<Key> = stages.values().map(|last| last.key).collect();
+        let mut older = self.older.clone();
+        for (key, kept) in there.older.into_iter().filter(|(key, _)| !last.contains(key)) {
+            older.entry(key).or_insert(kept);
+        }
+        Self { pipeline, stages, older, ..Self::default() }
     }
 
     /// The last known key of a stage.
@@ -149,4 +170,37 @@ fn place(path: &Path) -> String {
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let digest = Digest::of_bytes(path.as_os_str().as_encoded_bytes()).hex();
     format!("last-v1/{}", digest.get(..32).unwrap_or(&digest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn result(of: &str, keep: Option<&str>) -> LastResult {
+        let key = Key::new(Digest::of_bytes(of.as_bytes()));
+        LastResult { key, keep: keep.map(str::to_owned), used: 1, run: String::new() }
+    }
+
+    #[test]
+    fn two_runs_that_end_together_both_leave_their_notes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, path) = (Store::open(folder.path()), folder.path().join("p.yaml"));
+        let mut before = LastResults::default();
+        for (stage, of) in [("a", "a1"), ("b", "b1"), ("gone", "g")] {
+            before.note(stage, result(of, Some("forever")));
+        }
+        before.save(&store, &path).unwrap();
+        let mut first = LastResults::load(&store, &path).unwrap();
+        let mut second = LastResults::load(&store, &path).unwrap();
+        first.note("a", result("a2", None));
+        first.save(&store, &path).unwrap();
+        second.note("b", result("b2", None));
+        second.forget("gone");
+        second.save(&store, &path).unwrap();
+        let last = LastResults::load(&store, &path).unwrap();
+        let stages: Vec<_> = last.stages.iter().map(|(name, last)| (name.as_str(), last.key)).collect();
+        assert_eq!(stages, [("a", result("a2", None).key), ("b", result("b2", None).key)]);
+        let older: BTreeSet<Key> = last.older.keys().copied().collect();
+        assert_eq!(older, ["a1", "b1", "g"].map(|of| result(of, None).key).into());
+    }
 }

@@ -111,6 +111,12 @@ pub fn adopt(
             return Err(ResultError::Output { message });
         }
     };
+    for (output, place) in &places {
+        if place.symlink_metadata().is_err() {
+            let message = format!("{} has no `{output}`, which `{name}` makes", path.display());
+            return Err(ResultError::Output { message });
+        }
+    }
     let lease = match store.lease(&key, who)? {
         Acquired::Lease(lease) => lease,
         Acquired::Busy(holder) => return Err(ResultError::Busy { stage: name, holder: holder.to_string() }),
@@ -132,7 +138,7 @@ pub fn adopt(
         Published::Lost(first) => return Err(ResultError::There { stage: name, made: first.made }),
     }
     lease.release();
-    let mut last = LastResults::load(store, &pipeline.path);
+    let mut last = LastResults::load(store, &pipeline.path)?;
     last.pipeline = pipeline.name.clone();
     last.note(&name, LastResult::of(spec, key, &who.run));
     last.save(store, &pipeline.path)?;
