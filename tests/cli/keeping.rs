@@ -87,7 +87,7 @@ fn what_a_live_run_holds_stays() {
 }
 
 #[test]
-fn a_folder_and_one_of_several_outputs_can_be_adopted() {
+fn a_folder_and_several_outputs_can_be_adopted() {
     let context = TestContext::pipeline(
         "stages:
   d: { uses: command, with: { run: 'false', outputs: [tree] } }
@@ -97,8 +97,9 @@ fn a_folder_and_one_of_several_outputs_can_be_adopted() {
     );
     context.write("old/deep/x", "X\n");
     context.write("both/a", "A\n");
-    context.write("both/b", "B\n");
     context.muse(["adopt", "pipelines/p.yaml", "d", "old"]).ok();
+    context.muse(["adopt", "pipelines/p.yaml", "two", "both"]).ends(2).says("both has no `b`");
+    context.write("both/b", "B\n");
     context.muse(["adopt", "pipelines/p.yaml", "two", "both"]).ok();
     context.run::<&str>([]).ok();
     assert_eq!(context.result("use"), "X\nA\nB\n");
@@ -117,4 +118,16 @@ fn forced_by_the_name_of_a_matrix_all_of_it_runs() {
     assert_eq!(context.run(["--force", "a[n=2]", "a[n=2]"]).ok().ran(), ["a[n=2]"]);
     // What is forced but not wanted does not run.
     assert_eq!(context.run(["a[n=1]", "--force", "a[n=2]"]).code & !2, 0);
+}
+
+#[test]
+fn gc_says_when_it_cannot_know_what_a_pipeline_keeps() {
+    let context = TestContext::pipeline(
+        "stages: { a: { uses: command, with: { run: 'echo > out/x', outputs: [x] }, keep: forever } }\n",
+    );
+    context.run::<&str>([]).ok();
+    for note in std::fs::read_dir(context.path("cache/last-v1")).unwrap() {
+        std::fs::write(note.unwrap().path(), "not a note").unwrap();
+    }
+    context.muse(["gc", "--dry-run"]).ok().says("is damaged");
 }

@@ -68,6 +68,13 @@ fn get_wants_a_folder_that_is_absent_or_empty() {
     assert_eq!(below(&context.path("empty")), ["lines"]);
     context.write("file", "x");
     context.muse(["get", "pipelines/p.yaml", "two", "--to", "file"]).ends(2);
+    // Not the current one: what takes its place would be no shell's current folder any more.
+    fs::create_dir(context.path("here")).unwrap();
+    let mut here = context.command(["get", "../pipelines/p.yaml", "file", "--to", "."]);
+    let said = here.current_dir(context.path("here")).output().unwrap();
+    let words = String::from_utf8_lossy(&said.stderr);
+    assert!(said.status.code() == Some(2) && words.contains("current folder"), "{words}");
+    assert!(below(&context.path("here")).is_empty());
 }
 
 #[test]

@@ -2,8 +2,7 @@
 use crate::app::App;
 use crate::args::PipelineArgs;
 use crate::exit;
-use crate::failure::CliError;
-use crate::failure::CliResult;
+use crate::failure::{CliError, CliResult};
 use crate::format;
 use clap::{Args, ValueHint};
 use muse_runtime::results::adopt;
@@ -12,7 +11,7 @@ use std::path::PathBuf;
 const EXAMPLES: &str = "\
 Examples:
   muse adopt pipelines/tiny.yaml tokenizer ~/old/tokenizer     do not train it again
-  muse adopt pipelines/tiny.yaml count.lines lines.txt         one output of several
+  muse adopt pipelines/tiny.yaml split out/split               several outputs: a folder that holds each by name
   muse plan pipelines/tiny.yaml                                now it is a hit";
 
 /// Put an existing file or folder in as a stage's result.

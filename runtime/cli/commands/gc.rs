@@ -41,6 +41,7 @@ pub(crate) fn run(app: &mut App<'_>, args: &GcArgs) -> CliResult {
     let store = app.store();
     let policy = gc::policy(&store, args.keep_last.unwrap_or(1) as usize, args.max_size)?;
     let plan = store.gc_plan(&policy)?;
+    app.complain(&store);
     let freed = if args.dry_run { plan.frees } else { store.gc_apply(&plan)? };
     if args.json {
         let drop: Vec<_> = plan

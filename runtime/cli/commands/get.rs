@@ -2,8 +2,7 @@
 use crate::app::App;
 use crate::args::PipelineArgs;
 use crate::exit;
-use crate::failure::CliError;
-use crate::failure::CliResult;
+use crate::failure::{CliError, CliResult};
 use clap::{Args, ValueHint};
 use muse_runtime::results::{ResultError, take_out};
 use muse_store::StoreError;
@@ -37,10 +36,14 @@ pub(crate) struct GetArgs {
 /// Takes it out.
 pub(crate) fn run(app: &mut App<'_>, args: &GetArgs) -> CliResult {
     let path = &args.pipeline.pipeline;
+    let to = app.environment.folder.join(&args.to);
+    if std::fs::canonicalize(&to).is_ok_and(|to| to == app.environment.folder) {
+        // It appears whole by taking the place of what is there, and no shell would see it.
+        return Err(CliError::usage("DIR is the current folder").hint("name a folder in it"));
+    }
     let opened = app.open(path, &args.pipeline.values)?;
     let (stage, output) = opened.one_stage(&args.what)?;
     let record = opened.result(path, &args.pipeline.values, stage)?;
-    let to = app.environment.folder.join(&args.to);
     take_out(&opened.store, &record, output, &to)?;
     Ok(exit::DONE)
 }

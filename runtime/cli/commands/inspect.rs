@@ -3,8 +3,7 @@ use crate::app::App;
 use crate::args::ValueArgs;
 use crate::exit;
 use crate::failure::{CliError, CliResult};
-use crate::format::duration;
-use crate::format::{Table, bytes, exact, plural, shorten, visible};
+use crate::format::{Table, bytes, duration, exact, moment, plural, shorten, visible};
 use crate::values::StageOfPipeline;
 use clap::Args;
 use muse_store::TreeEntry;
@@ -59,7 +58,7 @@ pub(crate) fn run(app: &mut App<'_>, args: &InspectArgs) -> CliResult {
     }
 }
 
-/// A stage's result: waits for the engine.
+/// What the store keeps for a stage.
 fn result(app: &mut App<'_>, args: &InspectArgs, stage: &StageOfPipeline) -> CliResult {
     let opened = app.open(&stage.pipeline, &ValueArgs::default())?;
     let (number, output) = opened.one_stage(&stage.stage)?;
@@ -94,7 +93,7 @@ fn result(app: &mut App<'_>, args: &InspectArgs, stage: &StageOfPipeline) -> Cli
         app.out.json(&serde_json::json!({ "stage": record.stage, "key": record.key.to_string(), "record": made, "outputs": held }))?;
     } else {
         let how = if record.adopted { "adopted" } else { "made" };
-        text += &format!("{how} {} in {}\n", record.made, duration(record.seconds));
+        text += &format!("{how} {} in {}\n", moment(&record.made), duration(record.seconds));
         app.out.text(&text)?;
     }
     app.out.flush()?;

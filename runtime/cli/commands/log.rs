@@ -2,16 +2,14 @@
 use crate::app::App;
 use crate::args::ValueArgs;
 use crate::exit;
-use crate::failure::CliError;
-use crate::failure::CliResult;
+use crate::failure::{CliError, CliResult};
 use clap::{Args, ValueHint};
 use muse_runtime::run::file_name;
 use muse_runtime::view::history;
 use muse_store::Store;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const EXAMPLES: &str = "\

@@ -2,8 +2,7 @@
 use crate::app::App;
 use crate::display;
 use crate::exit;
-use crate::failure::CliError;
-use crate::failure::CliResult;
+use crate::failure::{CliError, CliResult};
 use clap::{Args, ValueHint};
 use muse_runtime::view::history;
 use std::path::PathBuf;
