@@ -124,6 +124,31 @@ fn a_plugin_that_does_not_say_done_has_made_nothing() {
 }
 
 #[test]
+fn what_a_plugin_leaves_running_is_not_waited_for() {
+    for last in [r#"echo '{"event": "done"}'"#, "exit 3"] {
+        let context = broken(GOOD, &format!("echo x > out/x; sleep 1000 & {last}"));
+        let began = std::time::Instant::now();
+        let output = context.run::<&str>([]);
+        assert_eq!(output.code, i32::from(last == "exit 3"), "{output}");
+        assert!(began.elapsed().as_secs() < 100, "it waited for a program that the plugin left running");
+    }
+}
+
+#[test]
+fn a_job_file_may_lie_anywhere() {
+    let context = broken(GOOD, r#"cp "$1" out/x; echo '{"event": "done"}'"#);
+    std::fs::create_dir_all(context.path("work/out")).unwrap();
+    let job = json!({
+        "job": 1, "mode": "run", "kind": "odd", "plugin": context.path("bin/muse-stage-odd"), "version": 1,
+        "stage": "a", "key": "b3:0", "attempt": 1, "params": {}, "work": context.path("work"), "inputs": {},
+        "outputs": { "x": "file" }, "threads": 1,
+    });
+    context.write("jobs/17.json", job.to_string());
+    context.muse(["exec-stage", "jobs/17.json"]).ok();
+    assert_eq!(context.read("work/out/x"), job.to_string());
+}
+
+#[test]
 fn a_plugin_sees_no_more_of_the_environment_than_a_stage() {
     let done = r#"echo '{"event": "done"}'"#;
     let mut context =

@@ -29,8 +29,10 @@ pub fn exec_stage(path: &Path, kinds: &[&'static dyn StageKind], lifeline: bool)
     let Ok(events) = take_stdout() else {
         return 1;
     };
-    let outcome = match read(path) {
-        Ok(job) => run(job, kinds, &events),
+    // Reading the job leads to another folder.
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let outcome = match read(&path) {
+        Ok(job) => run(job, &path, kinds, &events),
         Err(message) => StageEvent::Failed { message, help: None },
     };
     // Whatever the stage left running could still write to its outputs.
@@ -39,9 +41,9 @@ pub fn exec_stage(path: &Path, kinds: &[&'static dyn StageKind], lifeline: bool)
     u8::from(outcome != StageEvent::Done)
 }
 
-fn run(job: Job, kinds: &[&'static dyn StageKind], events: &Events) -> StageEvent {
-    if let Some(plugin) = job.plugin.clone() {
-        return plugin::run(&plugin, &job, events);
+fn run(job: Job, path: &Path, kinds: &[&'static dyn StageKind], events: &Events) -> StageEvent {
+    if let Some(plugin) = &job.plugin {
+        return plugin::run(plugin, path, events);
     }
     let Some(kind) = kinds.iter().find(|kind| kind.describe().name == job.kind) else {
         let message = format!("this muse has no stage kind `{}`", job.kind);

@@ -1,12 +1,12 @@
 //! Stage kinds that are executables of their own: asked what they are, and run by job file.
 use super::{Events, tell};
 use crate::document::PluginFinder;
-use muse_stage::{Description, Job, StageEvent};
+use muse_stage::{Description, StageEvent};
 use rustix::process::{Pid, Signal, kill_process_group};
-use std::io::{BufRead, BufReader, ErrorKind};
+use std::io::{self, BufRead, BufReader, ErrorKind};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -95,45 +95,62 @@ impl PluginFinder for Plugins {
     }
 }
 
+/// What is heard of a plugin while it runs.
+enum Heard {
+    Event(StageEvent),
+    Ended(io::Result<ExitStatus>),
+}
+
+/// How long the last words of a plugin that has ended may take to arrive.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
 /// Runs the job in the plugin's own process and passes its events on.
-pub(super) fn run(program: &Path, job: &Job, events: &Events) -> StageEvent {
+pub(super) fn run(program: &Path, job: &Path, events: &Events) -> StageEvent {
     let failed = |message: String| StageEvent::Failed { message, help: None };
     // The engine's SIGTERM reaches the plugin too: both are in one process group.
     let cancelled = muse_stage::stop_on_sigterm();
-    let Some(folder) = job.work.parent() else {
-        return failed("the work folder has no parent".into());
-    };
-    let mut child = match Command::new(program)
-        .arg(folder.join("job.json"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-    {
+    let mut child = match Command::new(program).arg(job).stdin(Stdio::null()).stdout(Stdio::piped()).spawn() {
         Ok(child) => child,
         Err(error) => return failed(not_started(program, &error)),
     };
-    let mut last = None;
+    let (sender, heard) = channel();
     if let Some(stdout) = child.stdout.take() {
-        for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
-            match serde_json::from_slice::<StageEvent>(&line) {
-                Ok(event @ (StageEvent::Done | StageEvent::Failed { .. } | StageEvent::Interrupted)) => {
-                    last = Some(event);
+        let sender = sender.clone();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
+                // A stray print is not an event, and nobody's harm.
+                if let Ok(event) = serde_json::from_slice(&line) {
+                    let _ = sender.send(Heard::Event(event));
                 }
-                Ok(event) => tell(events, &event),
-                Err(_) => {} // a stray print: not an event, and nobody's harm
             }
+        });
+    }
+    std::thread::spawn(move || sender.send(Heard::Ended(child.wait())));
+    let (mut last, mut ended) = (None, None);
+    loop {
+        // What it left running may hold its output open: nobody waits for that, as nobody waits for its log.
+        let next = match &ended {
+            None => heard.recv().ok(),
+            Some(_) if last.is_some() => None,
+            Some(_) => heard.recv_timeout(LAST_WORDS).ok(),
+        };
+        match next {
+            Some(Heard::Event(
+                event @ (StageEvent::Done | StageEvent::Failed { .. } | StageEvent::Interrupted),
+            )) => last = Some(event),
+            Some(Heard::Event(event)) => tell(events, &event),
+            Some(Heard::Ended(status)) => ended = Some(status),
+            None => break,
         }
     }
-    let status = child.wait();
-    let done = matches!(&status, Ok(status) if status.success());
-    match last {
-        Some(StageEvent::Done) if done => StageEvent::Done,
-        Some(event) if event != StageEvent::Done => event,
+    let done = matches!(&ended, Some(Ok(status)) if status.success());
+    match (last, ended) {
+        (Some(StageEvent::Done), _) if done => StageEvent::Done,
+        (Some(event), _) if event != StageEvent::Done => event,
         _ if cancelled.load(Ordering::Relaxed) => StageEvent::Interrupted,
-        _ => match status {
-            Ok(status) => failed(format!("the plugin ended ({status}) without saying `done`")),
-            Err(error) => failed(format!("the plugin could not be waited for: {error}")),
-        },
+        (_, Some(Ok(status))) => failed(format!("the plugin ended ({status}) without saying `done`")),
+        (_, Some(Err(error))) => failed(format!("the plugin could not be waited for: {error}")),
+        (_, None) => failed("the plugin could not be waited for".into()),
     }
 }
 
