@@ -11,7 +11,7 @@ use std::path::PathBuf;
 const EXAMPLES: &str = "\
 Examples:
   muse adopt pipelines/tiny.yaml tokenizer ~/old/tokenizer     do not train it again
-  muse adopt pipelines/tiny.yaml split out/split               several outputs: a folder that holds each by name
+  muse adopt pipelines/tiny.yaml split out/split               several outputs: a folder with each
   muse plan pipelines/tiny.yaml                                now it is a hit";
 
 /// Put an existing file or folder in as a stage's result.
