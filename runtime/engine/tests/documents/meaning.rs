@@ -184,7 +184,7 @@ fn the_example_of_the_docs_is_right() {
     let page = include_str!("../../../../docs/pipelines.md");
     let example = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    for (name, text) in [("data/a.txt", ""), ("pipelines/p.yaml", example)] {
+    for (name, text) in [("data/a.txt", ""), ("tools/shuffle.py", ""), ("pipelines/p.yaml", example)] {
         let path = folder.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
