@@ -104,6 +104,20 @@ fn a_plugin_that_cannot_say_what_it_is_is_an_error_of_the_file() {
 }
 
 #[test]
+fn a_plugin_that_fails_is_asked_once() {
+    let context = TestContext::new();
+    let asked = context.counter("asked");
+    context.write_program("bin/muse-stage-odd", format!("#!/bin/sh\n{}\nexit 3\n", asked.mark()));
+    context.edit(
+        "plugins: { odd: ../bin/muse-stage-odd }
+stages: { a: { uses: odd }, b: { uses: odd }, c: { uses: odd } }
+",
+    );
+    context.muse(["validate", "pipelines/p.yaml"]).ends(2).says("does not answer").says("1 error");
+    assert_eq!(asked.count(), 1);
+}
+
+#[test]
 fn a_plugin_that_does_not_say_done_has_made_nothing() {
     let done = r#"echo '{"event": "done"}'"#;
     for (job, reason) in [

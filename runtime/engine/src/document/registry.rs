@@ -7,18 +7,23 @@ use super::paths;
 use super::session::Session;
 use crate::diagnostic::nearest;
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The version of descriptions that this muse reads.
 const DESCRIPTION_FORMAT: u32 = 1;
+
+/// A kind, nothing of that name, or what is wrong with the plugin.
+type Answer = Result<Option<Arc<Kind>>, String>;
 
 /// Every kind that this pipeline may use.
 pub(crate) struct Registry<'a> {
     kinds: &'a Kinds,
     finder: Option<&'a dyn PluginFinder>,
     declared: &'a Named,
-    found: HashMap<String, Option<Arc<Kind>>>,
+    /// What was found out about names that are not built in. Nobody is asked twice: a plugin may take its time to
+    /// fail.
+    answers: HashMap<String, Answer>,
 }
 
 impl<'a> Registry<'a> {
@@ -34,7 +39,7 @@ impl<'a> Registry<'a> {
                 session.add(key.span, problem.help("give the plugin another name"));
             }
         }
-        Self { kinds, finder, declared, found: HashMap::new() }
+        Self { kinds, finder, declared, answers: HashMap::new() }
     }
 
     /// The kind of that name. `None` where there is none, which is reported at `span`.
@@ -42,26 +47,7 @@ impl<'a> Registry<'a> {
         if let Some(kind) = self.kinds.get(name) {
             return Some(kind.clone());
         }
-        if let Some(Some(kind)) = self.found.get(name) {
-            return Some(kind.clone());
-        }
-        let kind = self.find(session, name, span);
-        self.found.insert(name.to_owned(), kind.clone());
-        kind
-    }
-
-    /// The executables of the plugins in use.
-    pub(crate) fn plugins(&self) -> BTreeMap<String, PathBuf> {
-        let found = self.found.iter().filter_map(|(name, kind)| {
-            let path = kind.as_ref()?.plugin()?;
-            Some((name.clone(), path.to_owned()))
-        });
-        found.collect()
-    }
-
-    fn find(&mut self, session: &mut Session, name: &str, span: Span) -> Option<Arc<Kind>> {
-        let mut named = None;
-        let mut place = span;
+        let (mut named, mut place) = (None, span);
         if let Some((_, node)) = self.declared.get(name) {
             let Some(text) = node.text() else {
                 session
@@ -75,36 +61,50 @@ impl<'a> Registry<'a> {
             }
             named = session.source_of(place).map(|source| source.folder.join(&**text));
         }
-        let found = match self.finder.filter(|_| is_name(name)) {
-            Some(finder) => finder.find(name, named.as_deref()),
-            None => Ok(None),
-        };
-        let message = match found {
-            Ok(Some((path, description))) => {
-                if description.name == name && description.format == DESCRIPTION_FORMAT {
-                    return Some(Arc::new(Kind::new(description, Link::Plugin(path))));
-                }
-                let path = path.display();
-                if description.name == name {
-                    format!(
-                        "the plugin {path} speaks version {} of the contract, this muse speaks {DESCRIPTION_FORMAT}",
-                        description.format
-                    )
-                } else {
-                    format!("the plugin {path} says that it is `{}`, not `{name}`", description.name)
-                }
+        if !self.answers.contains_key(name) {
+            self.answers.insert(name.to_owned(), self.ask(name, named.as_deref()));
+        }
+        match (self.answers.get(name), &named) {
+            (Some(Ok(Some(kind))), _) => return Some(kind.clone()),
+            (Some(Err(message)), _) => session.report(place, message.clone()),
+            (_, Some(path)) => {
+                session.report(place, format!("the plugin `{name}` is not there: {}", path.display()));
             }
-            Err(message) => format!("the plugin `{name}` does not answer: {message}"),
-            Ok(None) => match &named {
-                Some(path) => format!("the plugin `{name}` is not there: {}", path.display()),
-                None => {
-                    self.unknown(session, name, span);
-                    return None;
-                }
-            },
-        };
-        session.report(place, message);
+            (_, None) => self.unknown(session, name, span),
+        }
         None
+    }
+
+    /// The executables of the plugins in use.
+    pub(crate) fn plugins(&self) -> BTreeMap<String, PathBuf> {
+        let found = self.answers.iter().filter_map(|(name, answer)| {
+            let path = answer.as_ref().ok()?.as_ref()?.plugin()?;
+            Some((name.clone(), path.to_owned()))
+        });
+        found.collect()
+    }
+
+    fn ask(&self, name: &str, named: Option<&Path>) -> Answer {
+        let Some(finder) = self.finder.filter(|_| is_name(name)) else { return Ok(None) };
+        let found = finder
+            .find(name, named)
+            .map_err(|message| format!("the plugin `{name}` does not answer: {message}"))?;
+        let Some((path, description)) = found else { return Ok(None) };
+        if description.name != name {
+            return Err(format!(
+                "the plugin {} says that it is `{}`, not `{name}`",
+                path.display(),
+                description.name
+            ));
+        }
+        if description.format != DESCRIPTION_FORMAT {
+            return Err(format!(
+                "the plugin {} speaks version {} of the contract, this muse speaks {DESCRIPTION_FORMAT}",
+                path.display(),
+                description.format
+            ));
+        }
+        Ok(Some(Arc::new(Kind::new(description, Link::Plugin(path)))))
     }
 
     fn unknown(&self, session: &mut Session, name: &str, span: Span) {
