@@ -171,7 +171,7 @@ impl Shape {
         (&Form::Any, marks)
     }
 
-    /// The rule of a field, looked for in every branch, and the marks on the way to it.
+    /// The rule of a field, looked for in every branch.
     pub(crate) fn field(&self, id: RuleId, name: &str) -> Option<RuleId> {
         match self.resolve(id).0 {
             Form::Map(fields) => fields.known.get(name).map(|field| field.rule).or(fields.others),
