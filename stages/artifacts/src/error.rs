@@ -1,0 +1,67 @@
+//! What can be wrong with an artifact: the file, what it is, and what to do.
+use muse_stage::StageError;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What every reader and writer answers.
+pub type Result<T> = std::result::Result<T, ArtifactError>;
+
+/// Why an artifact cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum ArtifactError {
+    /// The disk did not do what was asked.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is not what it should be.
+    #[error("{}: {message}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, as a fragment.
+        message: String,
+        /// What to do about it.
+        help: Option<String>,
+    },
+}
+
+impl ArtifactError {
+    /// A file that is not what it should be.
+    pub fn format(path: impl AsRef<Path>, message: impl Into<String>) -> Self {
+        Self::Format { path: path.as_ref().to_owned(), message: message.into(), help: None }
+    }
+
+    /// For `map_err`: an I/O error with its path.
+    pub fn io(path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.as_ref().to_owned();
+        move |source| Self::Io { path, source }
+    }
+
+    /// The same error with a hint.
+    #[must_use]
+    pub fn help(self, hint: impl Into<String>) -> Self {
+        match self {
+            Self::Format { path, message, .. } => Self::Format { path, message, help: Some(hint.into()) },
+            other => other,
+        }
+    }
+}
+
+impl From<ArtifactError> for StageError {
+    fn from(error: ArtifactError) -> Self {
+        match error {
+            ArtifactError::Io { path, source } => Self::Io { path, source },
+            ArtifactError::Format { path, message, help } => {
+                let error = Self::new(format!("{}: {message}", path.display()));
+                match help {
+                    Some(help) => error.help(help),
+                    None => error,
+                }
+            }
+        }
+    }
+}

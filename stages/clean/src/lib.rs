@@ -1,0 +1,1 @@
+//! The clean stage: mixes, filters, deduplicates and shuffles corpora.

@@ -1,0 +1,1 @@
+//! The download stage: files, URLs, the Hugging Face Hub, or a seeded generator, as a corpus.

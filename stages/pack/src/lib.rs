@@ -1,0 +1,1 @@
+//! The pack stage: corpora as packed tokens.

@@ -1,0 +1,1 @@
+//! The tokenizer stage: trains a tokenizer on corpora.
