@@ -30,6 +30,11 @@ pub trait Stage: Send + Sync + 'static {
     /// What it makes.
     fn outputs(&self) -> Vec<OutputPort>;
 
+    /// What it makes with these parameters, for a kind that does not always make the same.
+    fn makes(&self, _params: &Self::Params) -> Vec<OutputPort> {
+        self.outputs()
+    }
+
     /// Habits beyond ports and parameters: change what differs and return it.
     fn habits(&self, description: Description) -> Description {
         description
@@ -69,6 +74,8 @@ pub struct Said {
     pub pins: Vec<String>,
     /// [`Stage::idle`].
     pub idle: Vec<&'static str>,
+    /// [`Stage::makes`].
+    pub makes: Vec<OutputPort>,
 }
 
 /// A stage kind as muse holds it: parameters are JSON. Implemented for every [`Stage`].
@@ -106,7 +113,7 @@ impl<S: Stage> StageKind for S {
     fn check_json(&self, params: &Value) -> Result<Said, FieldError> {
         let params = typed::<S>(params.clone()).map_err(|error| FieldError::new("", error.to_string()))?;
         self.check(&params)?;
-        Ok(Said { pins: self.pins(&params), idle: self.idle(&params) })
+        Ok(Said { pins: self.pins(&params), idle: self.idle(&params), makes: self.makes(&params) })
     }
 
     fn pin_json(&self, context: &mut Context, params: Value, id: &str) -> Result<String, StageError> {

@@ -40,6 +40,9 @@ impl Workshop<'_> {
             Said::default()
         };
         draft.pins.extend(said.pins);
+        if kind.description.outputs_from.is_none() && !said.makes.is_empty() {
+            draft.outputs = Some(said.makes.into_iter().map(|made| (made.name, made.kind)).collect());
+        }
         draft.identity = checked.identity;
         draft.execution = checked.execution;
         draft.files = checked.files;
