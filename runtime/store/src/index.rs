@@ -10,7 +10,6 @@ use crate::sealed::{seal, unseal};
 use crate::stamp::Stamp;
 use crate::table::{Entry, Table};
 use crate::{Digest, Op, Result, StoreError};
-use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
@@ -85,11 +84,6 @@ impl Index {
             return Ok(hashed(digest, true));
         }
         Err(StoreError::Changing { path: path.to_owned() })
-    }
-
-    /// The hashes of many files, in their order, on all cores.
-    pub fn digests(&self, paths: &[PathBuf]) -> Vec<Result<Hashed>> {
-        paths.par_iter().with_min_len(32).map(|path| self.digest(path)).collect()
     }
 
     /// Writes what is new, if anything is. A store that cannot be written to only means hashing again.

@@ -64,11 +64,6 @@ impl Lock {
         self.pins.insert(id.to_owned(), value.to_owned());
     }
 
-    /// Forgets an outside thing.
-    pub fn remove(&mut self, id: &str) {
-        self.pins.remove(id);
-    }
-
     /// The file's text: sorted, one pin a line, texts as JSON spells them, which YAML reads too.
     pub fn text(&self) -> String {
         let mut text = HEAD.to_owned();

@@ -6,13 +6,12 @@ use crate::event::{Event, EventKind, Outcome};
 use muse_store::{Acquired, Digest, Key, Lease, Store, StoreError, Who};
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// The folder of one run.
 pub struct RunFolder {
     name: String,
-    path: PathBuf,
     events: Mutex<Option<BufWriter<File>>>,
     live: OnceLock<Lease>,
 }
@@ -21,19 +20,13 @@ impl RunFolder {
     /// A folder for a run that begins now.
     pub(crate) fn new(store: &Store) -> Self {
         let name = crate::time::run_name();
-        let path = store.root().join("runs").join(&name);
         let events = store.append(&format!("runs/{name}/events.jsonl")).ok();
-        Self { name, path, events: Mutex::new(events.map(BufWriter::new)), live: OnceLock::new() }
+        Self { name, events: Mutex::new(events.map(BufWriter::new)), live: OnceLock::new() }
     }
 
     /// The run's name.
     pub fn name(&self) -> &str {
         &self.name
-    }
-
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     /// From here on work is done, so the store must take it, and gc must know that somebody is at work.
