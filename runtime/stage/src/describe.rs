@@ -78,7 +78,7 @@ impl InputPort {
 }
 
 /// A named result.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutputPort {
     /// The name behind the dot in `stage.output`, and the name below `out/`.
     pub name: String,

@@ -1,4 +1,6 @@
 //! What goes into a corpus comes out of it, and what is none is an error that says so.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use muse_artifacts::corpus::{Corpus, CorpusWriter, Document, Message};
 use proptest::prelude::*;
 use serde_json::{Value, json};
