@@ -91,10 +91,33 @@ fn each_edit_is_named_and_what_stands_below_names_its_root() {
 fn a_result_that_the_store_lost_is_missing() {
     let context = tiny();
     context.run::<&str>([]).ok();
-    context.remove("cache");
-    for planned in context.plan::<&str>([]).values() {
-        assert_ne!(planned.action, "hit");
+    context.remove("cache/blobs-v1");
+    let plan = context.plan::<&str>([]);
+    assert_eq!((plan["corpus"].action.as_str(), plan["corpus"].why()), ("run", vec!["missing".into()]));
+    // What comes of what is made again is known then, and no sooner.
+    for below in ["tokenizer", "packed"] {
+        assert_eq!((plan[below].action.as_str(), plan[below].key()), ("maybe", None));
     }
+    assert_eq!(context.run::<&str>([]).ok().ran().len(), 3);
+    assert_eq!(context.run::<&str>([]).ok().stages("hit").len(), 3);
+}
+
+#[test]
+fn an_edit_below_what_gc_took_waits_for_it() {
+    let context = tiny();
+    context.replace("pipelines/p.yaml", "outputs: [text] }", "outputs: [text] }, keep: temp");
+    context.run::<&str>([]).ok();
+    context.muse(["gc"]).ok();
+    let plan = context.plan(["--set", "vocab=7"]);
+    assert_eq!((plan["corpus"].action.as_str(), plan["corpus"].why()), ("run", vec!["missing".into()]));
+    let tokenizer = &plan["tokenizer"];
+    assert_eq!((tokenizer.action.as_str(), tokenizer.key()), ("maybe", None));
+    assert!(tokenizer.why().contains(&"param env.SIZE".into()), "{tokenizer:?}");
+    assert_eq!(context.run(["--set", "vocab=7"]).ok().ran(), ["corpus", "packed", "tokenizer"]);
+    // Forced it runs, and its key is not known either.
+    context.muse(["gc"]).ok();
+    let forced = &context.plan(["--set", "vocab=7", "--force", "tokenizer"])["tokenizer"];
+    assert_eq!((forced.action.as_str(), forced.key()), ("run", None));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! its record. Everything that will be made again is **dirty**, and so is all that stands below it, because its
 //! key hangs on digests that do not exist yet. Dirt also runs upwards: a dirty stage needs the content of its
 //! inputs, so a settled input whose blobs are gone is made again, which makes its other consumers dirty too. Each
-//! stage turns dirty at most once, so planning is linear in stages and inputs.
+//! stage turns dirty at most once, and loses its key at most once, so planning is linear in stages and inputs.
 mod causes;
 mod files;
 mod targets;
@@ -173,13 +173,35 @@ impl Planner<'_> {
                 }
             }
             for &consumer in &below[stage] {
-                let Some(planned) = plan.stages[consumer].as_mut().filter(|planned| !planned.dirty) else {
-                    continue;
-                };
-                let forced = self.force.contains(&consumer);
-                planned.action = if forced { Action::Run } else { Action::Maybe };
-                (planned.key, planned.record, planned.dirty, planned.stored) = (None, None, true, true);
-                work.push(consumer);
+                self.unsettle(plan, consumer, &twins, &mut work);
+            }
+        }
+    }
+
+    /// What takes something that will be made again has no key yet, also where it was to run anyway; nor have the
+    /// twins that it was to make.
+    fn unsettle(
+        &self,
+        plan: &mut Plan,
+        stage: usize,
+        twins: &HashMap<Key, Vec<usize>>,
+        work: &mut Vec<usize>,
+    ) {
+        let Some(planned) = plan.stages[stage].as_mut() else { return };
+        let key = planned.key.take();
+        if planned.dirty && key.is_none() {
+            return;
+        }
+        let maker = planned.dirty && planned.same_as.is_none();
+        planned.action = if self.force.contains(&stage) { Action::Run } else { Action::Maybe };
+        (planned.record, planned.dirty, planned.stored, planned.same_as) = (None, true, true, None);
+        if !maker {
+            work.push(stage);
+            return;
+        }
+        for &twin in key.and_then(|key| twins.get(&key)).map(Vec::as_slice).unwrap_or_default() {
+            if plan.stages[twin].as_ref().is_some_and(|planned| planned.same_as == Some(stage)) {
+                self.unsettle(plan, twin, twins, work);
             }
         }
     }
