@@ -11,6 +11,7 @@ fn pipeline(run: &str) -> String {
 fn outputs_that_climb_out_are_refused_by_name() {
     let context = TestContext::new();
     context.write("private/key", "private");
+    context.write("private/x", "private too");
     let private = context.path("private");
     let private = private.to_str().unwrap();
     for (run, named, why) in [
@@ -29,7 +30,8 @@ fn outputs_that_climb_out_are_refused_by_name() {
         ("mkdir out/x && mkfifo out/x/pipe".into(), "out/x/pipe", "pipe"),
         ("mkfifo out/x".into(), "out/x", "pipe"),
         ("mkdir out/x && printf x > \"out/x/$(printf '\\377')\"".into(), "out/x/", "UTF-8"),
-        ("rmdir out && ln -s /tmp out".into(), "out", ""),
+        (format!("rmdir out && ln -s {private} out"), "`out`", "leads to"),
+        (format!("cd .. && mv cwd old && mkdir cwd && ln -s {private} cwd/out"), "`out`", "leads to"),
         ("echo y > out/y".into(), "out/x", "out/y"),
     ] {
         context.edit(&pipeline(&run));
@@ -39,7 +41,7 @@ fn outputs_that_climb_out_are_refused_by_name() {
         assert!(error.contains(named) && error.contains(why), "{run}: {error}");
         assert_eq!(failed[0]["outcome"], "failed");
         assert_eq!(context.plan([""; 0])["a"].action, "run", "{run}: it was recorded");
-        assert_eq!(context.read("private/key"), "private");
+        assert_eq!(context.read("private/key") + &context.read("private/x"), "privateprivate too", "{run}");
         assert_eq!(fs::metadata(context.path("private/key")).unwrap().permissions().mode() & 0o200, 0o200);
     }
 }

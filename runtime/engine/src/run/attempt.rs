@@ -185,11 +185,19 @@ fn once(context: &Context<'_>, task: &Task<'_>, attempt: u32, tell: &dyn Fn(News
         (_, _) => return Err(failed(format!("the stage's process ended early: {}", ended.status), None)),
     }
 
+    let out = work.join("out");
+    if let (Ok(real), Ok(own)) = (out.canonicalize(), folder.canonicalize())
+        && real != own.join("cwd/out")
+    {
+        // What is taken in is moved, and that is somebody else's.
+        let help = "write below `out/`, and leave the folder itself where it is";
+        return Err(failed(format!("`out` leads to {}", real.display()), Some(help.into())));
+    }
     let mut record = task.draft.clone();
     for (output, _) in &task.spec.outputs {
-        let path = work.join("out").join(output);
+        let path = out.join(output);
         if path.symlink_metadata().is_err() {
-            let beside = beside(&work.join("out"), &record.outputs);
+            let beside = beside(&out, &record.outputs);
             return Err(failed(format!("it exited with 0 but wrote no `out/{output}`"), beside));
         }
         let artifact = store.ingest(&path).map_err(|error| match End::from(error) {
