@@ -5,6 +5,8 @@
 pub mod corpus;
 mod error;
 mod in_order;
+pub mod tokenizer;
+pub mod tokens;
 
 pub use error::{ArtifactError, Result};
 pub use in_order::in_order;

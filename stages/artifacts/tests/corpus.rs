@@ -74,8 +74,8 @@ fn what_is_no_corpus_is_an_error_that_says_what_to_do() {
     let bytes = fs::read(good.path().join("00000.parquet")).unwrap();
     for cut in 0..bytes.len() {
         fs::write(&odd, &bytes[..cut]).unwrap();
-        let whole = Corpus::open(&odd)
-            .and_then(|corpus| corpus.batches().map(|batch| batch.map(drop)).collect::<Result<(), _>>());
+        let whole =
+            Corpus::open(&odd).and_then(|corpus| corpus.batches().try_for_each(|batch| batch.map(drop)));
         assert!(whole.is_err(), "{cut} of {} bytes", bytes.len());
     }
 }

@@ -1,0 +1,164 @@
+//! A tokenizer: a folder with `tokenizer.json`, its settings and its chat template. docs/formats/tokenizer.md draws it.
+//!
+//! Text becomes the ids that the tokenizers crate (and so Python's `transformers`) gives. Special tokens that stand in a
+//! text are text: only a chat template writes special tokens.
+mod chat;
+mod merges;
+mod quick;
+pub mod split;
+mod template;
+
+pub use chat::EncodedChat;
+pub use template::CHATML;
+
+use crate::{ArtifactError, Result};
+use quick::Quick;
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use template::Template;
+
+/// The token that ends a document, where `tokenizer_config.json` names none.
+const END_OF_TEXT: &str = "<|endoftext|>";
+
+/// A tokenizer that can be used, from any number of threads.
+pub struct Tokenizer {
+    folder: PathBuf,
+    inner: tokenizers::Tokenizer,
+    /// Where it is byte-level BPE as this makes it.
+    quick: Option<Quick>,
+    /// Special tokens and their ids, the longest first.
+    specials: Vec<(String, u32)>,
+    /// Tokens by their roles: `eos_token`, `pad_token`, `bos_token`.
+    roles: Vec<(String, String)>,
+    template: Option<Template>,
+    vocab_size: usize,
+    digest: String,
+}
+
+impl Tokenizer {
+    /// Opens a folder with a `tokenizer.json`, or that file alone.
+    pub fn open(path: &Path) -> Result<Self> {
+        let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new(".")) };
+        let file = if path.is_dir() { path.join("tokenizer.json") } else { path.to_owned() };
+        let bytes = fs::read(&file).map_err(ArtifactError::io(&file))?;
+        let wrong = |error: &dyn std::fmt::Display| {
+            let help = "a tokenizer is a folder with a `tokenizer.json` as the tokenizers library writes it";
+            ArtifactError::format(&file, format!("not a tokenizer: {error}")).help(help)
+        };
+        let mut inner = tokenizers::Tokenizer::from_bytes(&bytes).map_err(|error| wrong(&error))?;
+        inner.set_encode_special_tokens(true);
+        let json: Value = serde_json::from_slice(&bytes).map_err(|error| wrong(&error))?;
+        let config = optional_json(&folder.join("tokenizer_config.json"))?;
+        let added = inner.get_added_tokens_decoder();
+        let mut specials: Vec<(String, u32)> = added
+            .iter()
+            .filter(|(_, token)| token.special && !token.content.is_empty())
+            .map(|(id, token)| (token.content.clone(), *id))
+            .collect();
+        specials.sort_by(|a, b| b.0.len().cmp(&a.0.len()).then_with(|| a.cmp(b)));
+        let largest = inner.get_vocab(true).into_values().max();
+        Ok(Self {
+            quick: Quick::new(&json),
+            template: Template::find(folder, config.as_ref())?,
+            roles: roles(config.as_ref()),
+            vocab_size: largest.map_or(0, |largest| largest as usize + 1),
+            digest: format!("b3:{}", blake3::hash(&bytes).to_hex()),
+            folder: folder.to_owned(),
+            inner,
+            specials,
+        })
+    }
+
+    /// One more than the largest id.
+    pub fn vocab_size(&self) -> usize {
+        self.vocab_size
+    }
+
+    /// What tells it from every other: the digest of `tokenizer.json`.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The id of a token by its text.
+    pub fn token_id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+
+    /// The text of a token, as the vocabulary spells it.
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
+    }
+
+    /// The token that ends a document: `eos_token` of its settings, else `<|endoftext|>`.
+    pub fn end_of_text(&self) -> Option<u32> {
+        // A chat model's settings may end generation with the turn; documents end with the text.
+        let named = self.role("eos_token").and_then(|token| self.token_id(token));
+        self.token_id(END_OF_TEXT).or(named)
+    }
+
+    /// A token by its role in the settings, such as `eos_token`.
+    pub fn role(&self, role: &str) -> Option<&str> {
+        self.roles.iter().find(|(name, _)| name == role).map(|(_, token)| token.as_str())
+    }
+
+    /// Special tokens and their ids.
+    pub fn specials(&self) -> &[(String, u32)] {
+        &self.specials
+    }
+
+    /// Whether text takes the quick way; for benchmarks.
+    pub fn is_quick(&self) -> bool {
+        self.quick.is_some()
+    }
+
+    /// The ids of a text.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        let mut ids = Vec::new();
+        self.encode_into(text, &mut ids)?;
+        Ok(ids)
+    }
+
+    /// Adds the ids of a text.
+    pub fn encode_into(&self, text: &str, ids: &mut Vec<u32>) -> Result<()> {
+        match &self.quick {
+            Some(quick) => quick.encode(text, ids),
+            None => ids.extend(self.encode_slowly(text)?),
+        }
+        Ok(())
+    }
+
+    /// The ids of a text by the tokenizers crate, whatever way [`Tokenizer::encode`] takes.
+    pub fn encode_slowly(&self, text: &str) -> Result<Vec<u32>> {
+        let encoded = self.inner.encode_fast(text, false).map_err(|error| self.wrong(&error))?;
+        Ok(encoded.get_ids().to_vec())
+    }
+
+    /// The text of ids, special tokens as they are written.
+    pub fn decode(&self, ids: &[u32]) -> Result<String> {
+        self.inner.decode(ids, false).map_err(|error| self.wrong(&error))
+    }
+
+    fn wrong(&self, error: &dyn std::fmt::Display) -> ArtifactError {
+        ArtifactError::format(&self.folder, error.to_string())
+    }
+}
+
+fn optional_json(path: &Path) -> Result<Option<Value>> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(ArtifactError::io(path)(error)),
+    };
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| ArtifactError::format(path, error.to_string()))
+}
+
+/// Every `…_token` of the settings that is a token: a text, or an object with its `content`.
+fn roles(config: Option<&Value>) -> Vec<(String, String)> {
+    let fields = config.and_then(Value::as_object).into_iter().flatten();
+    let token = |value: &Value| value.as_str().or_else(|| value.get("content")?.as_str()).map(str::to_owned);
+    fields
+        .filter(|(name, _)| name.ends_with("_token"))
+        .filter_map(|(name, value)| Some((name.clone(), token(value)?)))
+        .collect()
+}
