@@ -63,6 +63,31 @@ fn held(context: &TestContext) -> String {
     )
 }
 
+/// `twin` has the key of `slow`, which another process makes: both wait for it, and so does what stands on them.
+#[test]
+fn a_twin_of_what_another_process_makes_is_not_forgotten() {
+    let mut context = TestContext::new();
+    context.set("WHO", "first");
+    let text = held(&context);
+    let twin = text.trim_start_matches("stages:\n").replacen("slow", "twin", 1);
+    let below =
+        "  below: { uses: command, inputs: { x: twin }, with: { run: cp in/x out/x, outputs: [x] } }\n";
+    context.edit(&format!("{text}{twin}{below}"));
+    fs::write(context.outside("hold"), "").unwrap();
+    let mut first =
+        context.command(["run", "pipelines/p.yaml", "slow"]).stderr(Stdio::null()).spawn().unwrap();
+    until_written(&context.outside("begun"));
+    let mut second =
+        context.command(["run", "pipelines/p.yaml", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut out = stdout(&mut second);
+    line_with(&mut out, "stage_waiting");
+    fs::remove_file(context.outside("hold")).unwrap();
+    let ended = line_with(&mut out, "run_finished");
+    assert!(ended.contains("\"ran\":1,\"hit\":2"), "{ended}");
+    assert_eq!((code(until_ended(&mut first)), code(until_ended(&mut second))), (0, 0));
+    assert!(context.run([""; 0]).ok().ran().is_empty());
+}
+
 #[test]
 fn a_killed_holder_is_taken_over_at_once() {
     let mut context = TestContext::new();

@@ -209,7 +209,8 @@ impl<'a, 'c> Dispatcher<'a, 'c> {
                 return;
             }
         }
-        self.makers.insert(key, (stage, Vec::new()));
+        // Who waits for this key goes on to wait, where its maker is looked at once more.
+        self.makers.entry(key).or_insert_with(|| (stage, Vec::new())).0 = stage;
         self.keys[stage] = Some(key);
         self.states[stage] = State::Ready(key);
         self.ready.insert(self.rank[stage], stage);
@@ -227,7 +228,7 @@ impl<'a, 'c> Dispatcher<'a, 'c> {
         let record = self.context.store.record(key).ok().flatten()?;
         let lost = self.context.plan.stages[stage].as_ref().and_then(|planned| planned.lost.as_deref());
         if lost == Some(&record) {
-            // Its content may be back by now, remade for another stage with the same bytes; the plan said `run`.
+            // Its content may be back by now, remade for another stage with the same bytes; the plan said `run` or `maybe`.
             return None;
         }
         let present =

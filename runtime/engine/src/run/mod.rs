@@ -136,6 +136,10 @@ pub fn run(
     let plan = planner.plan(targets).map_err(RunError::Wrong)?;
     declared(pipeline, &plan, options)?;
 
+    if plan.has_work() {
+        let who = Who { user: options.user.clone(), run: folder.name().to_owned(), stage: String::new() };
+        folder.begin(&who, store)?;
+    }
     emit(EventKind::RunStarted {
         run: folder.name().to_owned(),
         pipeline: pipeline.name.clone(),
@@ -161,19 +165,17 @@ pub fn run(
         who: Who { user: options.user.clone(), run: folder.name().to_owned(), stage: String::new() },
         interrupts,
     };
-    if plan.has_work() {
-        folder.begin(&context.who, store)?;
-    }
     let ended = dispatch::dispatch(&context, &mut emit);
 
     let count =
         |wanted: Outcome| ended.outcomes.iter().flatten().filter(|outcome| **outcome == wanted).count();
+    let made = |stage: &usize| matches!(ended.outcomes[*stage], Some(Outcome::Hit | Outcome::Ran));
     let outcome = if ended.interrupted {
         RunOutcome::Interrupted
-    } else if count(Outcome::Failed) + count(Outcome::Blocked) > 0 || ended.store_error.is_some() {
-        RunOutcome::Failed
-    } else {
+    } else if plan.order.iter().all(made) && ended.store_error.is_none() {
         RunOutcome::Done
+    } else {
+        RunOutcome::Failed
     };
     // Notes for later: a store that cannot take them still served the run. Before the run says that it is over,
     // because gc takes what neither a live run nor these notes name.
