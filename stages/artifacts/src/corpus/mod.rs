@@ -11,7 +11,7 @@ pub use reader::{Batch, BodyRef, Corpus, DocumentRef, MessageRef, Piece};
 pub use writer::{CorpusWriter, Totals};
 
 /// One document of a corpus.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Document {
     /// What it holds.
     pub body: Body,
@@ -20,7 +20,7 @@ pub struct Document {
 }
 
 /// What a document holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Body {
     /// Plain text.
     Text(String),
@@ -29,7 +29,7 @@ pub enum Body {
 }
 
 /// One turn of a conversation.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Message {
     /// `system`, `user`, `assistant`, `tool`.
     pub role: String,
