@@ -2,4 +2,5 @@
 pub(crate) mod causes;
 pub(crate) mod history;
 pub(crate) mod plan;
+pub(crate) mod tree;
 pub(crate) mod why;

@@ -1,21 +1,13 @@
-//! `muse inspect`: what a file, a folder or a result holds.
-use crate::app::App;
-use crate::args::ValueArgs;
+//! What a file or a folder holds: names and sizes, first bytes, and of an artifact its report and first documents.
+use crate::display::tree;
 use crate::exit;
 use crate::failure::{CliError, CliResult};
-use crate::format::{Table, bytes, duration, exact, moment, plural, shorten, visible};
-use crate::values::StageOfPipeline;
-use clap::Args;
-use muse_store::TreeEntry;
+use crate::format::{Table, bytes, exact, plural, shorten, visible};
+use muse_artifacts::corpus::{BodyRef, Corpus, DocumentRef};
+use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-
-const EXAMPLES: &str = "\
-Examples:
-  muse inspect data/train.jsonl                 size, lines, first lines
-  muse inspect out/tokenizer                    a folder: its files, largest first
-  muse inspect pipelines/tiny.yaml:count        a stage's result";
 
 /// Files of a folder that are listed.
 const LISTED: usize = 20;
@@ -23,87 +15,22 @@ const LISTED: usize = 20;
 const LOOKED_AT: u64 = 64 * 1024;
 /// Lines of a text that are shown.
 const SHOWN: usize = 10;
+/// Documents of a corpus that are shown, and characters of each.
+const SAMPLES: (usize, usize) = (3, 300);
+/// A larger report is none of ours.
+const LARGEST_REPORT: u64 = 16 << 20;
 
-/// What a file, a folder or a result holds.
-///
-/// Shows sizes, the first lines of a text and the largest files of a folder. PIPELINE:STAGE, with or without
-/// `.OUTPUT`, shows what the store keeps for a stage: its outputs, how it was made and when.
-#[derive(Debug, Args)]
-#[command(after_long_help = EXAMPLES)]
-pub(crate) struct InspectArgs {
-    /// A path, or PIPELINE:STAGE.
-    #[arg(value_name = "WHAT")]
-    pub(crate) what: String,
-    /// Print one JSON object.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// Shows it.
-pub(crate) fn run(app: &mut App<'_>, args: &InspectArgs) -> CliResult {
-    let path = app.environment.folder.join(&args.what);
-    // A path that is there is meant as one, also with a colon in its name.
-    match StageOfPipeline::find(&args.what) {
-        Some(stage) if !path.exists() => result(app, args, &stage),
-        _ => {
-            let holds = Holds::of(&path)?;
-            if args.json {
-                app.out.json(&holds)?;
-            } else {
-                app.out.text(&holds.draw(&args.what))?;
-            }
-            app.out.flush()?;
-            Ok(exit::DONE)
-        }
-    }
-}
-
-/// What the store keeps for a stage.
-fn result(app: &mut App<'_>, args: &InspectArgs, stage: &StageOfPipeline) -> CliResult {
-    let opened = app.open(&stage.pipeline, &ValueArgs::default())?;
-    let (number, output) = opened.one_stage(&stage.stage)?;
-    let record = opened.result(&stage.pipeline, &ValueArgs::default(), number)?;
-    let outputs =
-        record.outputs.iter().filter(|(name, _)| output.is_none_or(|output| output == name.as_str()));
-    let mut text = String::new();
-    let mut held = std::collections::BTreeMap::new();
-    for (name, artifact) in outputs {
-        let holds = if artifact.tree {
-            let tree = opened.store.tree(&artifact.digest)?;
-            let mut largest: Vec<(String, u64)> = tree
-                .entries()
-                .iter()
-                .filter_map(|entry| match entry {
-                    TreeEntry::File { path, bytes, .. } => Some((path.clone(), *bytes)),
-                    TreeEntry::Empty { .. } => None,
-                })
-                .collect();
-            largest.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-            largest.truncate(LISTED);
-            Holds::Folder { files: artifact.files, bytes: artifact.bytes, largest }
-        } else {
-            Holds::of(&opened.store.blob_path(&artifact.digest))?
-        };
-        text += &holds.draw(name);
-        text += &format!("  {}\n", artifact.digest);
-        held.insert(name.clone(), holds);
-    }
-    if args.json {
-        let made = serde_json::json!({ "made": record.made, "run": record.run, "seconds": record.seconds, "adopted": record.adopted });
-        app.out.json(&serde_json::json!({ "stage": record.stage, "key": record.key.to_string(), "record": made, "outputs": held }))?;
-    } else {
-        let how = if record.adopted { "adopted" } else { "made" };
-        text += &format!("{how} {} in {}\n", moment(&record.made), duration(record.seconds));
-        app.out.text(&text)?;
-    }
-    app.out.flush()?;
-    Ok(exit::DONE)
+/// One file of a folder, which in the store has no folder.
+pub(super) struct Listed {
+    pub(super) name: String,
+    pub(super) bytes: u64,
+    pub(super) path: PathBuf,
 }
 
 /// What is at a path.
 #[derive(Debug, PartialEq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Holds {
+pub(super) enum Holds {
     /// A folder.
     Folder {
         /// Files below it.
@@ -112,6 +39,12 @@ enum Holds {
         bytes: u64,
         /// The largest, with paths below the folder.
         largest: Vec<(String, u64)>,
+        /// Its `report.json`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        report: Option<Value>,
+        /// Of a corpus the first documents.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        samples: Vec<Value>,
     },
     /// A file.
     File {
@@ -125,16 +58,27 @@ enum Holds {
 }
 
 impl Holds {
-    fn of(path: &Path) -> CliResult<Self> {
+    /// A folder by its files.
+    pub(super) fn folder(mut files: Vec<Listed>) -> Self {
+        let named = |name: &str| files.iter().find(|file| file.name == name);
+        let report = named("report.json").filter(|file| file.bytes <= LARGEST_REPORT);
+        let report = report.and_then(|file| serde_json::from_slice(&fs::read(&file.path).ok()?).ok());
+        let parquet = files.iter().filter(|file| file.name.ends_with(".parquet"));
+        let samples = parquet.min_by(|a, b| a.name.cmp(&b.name)).map(|file| samples(&file.path));
+        let (count, bytes) = (files.len() as u64, files.iter().map(|file| file.bytes).sum());
+        files.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.name.cmp(&b.name)));
+        files.truncate(LISTED);
+        let largest = files.into_iter().map(|file| (file.name, file.bytes)).collect();
+        Self::Folder { files: count, bytes, largest, report, samples: samples.unwrap_or_default() }
+    }
+
+    pub(super) fn of(path: &Path) -> CliResult<Self> {
         let wrong = || CliError::io(exit::USAGE, "cannot inspect", path);
         let about = fs::metadata(path).map_err(wrong())?;
         if about.is_dir() {
-            let mut largest = Vec::new();
-            below(path, path, &mut largest).map_err(wrong())?;
-            let (files, bytes) = (largest.len() as u64, largest.iter().map(|(_, bytes)| bytes).sum());
-            largest.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-            largest.truncate(LISTED);
-            return Ok(Self::Folder { files, bytes, largest });
+            let mut files = Vec::new();
+            below(path, path, &mut files).map_err(wrong())?;
+            return Ok(Self::folder(files));
         }
         let mut start = Vec::new();
         File::open(path).and_then(|file| file.take(LOOKED_AT).read_to_end(&mut start)).map_err(wrong())?;
@@ -146,9 +90,9 @@ impl Holds {
         Ok(Self::File { bytes: about.len(), kind, lines })
     }
 
-    fn draw(&self, name: &str) -> String {
+    pub(super) fn draw(&self, name: &str) -> String {
         match self {
-            Self::Folder { files, bytes: size, largest } => {
+            Self::Folder { files, bytes: size, largest, report, samples } => {
                 let count = plural(usize::try_from(*files).unwrap_or(usize::MAX), "file");
                 let mut text = format!("{name}: {count}, {}\n", bytes(*size));
                 let mut table = Table::new(&[0]);
@@ -159,6 +103,13 @@ impl Holds {
                 let more = files.saturating_sub(largest.len() as u64);
                 if more > 0 {
                     text += &format!("  … and {} more\n", exact(more));
+                }
+                if let Some(report) = report {
+                    text += &format!("\nreport.json\n{}", tree::draw(report, 2));
+                }
+                if !samples.is_empty() {
+                    let samples = Value::from(samples.clone());
+                    text += &format!("\nfirst documents\n{}", tree::draw(&samples, 2));
                 }
                 text
             }
@@ -173,8 +124,24 @@ impl Holds {
     }
 }
 
+/// The first documents of a parquet file, if it is one of a corpus.
+fn samples(path: &Path) -> Vec<Value> {
+    let Ok(corpus) = Corpus::open(path) else { return Vec::new() };
+    let short = |text: &str| text.chars().take(SAMPLES.1).collect::<String>();
+    let draw = |document: DocumentRef<'_>| match document.body {
+        BodyRef::Text(text) => json!({ "source": document.source, "text": short(text) }),
+        BodyRef::Chat(turns) => {
+            let turns: Vec<_> =
+                turns.iter().map(|turn| format!("{}: {}", turn.role, short(turn.content))).collect();
+            json!({ "source": document.source, "messages": turns })
+        }
+    };
+    let first = corpus.batches().next().and_then(Result::ok);
+    first.map(|batch| batch.iter().take(SAMPLES.0).map(draw).collect()).unwrap_or_default()
+}
+
 /// All files below a folder; links are not followed, so that the walk ends.
-fn below(root: &Path, folder: &Path, files: &mut Vec<(String, u64)>) -> std::io::Result<()> {
+fn below(root: &Path, folder: &Path, files: &mut Vec<Listed>) -> std::io::Result<()> {
     let mut folders = Vec::<PathBuf>::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -183,7 +150,7 @@ fn below(root: &Path, folder: &Path, files: &mut Vec<(String, u64)>) -> std::io:
         } else {
             let path = entry.path();
             let name = path.strip_prefix(root).unwrap_or(&path).display().to_string();
-            files.push((name, entry.metadata()?.len()));
+            files.push(Listed { name, bytes: entry.metadata()?.len(), path });
         }
     }
     folders.iter().try_for_each(|folder| below(root, folder, files))
@@ -215,6 +182,7 @@ fn kind(start: &[u8]) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{InspectArgs, run};
     use super::*;
     use crate::app::printed_by;
 
