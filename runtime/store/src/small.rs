@@ -96,12 +96,9 @@ impl Store {
         self.0.disk.remove_all(path)
     }
 
-    /// Where an attempt at a key leaves what the next can go on from. Made where it is missing.
-    pub fn resume_dir(&self, key: &Key) -> Result<PathBuf> {
-        let path = self.root().join("resume-v1").join(key.hex());
-        self.0.home.root_made()?;
-        self.0.disk.mkdir_all(&path)?;
-        Ok(path)
+    /// Where an attempt at a key leaves what the next can go on from. The stage makes it when it has something.
+    pub fn resume_dir(&self, key: &Key) -> PathBuf {
+        self.root().join("resume-v1").join(key.hex())
     }
 
     /// The file that a stage process locks while it uses the resume folder.
@@ -111,7 +108,7 @@ impl Store {
 
     /// Takes a key's resume folder away: its result is there, or it is not wanted.
     pub fn remove_resume_dir(&self, key: &Key) -> Result<()> {
-        self.0.disk.remove_all(&self.root().join("resume-v1").join(key.hex()))?;
+        self.0.disk.remove_all(&self.resume_dir(key))?;
         self.0.disk.unlink(&self.resume_lock(key)).map(drop)
     }
 

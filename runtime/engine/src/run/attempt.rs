@@ -273,7 +273,7 @@ fn job(
 ) -> Job {
     let described = &task.spec.kind.description;
     let resume = (described.resumes && task.publish)
-        .then(|| context.store.resume_lock(&resume_key(task.spec, task.key)).with_extension(""));
+        .then(|| context.store.resume_dir(&resume_key(task.spec, task.key)));
     Job {
         job: 1,
         mode: JobMode::Run,

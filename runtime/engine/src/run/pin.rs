@@ -101,7 +101,7 @@ impl Pins<'_> {
             work: work.join("cwd"),
             inputs: BTreeMap::new(),
             outputs: BTreeMap::new(),
-            resume: described.resumes.then(|| store.resume_lock(&resume_key(spec, key)).with_extension("")),
+            resume: described.resumes.then(|| store.resume_dir(&resume_key(spec, key))),
             threads: 1,
             gpus: Vec::new(),
             pins: ids.iter().map(|id| (id.clone(), String::new())).collect(),

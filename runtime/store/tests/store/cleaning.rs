@@ -123,8 +123,8 @@ fn who_works_is_left_alone() {
     let (working, other) = (lease(&bench.store, &key("b")), lease(&bench.store, &key("a")));
     let work = bench.store.work_dir(&working).unwrap();
     fs::create_dir_all(bench.store.root().join("work-v1/dead-dead/out")).unwrap();
-    bench.store.resume_dir(&key("a")).unwrap();
-    bench.store.resume_dir(&key("b")).unwrap();
+    fs::create_dir_all(bench.store.resume_dir(&key("a"))).unwrap();
+    fs::create_dir_all(bench.store.resume_dir(&key("b"))).unwrap();
 
     let another = Store::open(bench.store.root());
     let plan = another.gc_plan(&policy(&[])).unwrap();

@@ -220,11 +220,10 @@ fn attempts_have_folders_of_their_own() {
     bench.store.remove_work_dir(&work).unwrap();
     assert!(!work.exists() && bench.path("else").exists());
 
-    let resume = bench.store.resume_dir(&key("a")).unwrap();
+    let resume = bench.store.resume_dir(&key("a"));
+    fs::create_dir_all(&resume).unwrap();
     fs::write(resume.join("step-10"), b"1").unwrap();
     fs::write(bench.store.resume_lock(&key("a")), b"").unwrap();
-    assert_eq!(bench.store.resume_dir(&key("a")).unwrap(), resume);
-    assert!(resume.join("step-10").exists());
     bench.store.remove_resume_dir(&key("a")).unwrap();
     assert!(bench.store.names("resume-v1").unwrap().is_empty());
 }
