@@ -147,3 +147,30 @@ fn people_see_old_and_new() {
     assert!(output.stdout.contains("4096") && output.stdout.contains("8192"), "{output}");
     assert!(output.stdout.contains("env.SIZE"), "{output}");
 }
+
+#[test]
+fn a_changed_file_is_named() {
+    let context = TestContext::pipeline(
+        "stages:\n  n: { uses: command, with: { run: 'cat in/text/* > out/n', files: { text: '../data/*.txt' }, outputs: [n] } }\n",
+    );
+    for name in ["a", "b", "c", "d", "e"] {
+        context.write(format!("data/{name}.txt"), name);
+    }
+    context.run::<&str>([]).ok();
+    for name in ["a", "b", "c", "d"] {
+        context.write(format!("data/{name}.txt"), "other");
+    }
+    context.remove("data/e.txt");
+    context.write("data/f.txt", "new");
+    let cause = context.plan::<&str>([])["n"].causes[0].clone();
+    assert_eq!(cause["field"], "text");
+    assert_eq!(cause["changed"], serde_json::json!(["a.txt", "b.txt", "c.txt", "d.txt"]));
+    assert_eq!((&cause["added"][0], &cause["removed"][0]), (&"f.txt".into(), &"e.txt".into()));
+    let people = context.muse(["plan", "pipelines/p.yaml"]).ok();
+    people.prints("input files text: a.txt, b.txt, c.txt and 1 more changed, f.txt added, e.txt removed");
+    context.run::<&str>([]).ok();
+    // Without the note there is no name, and no harm.
+    context.remove("cache/files-v1");
+    context.write("data/a.txt", "more");
+    context.muse(["plan", "pipelines/p.yaml"]).ok().prints("input files text changed");
+}

@@ -1,5 +1,6 @@
 //! A cause in words: the field, what it was, what it is.
 use crate::format::{shorten, visible};
+use muse_runtime::last_files::Changes;
 use muse_runtime::plan::Cause;
 use serde_json::Value;
 
@@ -15,7 +16,10 @@ pub(crate) fn phrase(cause: &Cause) -> String {
         Cause::Input { field, root } if root.is_empty() => format!("input {field} differs"),
         Cause::Input { field, root } => format!("input {field}, because of {root}"),
         Cause::Code { old, new } => format!("stage version {old} -> {new}"),
-        Cause::File { field } => format!("input files {field} changed"),
+        Cause::File { field, files } => match named(files) {
+            Some(names) => format!("input files {field}: {names}"),
+            None => format!("input files {field} changed"),
+        },
         Cause::Pin { field, old, new } => {
             format!("{field} is pinned to {} instead of {}", value(new), value(old))
         }
@@ -24,6 +28,23 @@ pub(crate) fn phrase(cause: &Cause) -> String {
         Cause::Unpinned { field } => format!("{field} is not pinned in the lock file"),
     };
     visible(&text)
+}
+
+/// `a.txt changed; b.txt, c.txt and 7 more added`: a few names of each sort.
+fn named(files: &Changes) -> Option<String> {
+    const SHOWN: usize = 3;
+    let sorts = [(&files.changed, "changed"), (&files.added, "added"), (&files.removed, "removed")];
+    let phrase = |(names, what): (&Vec<String>, &str)| {
+        let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+        let more = names.len().saturating_sub(SHOWN);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        (!names.is_empty()).then(|| format!("{shown}{more} {what}"))
+    };
+    let mut phrases: Vec<String> = sorts.into_iter().filter_map(phrase).collect();
+    if files.more > 0 {
+        phrases.push(format!("and {} files besides", files.more));
+    }
+    (!phrases.is_empty()).then(|| phrases.join(", "))
 }
 
 /// All causes in one line; past the third they are counted.

@@ -115,7 +115,7 @@ impl LastResults {
 
     /// The last results of the pipeline at `path`; none where there was no run, or its note is damaged.
     pub fn load(store: &Store, path: &Path) -> Result<Self, StoreError> {
-        let bytes = store.get_sealed(&place(path), SEAL)?;
+        let bytes = store.get_sealed(&place("last-v1", path), SEAL)?;
         Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default())
     }
 
@@ -133,7 +133,7 @@ impl LastResults {
     /// Writes them down, beside what other runs of the pipeline have written since these were loaded.
     pub fn save(&self, store: &Store, path: &Path) -> Result<(), StoreError> {
         let merged = self.beside(Self::load(store, path)?);
-        store.put_sealed(&place(path), SEAL, &serde_json::to_vec(&merged).unwrap_or_default())
+        store.put_sealed(&place("last-v1", path), SEAL, &serde_json::to_vec(&merged).unwrap_or_default())
     }
 
     /// Of stages that were not touched here, what stands there counts.
@@ -166,10 +166,10 @@ impl LastResults {
 const SEAL: &str = "last";
 
 /// Pipelines are told apart by their place, so that two projects can share a store.
-fn place(path: &Path) -> String {
+pub(crate) fn place(folder: &str, path: &Path) -> String {
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let digest = Digest::of_bytes(path.as_os_str().as_encoded_bytes()).hex();
-    format!("last-v1/{}", digest.get(..32).unwrap_or(&digest))
+    format!("{folder}/{}", digest.get(..32).unwrap_or(&digest))
 }
 
 #[cfg(test)]

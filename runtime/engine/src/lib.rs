@@ -10,6 +10,7 @@ pub mod gc;
 pub mod graph_export;
 pub mod key;
 pub mod last;
+pub mod last_files;
 pub mod plan;
 pub mod results;
 pub mod run;

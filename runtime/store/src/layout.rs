@@ -8,6 +8,7 @@
 //! work-v1/<name>/             one folder for each attempt
 //! index-v1/<host>             hashes of files that this machine has seen
 //! last-v1/<pipeline>          the last results of a pipeline
+//! files-v1/<pipeline>         the input files behind them
 //! runs/<run>/                 events and logs
 //! tmp-v1/                     what is half written
 //! ```

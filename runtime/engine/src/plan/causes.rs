@@ -1,9 +1,11 @@
 //! Why a stage is not simply a hit: its last result's record against its own parts, field by field.
 use super::{Plan, Planner};
 use crate::document::StageSpec;
+use crate::last_files::{Changes, LastFiles};
 use muse_store::{Digest, Record};
 use serde::Serialize;
 use serde_json::Value;
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One reason.
@@ -39,6 +41,9 @@ pub enum Cause {
     File {
         /// Their name.
         field: String,
+        /// Which of several, where the last run has noted them.
+        #[serde(flatten)]
+        files: Changes,
     },
     /// What an outside thing is pinned to differs.
     Pin {
@@ -63,6 +68,8 @@ pub enum Cause {
 /// Fills in the causes of all stages that will or may run. Needs the order: roots come from above.
 pub(super) fn explain(planner: &Planner, plan: &mut Plan) {
     let mut roots: Vec<Option<usize>> = vec![None; plan.stages.len()];
+    // Read when it is first needed: most plans ask for no file.
+    let noted = OnceCell::new();
     for at in 0..plan.order.len() {
         let stage = plan.order[at];
         if !plan.is_dirty(stage) {
@@ -70,7 +77,7 @@ pub(super) fn explain(planner: &Planner, plan: &mut Plan) {
         }
         let spec = &planner.pipeline.stages[stage];
         let previous = planner.last.record(&spec.name, planner.store);
-        let mut found = own(planner, plan, stage, previous.as_ref());
+        let mut found = own(planner, plan, stage, previous.as_ref(), &noted);
         // What began here is the root for all that stands below.
         roots[stage] = if found.is_empty() { None } else { Some(stage) };
         for (port, root) in inputs(plan, spec, previous.as_ref(), &roots) {
@@ -90,7 +97,13 @@ pub(super) fn explain(planner: &Planner, plan: &mut Plan) {
 }
 
 /// Causes that lie in the stage itself.
-fn own(planner: &Planner, plan: &Plan, stage: usize, previous: Option<&Record>) -> Vec<Cause> {
+fn own(
+    planner: &Planner,
+    plan: &Plan,
+    stage: usize,
+    previous: Option<&Record>,
+    noted: &OnceCell<LastFiles>,
+) -> Vec<Cause> {
     let spec = &planner.pipeline.stages[stage];
     let mut causes = Vec::new();
     if planner.force.contains(&stage) {
@@ -121,7 +134,12 @@ fn own(planner: &Planner, plan: &Plan, stage: usize, previous: Option<&Record>) 
     let then = &previous.files;
     let names: BTreeSet<&str> = now.keys().copied().chain(then.keys().map(String::as_str)).collect();
     for name in names.into_iter().filter(|name| now.get(name) != then.get(*name)) {
-        causes.push(Cause::File { field: name.to_owned() });
+        let set = plan.files.of(stage).find(|(own, _)| *own == name).map(|(_, set)| set);
+        let files = set.zip(then.get(name)).and_then(|(set, then)| {
+            let last = noted.get_or_init(|| LastFiles::load(planner.store, &planner.pipeline.path));
+            last.changes(&spec.name, name, *then, set)
+        });
+        causes.push(Cause::File { field: name.to_owned(), files: files.unwrap_or_default() });
     }
     for id in &spec.pins {
         let (old, new) = (previous.pins.get(id).cloned(), planner.lock.get(id).map(str::to_owned));
@@ -150,7 +168,7 @@ pub fn differences(old: &Record, new: &Record) -> Vec<Cause> {
         new: known(new),
     }));
     for name in different(&old.files, &new.files) {
-        causes.push(Cause::File { field: name.clone() });
+        causes.push(Cause::File { field: name.clone(), files: Changes::default() });
     }
     for port in different(&old.inputs, &new.inputs) {
         causes.push(Cause::Input { field: port.clone(), root: String::new() });

@@ -25,6 +25,7 @@ use crate::diagnostic::Diagnostic;
 use crate::document::{Lock, Pipeline};
 use crate::event::{Event, EventKind, Outcome, RunOutcome};
 use crate::last::{self, LastResult, LastResults};
+use crate::last_files::LastFiles;
 use crate::plan::{Plan, Planner};
 use muse_store::{Store, StoreError, Who};
 use std::collections::HashSet;
@@ -182,6 +183,9 @@ pub fn run(
     remember(&mut last, pipeline, &folder, &ended);
     if last.changed {
         let _ = last.save(store, &pipeline.path);
+        let made = plan.order.iter().filter(|stage| made(stage));
+        let made = made.map(|&stage| (stage, pipeline.stages[stage].name.as_str()));
+        LastFiles::note(store, &pipeline.path, &plan, made, |name| pipeline.index.contains_key(name));
     }
     emit(EventKind::RunFinished {
         outcome,
