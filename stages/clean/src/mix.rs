@@ -68,7 +68,9 @@ impl Mix {
         let mut cuts: Vec<(usize, u64)> =
             shares.iter_mut().zip(&bins).map(|(share, bins)| cut(share, bins, size)).collect();
         each(&inputs.entries, sizes, |entry, document, size| {
-            let Some(fate) = fates.get_mut(document as usize).filter(|fate| **fate == Fate::Kept) else { return };
+            let Some(fate) = fates.get_mut(document as usize).filter(|fate| **fate == Fate::Kept) else {
+                return;
+            };
             let (share, amount) = (&mut shares[entry], amount(size));
             let (cut, room) = &mut cuts[entry];
             let bin = bin(document);

@@ -11,7 +11,9 @@ impl Normalize {
             Self::None => text.into(),
             Self::Nfc if text.chars().all(never_changed) || is_nfc(text) => text.into(),
             Self::Nfc => text.nfc().collect::<String>().into(),
-            Self::Nfkc if text.chars().all(|one| never_changed(one) && !folded(one)) || is_nfkc(text) => text.into(),
+            Self::Nfkc if text.chars().all(|one| never_changed(one) && !folded(one)) || is_nfkc(text) => {
+                text.into()
+            }
             Self::Nfkc => text.nfkc().collect::<String>().into(),
         }
     }
@@ -25,7 +27,9 @@ impl Normalize {
         let mut owned = document.to_owned();
         match &mut owned.body {
             Body::Text(text) => self.replace(text),
-            Body::Chat(messages) => messages.iter_mut().for_each(|message| self.replace(&mut message.content)),
+            Body::Chat(messages) => {
+                messages.iter_mut().for_each(|message| self.replace(&mut message.content))
+            }
         }
         Some(owned)
     }
@@ -62,7 +66,7 @@ mod tests {
 
     #[test]
     fn new_unicode_tables_are_a_new_version_of_the_stage() {
-        assert_eq!(UNICODE_VERSION, (17, 0, 0), "raise VERSION");
+        assert_eq!(UNICODE_VERSION, (18, 0, 0), "raise VERSION");
         assert_eq!(char::UNICODE_VERSION, (17, 0, 0), "raise VERSION: rules count letters by these tables");
     }
 

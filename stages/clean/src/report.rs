@@ -127,7 +127,10 @@ impl Tally {
         let mut report = Map::new();
         report.insert("read".into(), json!(self.read));
         report.insert("normalized".into(), json!(self.changed));
-        report.insert("dropped".into(), json!({ "documents": all.documents, "bytes": all.bytes, "rules": rules }));
+        report.insert(
+            "dropped".into(),
+            json!({ "documents": all.documents, "bytes": all.bytes, "rules": rules }),
+        );
         report
     }
 
@@ -159,7 +162,7 @@ fn excerpt(document: &DocumentRef<'_>) -> String {
     let (mut length, mut more) = (0, false);
     for character in words {
         let blank = character.is_whitespace() || character.is_control();
-        if blank && space {
+        if blank && (space || length == EXCERPT) {
             continue;
         }
         if length == EXCERPT {
@@ -189,7 +192,8 @@ mod tests {
         assert_eq!(told(&"猫".repeat(500)), "猫".repeat(EXCERPT) + "…");
         assert_eq!(told(&"猫".repeat(EXCERPT)), "猫".repeat(EXCERPT));
         assert_eq!(told(""), "");
-        let chat = Document::chat(vec![Message::new("user", "春は？"), Message::new("assistant", "あけぼの")], "s");
+        let chat =
+            Document::chat(vec![Message::new("user", "春は？"), Message::new("assistant", "あけぼの")], "s");
         assert_eq!(excerpt(&chat.borrow()), "春は？ あけぼの");
     }
 }

@@ -24,6 +24,7 @@ pub(crate) fn hash(document: &DocumentRef<'_>) -> [u8; 16] {
     match &document.body {
         BodyRef::Text(text) => put(text),
         BodyRef::Chat(messages) => {
+            put("chat");
             put("");
             for message in messages {
                 put(message.role);
@@ -83,9 +84,7 @@ fn pairs(part: Part) -> Result<Vec<(u32, u32)>, StageError> {
     records.sort_unstable();
     let number = |record: &[u8; RECORD]| record.last_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes));
     let equal = records.chunk_by(|one, next| one[..16] == next[..16]);
-    Ok(equal
-        .flat_map(|equal| equal.iter().skip(1).map(|copy| (number(copy), number(&equal[0]))))
-        .collect())
+    Ok(equal.flat_map(|equal| equal.iter().skip(1).map(|copy| (number(copy), number(&equal[0])))).collect())
 }
 
 #[cfg(test)]

@@ -47,7 +47,8 @@ impl Scatter {
     fn flush(&mut self, part: usize) -> Result<(), StageError> {
         let path = path(&self.folder, part);
         // Opened for each buffer, so that there may be more parts than files may be open.
-        let mut file = File::options().create(true).append(true).open(&path).map_err(StageError::io(&path))?;
+        let mut file =
+            File::options().create(true).append(true).open(&path).map_err(StageError::io(&path))?;
         file.write_all(&self.buffers[part]).map_err(StageError::io(&path))?;
         self.buffers[part].clear();
         self.written[part] = true;

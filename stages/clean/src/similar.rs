@@ -38,8 +38,12 @@ impl Similar {
         let folder = context.work().join("similar");
         let scatter = Scatter::create(folder.clone(), bytes)?;
         let path = folder.join("marks");
-        let file =
-            File::options().create_new(true).read(true).write(true).open(&path).map_err(StageError::io(&path))?;
+        let file = File::options()
+            .create_new(true)
+            .read(true)
+            .write(true)
+            .open(&path)
+            .map_err(StageError::io(&path))?;
         Ok(Self {
             scatter,
             path,
@@ -74,10 +78,15 @@ impl Similar {
         let file = self.marks.into_inner().map_err(|error| StageError::io(&self.path)(error.into_error()))?;
         let mut compare = Compare { file, path: self.path, places: self.places, agreeing: self.agreeing };
         let mut belongs = Belongs((0..self.count).collect());
-        in_order(context.threads().min(2), self.scatter.finish()?.into_iter(), groups, |groups: Vec<Vec<u32>>| {
-            context.go_on()?;
-            groups.iter().try_for_each(|group| compare.group(group, &mut belongs))
-        })?;
+        in_order(
+            context.threads().min(2),
+            self.scatter.finish()?.into_iter(),
+            groups,
+            |groups: Vec<Vec<u32>>| {
+                context.go_on()?;
+                groups.iter().try_for_each(|group| compare.group(group, &mut belongs))
+            },
+        )?;
         Ok(belongs.apply(fates))
     }
 }
@@ -167,7 +176,8 @@ impl Belongs {
             number += 1;
         }
         let here = |fate: &Fate| matches!(fate, Fate::Kept | Fate::Dropped(Rule::Near));
-        let mut documents = fates.iter().zip(0u32..).filter(|(fate, _)| here(fate)).map(|(_, document)| document);
+        let mut documents =
+            fates.iter().zip(0u32..).filter(|(fate, _)| here(fate)).map(|(_, document)| document);
         let firsts: BTreeSet<u32> = copies.values().copied().collect();
         let mut last = None;
         let found: BTreeMap<u32, u32> = firsts
@@ -196,7 +206,8 @@ mod tests {
         assert_eq!((0..6).map(|one| belongs.to(one)).collect::<Vec<_>>(), [0, 1, 2, 1, 1, 1]);
         let language = Fate::Dropped(Rule::Language);
         let near = Fate::Dropped(Rule::Near);
-        let mut fates = [language, Fate::Kept, language, Fate::Kept, Fate::Kept, Fate::Kept, Fate::Kept, Fate::Kept];
+        let mut fates =
+            [language, Fate::Kept, language, Fate::Kept, Fate::Kept, Fate::Kept, Fate::Kept, Fate::Kept];
         let copies = belongs.apply(&mut fates);
         assert_eq!(fates, [language, Fate::Kept, language, Fate::Kept, Fate::Kept, near, near, near]);
         assert_eq!(copies, Copies::from([(5, 3), (6, 3), (7, 3)]));

@@ -23,7 +23,12 @@ impl Spool {
     }
 
     /// Takes a document, as often as `times`.
-    pub(crate) fn push(&mut self, number: u32, times: u32, document: &DocumentRef<'_>) -> Result<(), StageError> {
+    pub(crate) fn push(
+        &mut self,
+        number: u32,
+        times: u32,
+        document: &DocumentRef<'_>,
+    ) -> Result<(), StageError> {
         for time in 0..times {
             let key = draw(self.seed, PURPOSE + u64::from(time), u64::from(number));
             self.scatter.push(key, |record| {

@@ -97,7 +97,10 @@ fn texts<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<Document> {
 
 /// Sentences that no two of are near to each other.
 fn sentence(number: u64) -> String {
-    let syllables: Vec<char> = "あいうえおかきくけこさしすせそたちつてとなにぬねのはひふへほまみむめもやゆよらりるれろわ".chars().collect();
+    let syllables: Vec<char> =
+        "あいうえおかきくけこさしすせそたちつてとなにぬねのはひふへほまみむめもやゆよらりるれろわ"
+            .chars()
+            .collect();
     let letter = |at| syllables[(crate::hash::draw(7, number, at) % syllables.len() as u64) as usize];
     (0..120).map(letter).chain(['。']).collect()
 }

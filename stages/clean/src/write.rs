@@ -58,26 +58,34 @@ pub(crate) fn run(context: &mut Context, params: &Params) -> Result<(), StageErr
     let plan = Plan { params, judge: Judge::new(params), survey, mix, originals };
 
     let mut writer = CorpusWriter::create(&context.output("corpus"))?;
-    let mut spool = if params.shuffle { Some(Spool::create(context, params.seed, inputs.bytes)?) } else { None };
+    let mut spool =
+        if params.shuffle { Some(Spool::create(context, params.seed, inputs.bytes)?) } else { None };
     let mut tally = Tally::default();
     let items = inputs.items(|entry| plan.rounds(entry));
-    in_order(context.threads(), items, |item| plan.ready(item), |ready: Ready| {
-        context.go_on()?;
-        for (batch, stays) in &ready.batches {
-            let mut rows = batch.iter().enumerate();
-            for stays in stays {
-                let Some((_, document)) = rows.by_ref().find(|(row, _)| *row == stays.row) else { continue };
-                let document = stays.changed.as_ref().map_or(document, Document::borrow);
-                match &mut spool {
-                    Some(spool) => spool.push(stays.number, stays.times, &document)?,
-                    None => writer.push(&document)?,
+    in_order(
+        context.threads(),
+        items,
+        |item| plan.ready(item),
+        |ready: Ready| {
+            context.go_on()?;
+            for (batch, stays) in &ready.batches {
+                let mut rows = batch.iter().enumerate();
+                for stays in stays {
+                    let Some((_, document)) = rows.by_ref().find(|(row, _)| *row == stays.row) else {
+                        continue;
+                    };
+                    let document = stays.changed.as_ref().map_or(document, Document::borrow);
+                    match &mut spool {
+                        Some(spool) => spool.push(stays.number, stays.times, &document)?,
+                        None => writer.push(&document)?,
+                    }
                 }
             }
-        }
-        tally.add(ready.tally);
-        bar.add(context, ready.bytes);
-        Ok::<(), StageError>(())
-    })?;
+            tally.add(ready.tally);
+            bar.add(context, ready.bytes);
+            Ok::<(), StageError>(())
+        },
+    )?;
     if let Some(spool) = spool {
         spool.write(context, &mut bar, &mut writer)?;
     }
@@ -104,7 +112,8 @@ impl Plan<'_> {
     /// What becomes of a document.
     fn fate(&self, number: u32, document: &DocumentRef<'_>) -> Fate {
         let known = self.survey.as_ref().and_then(|survey| survey.fates.get(number as usize));
-        let judged = || self.judge.failed(&said(document)).map_or(Fate::Kept, |failed| Fate::Dropped(failed.rule));
+        let judged =
+            || self.judge.failed(&said(document)).map_or(Fate::Kept, |failed| Fate::Dropped(failed.rule));
         known.copied().unwrap_or_else(judged)
     }
 

@@ -50,10 +50,10 @@ fn planted_near_copies_are_found_and_others_stay() {
     for number in 0..ORIGINALS {
         let text: String = (0..5).map(|line| sentence(number * 5 + line)).collect();
         documents.push(Document::text(&text, "s"));
-        // From nearly the same to half of it.
-        let copy = altered(&text, number, 20 + number % 200);
+        // From a half of it to nearly the same.
+        let copy = altered(&text, number, if number % 2 == 0 { 10 + number % 20 } else { 70 + number % 200 });
         let similarity = jaccard(&text, &copy);
-        if similarity >= 0.87 {
+        if similarity >= 0.87 && copy != text {
             near.insert(documents.len());
         } else if similarity <= 0.73 {
             far.insert(documents.len());
@@ -64,7 +64,8 @@ fn planted_near_copies_are_found_and_others_stay() {
     let kept: BTreeSet<&Document> = run.documents.iter().collect();
     let dropped = |at: &usize| !kept.contains(&documents[*at]);
     assert!((0..documents.len()).step_by(2).all(|at| !dropped(&at)), "an original went");
-    let (found, wrong) = (near.iter().filter(|at| dropped(at)).count(), far.iter().filter(|at| dropped(at)).count());
+    let (found, wrong) =
+        (near.iter().filter(|at| dropped(at)).count(), far.iter().filter(|at| dropped(at)).count());
     assert!(near.len() > 400 && far.len() > 400, "{} and {}", near.len(), far.len());
     assert!(found as f64 >= 0.98 * near.len() as f64, "{found} of {} near-copies", near.len());
     assert!(wrong as f64 <= 0.02 * far.len() as f64, "{wrong} of {} others", far.len());
@@ -95,7 +96,10 @@ fn words_are_compared_where_there_are_spaces() {
 
 #[test]
 fn short_documents_are_compared_as_a_whole() {
-    let run = clean(json!({ "dedup": "minhash" }), &[("a", texts(["はい", "いいえ", "はい", "は い", "ok", "OK", "ok"]))]);
+    let run = clean(
+        json!({ "dedup": "minhash" }),
+        &[("a", texts(["はい", "いいえ", "はい", "は い", "ok", "OK", "ok"]))],
+    );
     assert_eq!(run.documents, texts(["はい", "いいえ", "ok", "OK"]));
 }
 

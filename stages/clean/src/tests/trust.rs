@@ -26,14 +26,19 @@ fn odd_text_passes_unchanged() {
         let mut expected = texts(ODD);
         let mut found = clean(with, &[("a", expected.clone())]).documents;
         if sort {
-            (expected.sort(), found.sort());
+            expected.sort();
+            found.sort();
         }
         assert_eq!(found, expected);
     }
     for language in ["ja", "en", "zh", "ko"] {
         let with = json!({ "normalize": "nfkc", "language": [language] });
         let mut documents = texts(ODD);
-        documents.push(Document::text(["これは日本語です", "plain", "我是", "한국"][["ja", "en", "zh", "ko"].iter().position(|one| *one == language).unwrap()], "s"));
+        documents.push(Document::text(
+            ["これは日本語です", "plain", "我是", "한국"]
+                [["ja", "en", "zh", "ko"].iter().position(|one| *one == language).unwrap()],
+            "s",
+        ));
         assert!(!clean(with, &[("a", documents)]).documents.is_empty());
     }
 }
@@ -50,12 +55,17 @@ fn a_huge_document_passes_and_its_copy_goes() {
     expected.sort();
     assert!(run.documents == expected);
     let same = "ああああ\n".repeat(1_000_000);
-    assert!(clean(everything(), &[("a", vec![Document::text(&same, "s")])]).documents == [Document::text(same, "s")]);
+    assert!(
+        clean(everything(), &[("a", vec![Document::text(&same, "s")])]).documents
+            == [Document::text(same, "s")]
+    );
 }
 
 #[test]
 fn empty_documents_go_unless_they_are_asked_for() {
-    let empty = || vec![Document::text("", "s"), Document::chat(vec![], "s"), chat(&[("user", ""), ("assistant", " ")])];
+    let empty = || {
+        vec![Document::text("", "s"), Document::chat(vec![], "s"), chat(&[("user", ""), ("assistant", " ")])]
+    };
     let mut documents = empty();
     documents.push(Document::text("a", "s"));
     let run = clean(json!({}), &[("a", documents)]);
@@ -71,7 +81,8 @@ fn nothing_left_is_an_error_that_says_what_dropped_it() {
     let documents = texts(["短い", "1234567890", "これは日本語の文章です。"]);
     for dedup in ["none", "minhash"] {
         let with = json!({ "min_chars": 5, "language": "en", "dedup": dedup });
-        let Err(StageError::Failed { message, help }) = try_clean(&with, &[("a", documents.clone())], 2) else {
+        let Err(StageError::Failed { message, help }) = try_clean(&with, &[("a", documents.clone())], 2)
+        else {
             panic!("no error");
         };
         assert_eq!(
@@ -88,8 +99,10 @@ fn nothing_left_is_an_error_that_says_what_dropped_it() {
 
 #[test]
 fn a_chat_keeps_all_that_it_has() {
-    let tool = Message { extra: Some(r#"{"tool_calls":[{"name":"f"}]}"#.into()), ..Message::new("assistant", "") };
-    let one = Document::chat(vec![Message::new("system", ""), Message::new("user", "か\u{3099}"), tool], "chat");
+    let tool =
+        Message { extra: Some(r#"{"tool_calls":[{"name":"f"}]}"#.into()), ..Message::new("assistant", "") };
+    let one =
+        Document::chat(vec![Message::new("system", ""), Message::new("user", "か\u{3099}"), tool], "chat");
     let mut expected = one.clone();
     if let muse_artifacts::corpus::Body::Chat(messages) = &mut expected.body {
         messages[1].content = "が".into();
