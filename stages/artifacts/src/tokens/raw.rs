@@ -114,7 +114,11 @@ pub fn muse_lengths(path: &Path, tokens: u64) -> Result<impl Iterator<Item = Res
 }
 
 /// Writes packed tokens as MUSE has them: for each side `.bin` and `.idx`, and `metadata.json`.
-pub fn write_muse(tokens: &Tokens, folder: &Path, mut go_on: impl FnMut() -> Result<()>) -> Result<()> {
+pub fn write_muse<E: From<ArtifactError>>(
+    tokens: &Tokens,
+    folder: &Path,
+    mut go_on: impl FnMut() -> std::result::Result<(), E>,
+) -> std::result::Result<(), E> {
     fs::create_dir_all(folder).map_err(ArtifactError::io(folder))?;
     for split in Split::ALL {
         let (bin, idx) = (split.file(folder, "bin"), split.file(folder, "idx"));
@@ -153,7 +157,7 @@ pub fn write_muse(tokens: &Tokens, folder: &Path, mut go_on: impl FnMut() -> Res
     });
     let path = folder.join("metadata.json");
     let text = serde_json::to_string_pretty(&about).unwrap_or_default() + "\n";
-    fs::write(&path, text).map_err(ArtifactError::io(&path))
+    Ok(fs::write(&path, text).map_err(ArtifactError::io(&path))?)
 }
 
 fn create(path: &Path) -> Result<BufWriter<File>> {

@@ -132,12 +132,28 @@ impl Tokens {
         Ok(DocumentTokens { ids: side.tokens(place.clone())?, learned: side.learned(place) })
     }
 
+    /// How many positions have a label: tokens that carry loss, but for the first of each document.
+    pub fn carry_loss(&self, split: Split) -> u64 {
+        let side = self.side(split);
+        let counts = &side.index.counts;
+        let Some(mask) = &side.mask else { return counts.tokens - counts.documents };
+        let learned: u64 = mask.bytes().iter().map(|byte| u64::from(byte.count_ones())).sum();
+        let first = |document| side.index.document(document).start;
+        let unseen = (0..counts.documents).filter(|document| bit(mask, first(*document))).count();
+        learned.saturating_sub(unseen as u64)
+    }
+
     fn side(&self, split: Split) -> &Side {
         match split {
             Split::Train => &self.train,
             Split::Validation => &self.validation,
         }
     }
+}
+
+fn bit(mask: &Map, token: u64) -> bool {
+    let byte = usize::try_from(token / 8).ok().and_then(|at| mask.bytes().get(at));
+    byte.is_some_and(|byte| byte >> (token % 8) & 1 == 1)
 }
 
 fn short(digest: &str) -> &str {
@@ -174,10 +190,6 @@ impl Side {
         let Some(mask) = &self.mask else {
             return vec![true; usize::try_from(place.end - place.start).unwrap_or_default()];
         };
-        let bit = |token: u64| {
-            let byte = usize::try_from(token / 8).ok().and_then(|at| mask.bytes().get(at));
-            byte.is_some_and(|byte| byte >> (token % 8) & 1 == 1)
-        };
-        place.map(bit).collect()
+        place.map(|token| bit(mask, token)).collect()
     }
 }
