@@ -12,6 +12,8 @@ pub(crate) struct Inputs {
     pub(crate) entries: Vec<Entry>,
     pub(crate) documents: u64,
     pub(crate) bytes: u64,
+    /// Larger pieces are handed out batch by batch.
+    large: u64,
 }
 
 /// One of them.
@@ -58,7 +60,7 @@ impl Inputs {
         if documents == 0 {
             return Err(StageError::new("there is nothing to clean: the corpora have no documents"));
         }
-        Ok(Self { entries, documents, bytes })
+        Ok(Self { entries, documents, bytes, large: LARGE_PIECE })
     }
 
     /// All documents; of an entry as many times as `rounds` says, the second time behind everything of the first.
@@ -71,18 +73,18 @@ impl Inputs {
             .flat_map(|round| self.entries.iter().enumerate().map(move |(at, entry)| (round, at, entry)));
         turns
             .filter(move |(round, at, _)| *round < rounds(*at))
-            .flat_map(|(round, at, entry)| entry.items(at, round))
+            .flat_map(|(round, at, entry)| entry.items(at, round, self.large))
     }
 }
 
 impl Entry {
-    fn items(&self, entry: usize, round: u32) -> impl Iterator<Item = Item<'_>> + Send {
+    fn items(&self, entry: usize, round: u32, large: u64) -> impl Iterator<Item = Item<'_>> + Send {
         let mut next = self.documents.start;
         self.corpus.pieces().iter().flat_map(move |piece| {
             let first = next;
             next = next.saturating_add(u32::try_from(piece.documents).unwrap_or(u32::MAX));
             let item = move |first, part| Item { entry, round, first, part };
-            if piece.bytes <= LARGE_PIECE {
+            if piece.bytes <= large {
                 let one = item(first, ItemPart::Piece(&self.corpus, *piece));
                 return Box::new(std::iter::once(one)) as Box<dyn Iterator<Item = Item<'_>> + Send>;
             }
@@ -144,5 +146,54 @@ impl Bar {
 
     pub(crate) fn finish(self, context: &mut Context) {
         context.progress(self.total, Some(self.total), "bytes");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use muse_artifacts::corpus::{CorpusWriter, Document};
+
+    #[test]
+    fn large_pieces_come_batch_by_batch_with_the_same_numbers() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = CorpusWriter::create(folder.path()).unwrap();
+        for number in 0..20_000 {
+            let text = format!("{number} ").repeat(200);
+            writer.push(&Document::text(text, "s").borrow()).unwrap();
+        }
+        writer.finish(serde_json::json!({})).unwrap();
+        let open = |large| {
+            let corpus = Corpus::open(folder.path()).unwrap();
+            let (documents, bytes) = (corpus.documents(), 0);
+            let half = u32::try_from(documents).unwrap();
+            let again = Entry {
+                name: "b".into(),
+                corpus: Corpus::open(folder.path()).unwrap(),
+                documents: half..2 * half,
+            };
+            let entries = vec![Entry { name: "a".into(), corpus, documents: 0..half }, again];
+            Inputs { entries, documents: 2 * documents, bytes, large }
+        };
+        for (large, least) in [(u64::MAX, 4), (0, 8)] {
+            let inputs = open(large);
+            let (mut items, mut next) = (0, 0);
+            for item in inputs.items(|_| 1) {
+                items += 1;
+                assert_eq!(item.first, next);
+                for batch in item.batches().unwrap() {
+                    for document in batch.unwrap().iter() {
+                        let number: u32 =
+                            document.texts().next().unwrap().split(' ').next().unwrap().parse().unwrap();
+                        assert_eq!(number, next % 20_000);
+                        next += 1;
+                    }
+                }
+            }
+            assert!(next == 40_000 && items >= least, "{items} items");
+            let rounds: Vec<(u32, usize)> =
+                inputs.items(|entry| 1 + entry as u32).map(|item| (item.round, item.entry)).collect();
+            assert!(rounds.is_sorted() && rounds.last() == Some(&(1, 1)) && !rounds.contains(&(1, 0)));
+        }
     }
 }

@@ -27,11 +27,12 @@ const ASCII: [Class; 128] = {
     table
 };
 
-/// Whether words of the character's script stand without spaces: kana, kanji, Thai, Lao, Tibetan, Burmese, Khmer.
+/// Whether words of the character's script stand without spaces: kana, kanji with their signs, Thai, Lao, Tibetan,
+/// Burmese, Khmer.
 #[inline]
-pub(crate) fn spaceless(character: char) -> bool {
+fn spaceless(character: char) -> bool {
     matches!(u32::from(character),
-        0x3040..=0x30ff | 0x3400..=0x9fff | 0x0e00..=0x0fff | 0x1000..=0x109f | 0x1780..=0x17ff
+        0x3001..=0x30ff | 0x3400..=0x9fff | 0x0e00..=0x0fff | 0x1000..=0x109f | 0x1780..=0x17ff
         | 0x31f0..=0x31ff | 0xf900..=0xfaff | 0xff66..=0xff9f | 0x1_b000..=0x1_b16f | 0x2_0000..=0x3_ffff)
 }
 
