@@ -92,6 +92,11 @@ impl Context {
         self.cancelled.load(Ordering::Relaxed)
     }
 
+    /// What turns true once the stage should stop, for threads that it starts.
+    pub fn stop_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.cancelled)
+    }
+
     /// `Err(Interrupted)` once the stage should stop: `context.go_on()?` in a loop.
     pub fn go_on(&self) -> Result<(), StageError> {
         if self.cancelled() { Err(StageError::Interrupted) } else { Ok(()) }

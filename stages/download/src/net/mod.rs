@@ -1,0 +1,21 @@
+//! Bytes over HTTP: patient, resumable, checked.
+mod error;
+mod fetch;
+mod part;
+mod patience;
+mod pool;
+mod remote;
+mod web;
+
+pub(crate) use error::{NetError, Refusal, Repo};
+pub(crate) use fetch::{Check, Of, Target, fetch_range, probe, stream_whole};
+pub(crate) use part::Part;
+pub(crate) use patience::Patience;
+pub(crate) use pool::{Wanted, fetch_all, verify};
+pub(crate) use remote::Remote;
+pub(crate) use web::{Token, Web};
+
+#[cfg(test)]
+pub(crate) use fetch::{git_blob, hex};
+#[cfg(test)]
+pub(crate) use patience::Clock;

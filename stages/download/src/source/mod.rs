@@ -1,0 +1,25 @@
+//! The four places that data comes from.
+pub(crate) mod file;
+pub(crate) mod http;
+pub(crate) mod hub;
+pub(crate) mod synthetic;
+
+use muse_stage::{Context, StageError};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The folder for what is fetched: one that outlives attempts, where there is one.
+fn fetched(context: &mut Context) -> Result<PathBuf, StageError> {
+    if context.job().resume.is_some() { context.resume() } else { Ok(context.work().join("fetched")) }
+}
+
+/// Puts a file into the output folder, without a second copy where the disk can do that.
+fn place(from: &Path, to: &Path) -> Result<(), StageError> {
+    if let Some(parent) = to.parent() {
+        fs::create_dir_all(parent).map_err(StageError::io(parent))?;
+    }
+    if fs::hard_link(from, to).is_err() {
+        fs::copy(from, to).map_err(StageError::io(to))?;
+    }
+    Ok(())
+}
