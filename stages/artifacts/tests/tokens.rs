@@ -81,7 +81,8 @@ fn some_documents() -> impl Strategy<Value = Vec<DocumentTokens>> {
     let token = (prop_oneof![1_u32..300, 1..VOCAB], any::<bool>());
     let one = prop::collection::vec(token, 0..40).prop_map(|tokens| {
         let (mut ids, mut learned): (Vec<_>, Vec<_>) = tokens.into_iter().unzip();
-        (ids.push(0), learned.push(true));
+        ids.push(0);
+        learned.push(true);
         DocumentTokens { ids, learned }
     });
     prop::collection::vec(one, 0..12)

@@ -165,4 +165,4 @@ impl Stage for Pack {
 }
 
 /// The longest sequence: beyond what anyone trains on, and small enough to keep tables of lengths.
-const MOST: u64 = 1 << 24;
+const MOST: u64 = 1 << 22;

@@ -127,17 +127,20 @@ pub fn write_muse<E: From<ArtifactError>>(
             .write_all(MAGIC)
             .and_then(|()| to_idx.write_all(&VERSION.to_le_bytes()))
             .map_err(ArtifactError::io(&idx))?;
-        let (mut bytes, mut offset) = (Vec::new(), 0_u64);
-        for number in 0..tokens.documents(split) {
+        // Read as a file, not as memory: each token is looked at once.
+        let meta = tokens.meta();
+        let mut flat = Flat::open(&split.file(tokens.folder(), "bin"), meta.dtype)?;
+        let mut bytes = Vec::new();
+        while flat.done() < flat.tokens() {
             go_on()?;
-            let ids = tokens.document(split, number)?.ids;
             bytes.clear();
-            Dtype::U32.put(&ids, &mut bytes);
+            Dtype::U32.put(&flat.read(u64::MAX, meta.vocab_size)?, &mut bytes);
             to_bin.write_all(&bytes).map_err(ArtifactError::io(&bin))?;
-            let length = ids.len() as u64;
-            let pair = [offset.to_le_bytes(), length.to_le_bytes()].concat();
+        }
+        for number in 0..tokens.documents(split) {
+            let place = tokens.place(split, number)?;
+            let pair = [place.start.to_le_bytes(), (place.end - place.start).to_le_bytes()].concat();
             to_idx.write_all(&pair).map_err(ArtifactError::io(&idx))?;
-            offset += length;
         }
         to_bin.flush().map_err(ArtifactError::io(&bin))?;
         to_idx.flush().map_err(ArtifactError::io(&idx))?;

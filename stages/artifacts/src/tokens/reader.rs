@@ -55,6 +55,11 @@ impl Tokens {
         Ok(Self { folder: folder.to_owned(), meta, train, validation })
     }
 
+    /// Where they are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// What they were made with.
     pub fn meta(&self) -> &Meta {
         &self.meta
@@ -126,10 +131,15 @@ impl Tokens {
 
     /// One document.
     pub fn document(&self, split: Split, number: u64) -> Result<DocumentTokens> {
+        let (side, place) = (self.side(split), self.place(split, number)?);
+        Ok(DocumentTokens { ids: side.tokens(place.clone())?, learned: side.learned(place) })
+    }
+
+    /// Where a document stands in its file, in tokens.
+    pub fn place(&self, split: Split, number: u64) -> Result<Range<u64>> {
         let side = self.side(split);
         side.must_be("document", number, side.index.counts.documents)?;
-        let place = side.index.document(number);
-        Ok(DocumentTokens { ids: side.tokens(place.clone())?, learned: side.learned(place) })
+        Ok(side.index.document(number))
     }
 
     /// How many positions have a label: tokens that carry loss, but for the first of each document.

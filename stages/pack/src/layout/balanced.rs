@@ -4,6 +4,7 @@
 //! Two things even it out. Each piece, longest first, goes to the cheapest sequence that has room, so long documents are
 //! spread and short ones fill up beside them. And sequences of similar cost become neighbours: blocks of them, in an
 //! order of chance, so that the batches of one block are even among devices while the run as a whole is mixed.
+use super::best_fit;
 use crate::mix::{mix, shuffle};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -11,7 +12,17 @@ use std::collections::BinaryHeap;
 /// So many neighbours are alike: a multiple of the batches that people take.
 const BLOCK: usize = 64;
 
+/// What evenness may cost: one sequence more of so many. Where whole documents leave no choice, and to spread them would
+/// cost more, the tightest packing is taken, and its neighbours are alike nevertheless.
+const PRICE: usize = 100;
+
 pub(super) fn pack(lengths: &[u32], length: u32) -> Vec<u32> {
+    let count = |of: &[u32]| of.iter().max().map_or(0, |most| *most as usize + 1);
+    let (even, tight) = (spread(lengths, length), best_fit::pack(lengths, length));
+    if count(&even) <= count(&tight) + count(&tight) / PRICE { even } else { tight }
+}
+
+fn spread(lengths: &[u32], length: u32) -> Vec<u32> {
     let total: u64 = lengths.iter().map(|length| u64::from(*length)).sum();
     let fewest = total.div_ceil(length.into()) as u32;
     let mut open = Open::new(length);
@@ -106,4 +117,70 @@ pub(super) fn order(costs: &[u64], seed: u64) -> Vec<u32> {
     let whole = sorted.len() / BLOCK;
     shuffle(&mut blocks[..whole], seed);
     blocks.concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_ones_are_spread_and_short_ones_stand_beside_them() {
+        let lengths = [60, 60, 40, 40, 40, 40, 20, 20, 20, 20, 20, 20];
+        // Four sequences of a hundred; best-fit would put three of the 20 beside a 40.
+        let of = pack(&lengths, 100);
+        let mut costs = [0; 4];
+        of.iter().zip(lengths).for_each(|(sequence, length)| costs[*sequence as usize] += length * length);
+        let tight = best_fit::pack(&lengths, 100);
+        let mut others = [0; 4];
+        tight
+            .iter()
+            .zip(lengths)
+            .for_each(|(sequence, length)| others[*sequence as usize] += length * length);
+        let spread = |costs: [u32; 4]| costs.iter().max().unwrap() - costs.iter().min().unwrap();
+        assert!(spread(costs) < spread(others), "{costs:?} {others:?}");
+    }
+
+    #[test]
+    fn evenness_has_a_price() {
+        // Pairs that fill a sequence to the last place are torn by spreading, so they are not.
+        let lengths: Vec<u32> =
+            (0..1000).map(|at| 1300 + at % 97).chain((0..1000).map(|at| 748 - at % 97)).collect();
+        let mut lengths = lengths;
+        lengths.sort_unstable_by_key(|length| Reverse(*length));
+        let count = |of: &[u32]| *of.iter().max().unwrap() as usize + 1;
+        assert_eq!(count(&best_fit::pack(&lengths, 2048)), 1000);
+        assert!(count(&pack(&lengths, 2048)) <= 1010);
+    }
+
+    #[test]
+    fn the_cheapest_that_has_room_is_found() {
+        let mut open = Open::new(10);
+        for (room, cost, sequence) in [(3, 5, 0), (7, 9, 1), (7, 2, 2), (10, 4, 3), (0, 0, 4)] {
+            open.put(room, cost, sequence);
+        }
+        assert_eq!(open.take(11 - 1), Some((10, 4, 3)));
+        assert_eq!(open.take(3), Some((7, 2, 2)));
+        assert_eq!(open.take(1), Some((3, 5, 0)));
+        assert_eq!(open.take(8), None);
+        assert_eq!(open.take(7), Some((7, 9, 1)));
+        assert_eq!(open.take(1), None);
+    }
+
+    #[test]
+    fn neighbours_cost_alike_and_blocks_come_by_chance() {
+        let costs: Vec<u64> = (0..1000).map(|at| mix(at) % 5000).collect();
+        let ordered = order(&costs, 1);
+        let mut sorted = ordered.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..1000).collect::<Vec<_>>());
+        let of =
+            |block: &[u32]| -> Vec<u64> { block.iter().map(|sequence| costs[*sequence as usize]).collect() };
+        let ranges: Vec<_> = ordered
+            .chunks(BLOCK)
+            .map(|block| (*of(block).iter().min().unwrap(), *of(block).iter().max().unwrap()))
+            .collect();
+        assert!(ranges.iter().all(|(least, most)| most - least < 600), "{ranges:?}");
+        assert!(ranges.windows(2).any(|two| two[0].0 > two[1].1), "{ranges:?}");
+        assert_ne!(ordered, order(&costs, 2));
+    }
 }

@@ -43,6 +43,31 @@ fn bytes() {
             made.push(format!("{strategy} {name} {digest}"));
         }
     }
-    let expected = "";
-    assert_eq!(made.join("\n"), expected);
+    let expected = [
+        "concat meta.json 7d6293cb47148fb9",
+        "concat report.json 9306cee65f816416",
+        "concat train.bin 99e7c24b177ecbd7",
+        "concat train.idx 934d544253a79024",
+        "concat train.mask f9662e9c918acbe9",
+        "concat validation.bin 37199319ae2248bc",
+        "concat validation.idx ca3fb2f2a6c524ef",
+        "concat validation.mask 498a82d68ab5fce8",
+        "best-fit meta.json efb53f74fa0c6ca8",
+        "best-fit report.json 8268bd926a9af0bd",
+        "best-fit train.bin 99e7c24b177ecbd7",
+        "best-fit train.idx 21b53536ed81de33",
+        "best-fit train.mask f9662e9c918acbe9",
+        "best-fit validation.bin 37199319ae2248bc",
+        "best-fit validation.idx 1e8352ee09c4e97a",
+        "best-fit validation.mask 498a82d68ab5fce8",
+        "balanced meta.json 8c2b3d0e73bd333c",
+        "balanced report.json 30bbf642ce06c2d1",
+        "balanced train.bin 99e7c24b177ecbd7",
+        "balanced train.idx d050e33e4e7e9672",
+        "balanced train.mask f9662e9c918acbe9",
+        "balanced validation.bin 37199319ae2248bc",
+        "balanced validation.idx 1e1ebcb5655eb836",
+        "balanced validation.mask 498a82d68ab5fce8",
+    ];
+    assert_eq!(made, expected);
 }
