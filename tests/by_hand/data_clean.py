@@ -38,7 +38,7 @@ def runs(text):
     joined = "".join(units)
     if len(joined) == len(units):
         return {joined[at:at + NGRAM] for at in range(max(1, len(units) - NGRAM + 1))}
-    return {"\0".join(units[at:at + NGRAM]) for at in range(max(1, len(units) - NGRAM + 1))}
+    return {"".join(units[at:at + NGRAM]) for at in range(max(1, len(units) - NGRAM + 1))}
 
 
 def signatures(texts):

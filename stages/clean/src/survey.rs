@@ -26,6 +26,7 @@ pub(crate) struct Survey {
 /// What is known of some documents that follow each other. The last three hold what belongs to those that are kept.
 #[derive(Default)]
 struct Known {
+    first: u32,
     bytes: u64,
     fates: Vec<Fate>,
     sizes: Vec<u32>,
@@ -63,6 +64,10 @@ pub(crate) fn survey(
     in_order(context.threads(), inputs.items(|_| 1), work, |known: Known| {
         context.go_on()?;
         let first = fates.len();
+        if known.first as usize != first {
+            let message = "the corpora do not have as many documents as their files say";
+            return Err(StageError::new(message).help("one of the parquet files is damaged: make it again"));
+        }
         fates.extend(&known.fates);
         if let Some(sizes) = &mut sizes {
             sizes.push(&known.sizes)?;
@@ -98,7 +103,7 @@ pub(crate) fn survey(
 fn known(params: &Params, bands: Option<Bands>, item: Item<'_>) -> Result<Known, StageError> {
     let judge = Judge::new(params);
     let mut sketcher = bands.map(|_| Sketcher::new(params.minhash.permutations, params.minhash.ngram));
-    let mut known = Known { bytes: item.bytes(), ..Known::default() };
+    let mut known = Known { first: item.first, bytes: item.bytes(), ..Known::default() };
     for batch in item.batches()? {
         let batch = batch?;
         for document in batch.iter() {
