@@ -105,7 +105,8 @@ mod tests {
     fn results_come_in_order_and_memory_is_bounded() {
         let (begun, taken) = (AtomicUsize::new(0), AtomicUsize::new(0));
         for threads in [1, 2, 7] {
-            (begun.store(0, Ordering::SeqCst), taken.store(0, Ordering::SeqCst));
+            begun.store(0, Ordering::SeqCst);
+            taken.store(0, Ordering::SeqCst);
             let mut seen = Vec::new();
             let work = |number: usize| {
                 begun.fetch_add(1, Ordering::SeqCst);

@@ -36,7 +36,7 @@ pub(crate) fn encode(
     let (mut done, mut tally) = (0, Tally::default());
     let threads = context.threads();
     let work = |item: Result<Item<'_>, ArtifactError>| encode_item(rules, item?);
-    in_order(threads, items(corpora), work, |encoded| {
+    in_order(threads, items(corpora, LARGE), work, |encoded| {
         sides.train.append(&encoded.train)?;
         sides.validation.append(&encoded.validation)?;
         tally.add(encoded.tally);
@@ -47,15 +47,15 @@ pub(crate) fn encode(
     Ok(tally)
 }
 
-fn items(corpora: &[Corpus]) -> impl Iterator<Item = Result<Item<'_>, ArtifactError>> + Send {
+fn items(corpora: &[Corpus], large: u64) -> impl Iterator<Item = Result<Item<'_>, ArtifactError>> + Send {
     let pieces = corpora.iter().flat_map(|corpus| corpus.pieces().iter().map(move |piece| (corpus, piece)));
     let numbered = pieces.scan(0, |next, (corpus, piece)| {
         let first = *next;
         *next += piece.documents;
         Some((corpus, piece, first))
     });
-    numbered.flat_map(|(corpus, piece, first)| -> Items<'_> {
-        if piece.bytes <= LARGE {
+    numbered.flat_map(move |(corpus, piece, first)| -> Items<'_> {
+        if piece.bytes <= large {
             return Box::new(std::iter::once(Ok(Item::Piece(corpus, piece, first))));
         }
         let each = piece.bytes / piece.documents.max(1);
@@ -143,5 +143,43 @@ fn wrong(number: u64, document: &DocumentRef<'_>, error: ArtifactError) -> Stage
             }
         }
         other => other.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use muse_artifacts::corpus::{CorpusWriter, Document};
+
+    #[test]
+    fn large_pieces_are_shared_and_numbers_go_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let corpora: Vec<Corpus> = [20_000, 0, 3]
+            .into_iter()
+            .enumerate()
+            .map(|(number, count)| {
+                let path = folder.path().join(number.to_string());
+                let mut writer = CorpusWriter::create(&path).unwrap();
+                for at in 0..count {
+                    writer.push(&Document::text(format!("{number} {at}"), "made").borrow()).unwrap();
+                }
+                writer.finish(serde_json::json!({})).unwrap();
+                Corpus::open(&path).unwrap()
+            })
+            .collect();
+        let numbered = |item: Result<Item<'_>, ArtifactError>| match item.unwrap() {
+            Item::Piece(_, piece, first) => (first, piece.documents),
+            Item::Batch(batch, first, _) => (first, batch.len() as u64),
+        };
+        let whole: Vec<_> = items(&corpora, u64::MAX).map(numbered).collect();
+        assert_eq!(whole.iter().filter(|(_, count)| *count > 0).collect::<Vec<_>>(), [&(0, 20_000), &(20_000, 3)]);
+        let parts: Vec<_> = items(&corpora, 0).map(numbered).collect();
+        assert!(parts.len() > 3, "{parts:?}");
+        let mut next = 0;
+        for (first, count) in parts {
+            assert_eq!(first, next);
+            next += count;
+        }
+        assert_eq!(next, 20_003);
     }
 }

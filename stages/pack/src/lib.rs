@@ -41,9 +41,9 @@ pub struct Params {
     /// What chance depends on: which documents are held back, and the order of sequences.
     #[serde(default)]
     pub seed: u64,
-    /// Tokens that you have, in place of a corpus: a flat file such as nanoGPT's `train.bin`, or a folder or glob of
-    /// `*.bin`. Where MUSE's `.idx` stands beside one, it says where documents end; elsewhere they end behind the
-    /// tokenizer's end of text.
+    /// Tokens that you have, in place of a corpus: a flat file such as nanoGPT's `train.bin`, a folder with such files, or a
+    /// glob, `data/*.{bin,idx}`. Where MUSE's `.idx` stands beside a `.bin`, it says where documents end; elsewhere they
+    /// end behind the tokenizer's end of text.
     #[serde(default)]
     pub tokens: Option<InputFiles>,
     /// How the files of `tokens` hold a token.

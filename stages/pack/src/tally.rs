@@ -20,8 +20,15 @@ pub(crate) struct Tally {
 pub(crate) struct Part {
     pub(crate) documents: u64,
     pub(crate) tokens: u64,
+    /// Of text, which flat files do not have.
+    #[serde(skip_serializing_if = "none")]
     pub(crate) bytes: u64,
+    #[serde(skip_serializing_if = "none")]
     pub(crate) characters: u64,
+}
+
+fn none(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Part {
