@@ -16,7 +16,10 @@ pub(crate) struct Surroundings {
 
 impl Surroundings {
     /// `HF_ENDPOINT`, `HF_HUB_OFFLINE`, and `HF_TOKEN` where it stands among `secrets`.
-    #[expect(clippy::disallowed_methods, reason = "the engine passes these to stages; no result depends on them")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the engine passes these to stages; no result depends on them"
+    )]
     pub(crate) fn read(secrets: &[String]) -> Self {
         let said = |name: &str| env::var(name).ok().filter(|value| !value.trim().is_empty());
         let declared = secrets.iter().any(|name| name == TOKEN);

@@ -53,7 +53,12 @@ impl<'a> Gather<'a> {
 
     /// Reads files one after the other, as many as the limit needs, and ends the corpus. `about` says where they are
     /// from, for the report.
-    pub(crate) fn files(mut self, items: Vec<Item>, params: &Params, mut about: Map<String, Value>) -> Result<(), StageError> {
+    pub(crate) fn files(
+        mut self,
+        items: Vec<Item>,
+        params: &Params,
+        mut about: Map<String, Value>,
+    ) -> Result<(), StageError> {
         let mut reading = Reading::new(Wish::of(params));
         self.done = Arc::clone(&reading.done);
         self.total = Some(items.iter().map(|item| item.bytes).sum());
@@ -107,7 +112,7 @@ impl<'a> Gather<'a> {
         if self.empty == 0 {
             return StageError::new(what).help("the files are empty");
         }
-        StageError::new(format!("{what}: {} rows or files hold nothing where a document should be", self.empty))
+        StageError::new(format!("{what}: {0} of {0} rows and files are empty", self.empty))
             .help("name another column by `text:` or `messages:`")
     }
 }

@@ -9,6 +9,8 @@ mod params;
 mod read;
 mod source;
 mod synthetic;
+#[cfg(test)]
+mod trust;
 
 pub use inspect::{inspect_file, inspect_hub};
 pub use params::{Digests, Documents, Format, Language, Output, Params, RepoKind, Source};

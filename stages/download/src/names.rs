@@ -3,8 +3,7 @@
 /// Endings that say how a file is packed.
 const PACKED: &[&str] = &["gz", "zst", "zstd"];
 /// Endings that say what a file holds.
-const KNOWN: &[&str] =
-    &["parquet", "jsonl", "ndjson", "json", "csv", "tsv", "txt", "text", "md", "zip"];
+const KNOWN: &[&str] = &["parquet", "jsonl", "ndjson", "json", "csv", "tsv", "txt", "text", "md", "zip"];
 
 /// The ending that says what a file holds, in lower case, where there is one: `jsonl` of `a.jsonl.gz`.
 pub(crate) fn ending(name: &str) -> Option<&'static str> {

@@ -213,7 +213,8 @@ impl Digests {
         match &self.written {
             Value::Array(list) if !list.is_empty() && list.len() != urls.len() => {
                 let message = format!("{} digests for {} URLs", list.len(), urls.len());
-                Err(FieldError::new("/sha256", message).help("write one for each, or a map from URL to digest"))
+                Err(FieldError::new("/sha256", message)
+                    .help("write one for each, or a map from URL to digest"))
             }
             Value::Object(map) => match map.keys().find(|url| !urls.contains(url)) {
                 Some(url) => Err(FieldError::new("/sha256", format!("`{url}` is none of `urls`"))),
@@ -249,17 +250,13 @@ const READING: &[&str] = &["format", "text", "messages", "documents"];
 impl Params {
     /// The fields that do not count beside the others.
     pub(crate) fn idle(&self) -> Vec<&'static str> {
-        let mut idle: Vec<&'static str> = [
-            (Source::Hub, HUB),
-            (Source::Http, HTTP),
-            (Source::File, FILE),
-            (Source::Synthetic, SYNTHETIC),
-        ]
-        .into_iter()
-        .filter(|(source, _)| *source != self.source)
-        .flat_map(|(_, fields)| fields)
-        .copied()
-        .collect();
+        let mut idle: Vec<&'static str> =
+            [(Source::Hub, HUB), (Source::Http, HTTP), (Source::File, FILE), (Source::Synthetic, SYNTHETIC)]
+                .into_iter()
+                .filter(|(source, _)| *source != self.source)
+                .flat_map(|(_, fields)| fields)
+                .copied()
+                .collect();
         if self.source == Source::Synthetic || self.output == Output::Files {
             idle.extend(READING);
         }
@@ -286,7 +283,9 @@ impl Params {
         }
         if let Some(repo) = self.repo.as_deref().filter(|repo| !is_repo(repo)) {
             let message = format!("`{repo}` is no repository of the hub");
-            return Err(FieldError::new("/repo", message).help("write OWNER/NAME, such as `roneneldan/TinyStories`"));
+            return Err(
+                FieldError::new("/repo", message).help("write OWNER/NAME, such as `roneneldan/TinyStories`")
+            );
         }
         if self.revision.is_empty() {
             return Err(FieldError::new("/revision", "the revision is empty").help("`main` is the usual one"));
@@ -301,7 +300,8 @@ impl Params {
             let good = reqwest::Url::parse(url)
                 .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.password().is_none());
             if !good {
-                let help = "write a whole address, such as `https://example.org/text.txt`, without a password";
+                let help =
+                    "write a whole address, such as `https://example.org/text.txt`, without a password";
                 let message = format!("`{url}` cannot be fetched");
                 return Err(FieldError::new(format!("/urls/{at}"), message).help(help));
             }
@@ -319,7 +319,9 @@ impl Params {
             return Err(FieldError::new("/messages", "both `text` and `messages` name a column").help(help));
         }
         if self.source == Source::Synthetic && self.output == Output::Files {
-            return Err(FieldError::new("/as", "the generator makes documents, no files").help("leave `as` out"));
+            return Err(
+                FieldError::new("/as", "the generator makes documents, no files").help("leave `as` out")
+            );
         }
         if self.count.is_some() && self.size.is_some() {
             return Err(FieldError::new("/size", "both `count` and `size` are given").help("leave one out"));
@@ -331,10 +333,15 @@ impl Params {
             let message = format!("{} is no share", self.dialogues);
             return Err(FieldError::new("/dialogues", message).help("write a number from 0 to 1"));
         }
-        for (field, value) in [("limit", self.limit.map(|c| c.0)), ("count", self.count.map(|c| c.0)), ("size", self.size.map(|b| b.0))] {
+        for (field, value) in [
+            ("limit", self.limit.map(|c| c.0)),
+            ("count", self.count.map(|c| c.0)),
+            ("size", self.size.map(|b| b.0)),
+        ] {
             if value == Some(0) {
                 let help = "leave it out to take all";
-                return Err(FieldError::new(format!("/{field}"), format!("`{field}` is 0: nothing to make")).help(help));
+                return Err(FieldError::new(format!("/{field}"), format!("`{field}` is 0: nothing to make"))
+                    .help(help));
             }
         }
         if self.name.as_deref().is_some_and(str::is_empty) {

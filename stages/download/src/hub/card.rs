@@ -87,14 +87,21 @@ mod tests {
         assert_eq!(card.licence().as_deref(), Some("odc-by"));
         let configs = card.configs();
         let of = |at: usize| -> Vec<(&str, Vec<&str>)> {
-            configs[at].splits.iter().map(|(s, g)| (s.as_str(), g.iter().map(String::as_str).collect())).collect()
+            configs[at]
+                .splits
+                .iter()
+                .map(|(s, g)| (s.as_str(), g.iter().map(String::as_str).collect()))
+                .collect()
         };
         assert_eq!(of(0), [("train", vec!["data/*/*"])]);
         assert_eq!(of(1), [("train", vec!["a/*.parquet"])]);
         assert_eq!(of(2), [("test", vec!["b/x.csv", "b/y.csv"])]);
         assert_eq!(of(3), [("train", vec!["c/d/**"])]);
         assert_eq!((configs.len(), configs[1].default, configs[2].default), (4, true, false));
-        assert_eq!(Card::new(json!({ "license": ["mit", "cc-by-4.0"] })).licence().as_deref(), Some("mit, cc-by-4.0"));
+        assert_eq!(
+            Card::new(json!({ "license": ["mit", "cc-by-4.0"] })).licence().as_deref(),
+            Some("mit, cc-by-4.0")
+        );
         assert_eq!(Card::default().licence(), None);
     }
 }

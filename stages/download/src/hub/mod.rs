@@ -4,7 +4,7 @@ mod card;
 mod select;
 
 pub(crate) use card::Card;
-pub(crate) use select::{Choice, holds_documents, known_splits, select};
+pub(crate) use select::{Choice, by_card, holds_documents, known_splits, select};
 
 use crate::net::{NetError, Of, Patience, Repo, Target, Token, Web};
 use crate::params::{Params, RepoKind};
@@ -96,7 +96,10 @@ impl Hub {
             }
         })?;
         let commit = sha.filter(|sha| crate::params::is_commit(sha)).ok_or_else(|| {
-            NetError::lasting(format!("the hub does not say which commit `{revision}` of `{}` is", self.repo.name))
+            NetError::lasting(format!(
+                "the hub does not say which commit `{revision}` of `{}` is",
+                self.repo.name
+            ))
         })?;
         Ok(Info { commit, card: Card::new(card.unwrap_or(Value::Null)) })
     }
@@ -105,8 +108,12 @@ impl Hub {
     pub(crate) fn files(&self, commit: &str) -> Result<Vec<HubFile>, NetError> {
         let (owner, name) = split_id(&self.repo.name);
         let entries = self.ask(|| match self.kind {
-            RepoKind::Dataset => self.client.dataset(owner, name).list_tree().revision(commit).recursive(true).send(),
-            RepoKind::Model => self.client.model(owner, name).list_tree().revision(commit).recursive(true).send(),
+            RepoKind::Dataset => {
+                self.client.dataset(owner, name).list_tree().revision(commit).recursive(true).send()
+            }
+            RepoKind::Model => {
+                self.client.model(owner, name).list_tree().revision(commit).recursive(true).send()
+            }
         })?;
         let mut files: Vec<HubFile> = entries
             .into_iter()
@@ -159,15 +166,16 @@ impl Hub {
 
     fn understood(&self, error: HFError) -> NetError {
         let (context, after) = match &error {
-            HFError::Http { context } | HFError::AuthRequired { context } | HFError::Forbidden { context } => {
-                (Some(context), None)
-            }
+            HFError::Http { context }
+            | HFError::AuthRequired { context }
+            | HFError::Forbidden { context } => (Some(context), None),
             HFError::RateLimited { retry_after, context } => (Some(context), *retry_after),
             HFError::RepoNotFound { context, .. }
             | HFError::RevisionNotFound { context, .. }
             | HFError::EntryNotFound { context, .. } => (context.as_ref(), None),
             HFError::Request { source, .. } => {
-                let message = format!("the hub cannot be reached at {}: {}", self.endpoint, Web::said(source));
+                let message =
+                    format!("the hub cannot be reached at {}: {}", self.endpoint, Web::said(source));
                 let help = "look at the network and, where there is one, at HTTPS_PROXY and HF_ENDPOINT";
                 return NetError::Passing { message, help: Some(help.into()), after: None };
             }

@@ -23,13 +23,17 @@ pub(crate) struct Choice<'a> {
 }
 
 /// The files that are meant, in the order of their paths; one at least.
-pub(crate) fn select<'a>(files: &'a [HubFile], card: &Card, choice: &Choice<'_>) -> Result<Vec<&'a HubFile>, StageError> {
+pub(crate) fn select<'a>(
+    files: &'a [HubFile],
+    card: &Card,
+    choice: &Choice<'_>,
+) -> Result<Vec<&'a HubFile>, StageError> {
     let chosen = if !choice.files.is_empty() {
         by_globs(files.iter().collect(), choice.files)
     } else if !choice.documents && choice.config.is_none() && choice.split.is_none() {
         files.iter().collect()
     } else {
-        by_card(files, card, choice)?
+        by_parts(files, card, choice)?
     };
     if chosen.is_empty() {
         return Err(nothing(files, choice));
@@ -37,7 +41,11 @@ pub(crate) fn select<'a>(files: &'a [HubFile], card: &Card, choice: &Choice<'_>)
     Ok(chosen)
 }
 
-fn by_card<'a>(files: &'a [HubFile], card: &Card, choice: &Choice<'_>) -> Result<Vec<&'a HubFile>, StageError> {
+fn by_parts<'a>(
+    files: &'a [HubFile],
+    card: &Card,
+    choice: &Choice<'_>,
+) -> Result<Vec<&'a HubFile>, StageError> {
     let configs = card.configs();
     let data: Vec<&HubFile> = files.iter().filter(|file| holds_documents(&file.path)).collect();
     if configs.is_empty() {
@@ -52,7 +60,7 @@ fn by_card<'a>(files: &'a [HubFile], card: &Card, choice: &Choice<'_>) -> Result
     let split = the_split(&names, choice)?;
     let globs: Vec<String> =
         config.splits.iter().filter(|(name, _)| name == split).flat_map(|(_, globs)| globs.clone()).collect();
-    Ok(by_globs(data, &globs))
+    Ok(by_card(files, &globs))
 }
 
 fn the_config<'c>(configs: &'c [Config], choice: &Choice<'_>) -> Result<&'c Config, StageError> {
@@ -107,9 +115,10 @@ pub(super) fn split_of(path: &str) -> Option<&'static str> {
     let lower = path.to_ascii_lowercase();
     let words: Vec<&str> = lower.split(|c: char| !c.is_alphabetic()).collect();
     // The last one counts: `train/test.csv` is a test.
-    words.iter().rev().find_map(|word| {
-        SPLITS.iter().find(|(_, names)| names.contains(word)).map(|(name, _)| *name)
-    })
+    words
+        .iter()
+        .rev()
+        .find_map(|word| SPLITS.iter().find(|(_, names)| names.contains(word)).map(|(name, _)| *name))
 }
 
 /// The splits that the names of files tell of.
@@ -138,10 +147,22 @@ fn one_format(data: Vec<&HubFile>) -> Vec<&HubFile> {
 /// Whether a file can hold documents: what a repository says of itself does not.
 pub(crate) fn holds_documents(path: &str) -> bool {
     let file = crate::names::file_name(path).to_ascii_lowercase();
-    let about = ["dataset_infos.json", "config.json", "dataset_dict.json", "state.json", "requirements.txt", "license.txt"];
+    let about = [
+        "dataset_infos.json",
+        "config.json",
+        "dataset_dict.json",
+        "state.json",
+        "requirements.txt",
+        "license.txt",
+    ];
     !path.split('/').any(|part| part.starts_with('.'))
         && !about.contains(&file.as_str())
         && ending(path).is_some_and(|ending| ending != "md")
+}
+
+/// The files of documents that the globs of a card mean.
+pub(crate) fn by_card<'a>(files: &'a [HubFile], globs: &[String]) -> Vec<&'a HubFile> {
+    by_globs(files.iter().filter(|file| holds_documents(&file.path)).collect(), globs)
 }
 
 fn by_globs<'a>(files: Vec<&'a HubFile>, globs: &[String]) -> Vec<&'a HubFile> {
@@ -159,7 +180,11 @@ fn nothing(files: &[HubFile], choice: &Choice<'_>) -> StageError {
         globs => format!("has no file that matches `{}`", globs.join("`, `")),
     };
     let some: Vec<&str> = files.iter().take(10).map(|file| file.path.as_str()).collect();
-    let more = if files.len() > some.len() { format!(" and {} more", files.len() - some.len()) } else { String::new() };
+    let more = if files.len() > some.len() {
+        format!(" and {} more", files.len() - some.len())
+    } else {
+        String::new()
+    };
     StageError::new(format!("`{}` {what}", choice.repo))
         .help(format!("it has: {}{more}; a `*` does not go into folders, `**` does", some.join(", ")))
 }
@@ -170,23 +195,37 @@ mod tests {
     use serde_json::json;
 
     fn files(paths: &[&str]) -> Vec<HubFile> {
-        let file = |path: &&str| HubFile { path: (*path).into(), size: 10, oid: String::new(), linked: false };
+        let file =
+            |path: &&str| HubFile { path: (*path).into(), size: 10, oid: String::new(), linked: false };
         paths.iter().map(file).collect()
     }
 
-    fn chosen(paths: &[&str], card: serde_json::Value, config: Option<&str>, split: Option<&str>) -> Result<String, String> {
+    fn chosen(
+        paths: &[&str],
+        card: serde_json::Value,
+        config: Option<&str>,
+        split: Option<&str>,
+    ) -> Result<String, String> {
         let files = files(paths);
         let choice = Choice { repo: "o/r", files: &[], config, split, documents: true };
         match select(&files, &Card::new(card), &choice) {
             Ok(found) => Ok(found.iter().map(|file| file.path.as_str()).collect::<Vec<_>>().join(" ")),
-            Err(StageError::Failed { message, help }) => Err(format!("{message}; {}", help.unwrap_or_default())),
+            Err(StageError::Failed { message, help }) => {
+                Err(format!("{message}; {}", help.unwrap_or_default()))
+            }
             Err(other) => Err(other.to_string()),
         }
     }
 
     #[test]
     fn splits_are_found_by_name() {
-        let paths = ["README.md", "data/train-00000-of-00002.parquet", "data/train-00001-of-00002.parquet", "data/test-00000-of-00001.parquet", "x/.hidden.parquet"];
+        let paths = [
+            "README.md",
+            "data/train-00000-of-00002.parquet",
+            "data/train-00001-of-00002.parquet",
+            "data/test-00000-of-00001.parquet",
+            "x/.hidden.parquet",
+        ];
         let none = || json!(null);
         assert_eq!(chosen(&paths, none(), None, None).unwrap(), format!("{} {}", paths[1], paths[2]));
         assert_eq!(chosen(&paths, none(), None, Some("test")).unwrap(), paths[3]);
@@ -194,7 +233,10 @@ mod tests {
             chosen(&paths, none(), None, Some("dev")).unwrap_err(),
             "`o/r` has no split `validation`; write `split:` with one of: `test`, `train`"
         );
-        assert_eq!(chosen(&["a.jsonl", "b.jsonl", "tiny.csv"], none(), None, None).unwrap(), "a.jsonl b.jsonl");
+        assert_eq!(
+            chosen(&["a.jsonl", "b.jsonl", "tiny.csv"], none(), None, None).unwrap(),
+            "a.jsonl b.jsonl"
+        );
         assert_eq!(split_of("constraint/data.txt"), None);
         assert_eq!(split_of("TinyStoriesV2-GPT4-valid.txt"), Some("validation"));
     }
@@ -225,7 +267,9 @@ mod tests {
         let files = files(&["a.bin", "b/c.bin"]);
         let globs = ["*.txt".to_owned()];
         let choice = Choice { repo: "o/r", files: &globs, config: None, split: None, documents: false };
-        let Err(StageError::Failed { message, help }) = select(&files, &Card::default(), &choice) else { panic!() };
+        let Err(StageError::Failed { message, help }) = select(&files, &Card::default(), &choice) else {
+            panic!()
+        };
         assert_eq!(message, "`o/r` has no file that matches `*.txt`");
         assert_eq!(help.unwrap(), "it has: a.bin, b/c.bin; a `*` does not go into folders, `**` does");
     }

@@ -99,7 +99,9 @@ fn missing(answer: &Refusal<'_>, repo: Option<&Repo>) -> Option<String> {
         Some("RevisionNotFound") => {
             format!("there is no revision `{}`; {}/tree/main shows which there are", repo.revision, repo.page)
         }
-        Some("EntryNotFound") => format!("the file is not in `{}`: look at {}/tree", repo.revision, repo.page),
+        Some("EntryNotFound") => {
+            format!("the file is not in `{}`: look at {}/tree", repo.revision, repo.page)
+        }
         _ => format!(
             "look at {}: check `repo` and `revision`, and say `kind: model` for a model; a private repository also \
              needs `secrets: [HF_TOKEN]`",
@@ -123,7 +125,9 @@ impl From<NetError> for StageError {
             }
         };
         match error {
-            NetError::Passing { message, help, .. } | NetError::Lasting { message, help } => failed(message, help),
+            NetError::Passing { message, help, .. } | NetError::Lasting { message, help } => {
+                failed(message, help)
+            }
             NetError::Changed { message } => failed(message, None),
             NetError::Disk { path, source } => StageError::Io { path, source },
             NetError::Stopped => StageError::Interrupted,

@@ -53,7 +53,12 @@ pub(crate) enum Check {
 }
 
 /// Fetches what `part` lacks of `range`.
-pub(crate) fn fetch_range(web: &Web, target: &Target, part: &Part, range: &Range<u64>) -> Result<(), NetError> {
+pub(crate) fn fetch_range(
+    web: &Web,
+    target: &Target,
+    part: &Part,
+    range: &Range<u64>,
+) -> Result<(), NetError> {
     while part.gap(range).is_some() {
         web.patience.insist(|came| match part.gap(range) {
             Some(gap) => once(web, target, part, gap, came),
@@ -88,7 +93,9 @@ fn once(web: &Web, target: &Target, part: &Part, gap: Range<u64>, came: &mut u64
             Ok(0) => break Err(NetError::passing(format!("{} ended early", target.name))),
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => break Err(NetError::passing(format!("{} was cut: {}", target.name, inner(&error)))),
+            Err(error) => {
+                break Err(NetError::passing(format!("{} was cut: {}", target.name, inner(&error))));
+            }
         };
         web.count(read as u64);
         // A server that knows no parts sends the whole: what is there already, or too much, is passed over.
@@ -118,7 +125,8 @@ impl Target {
 
     /// Whether an answer is of the file that was begun.
     fn recognise(&self, web: &Web, answer: &Answer) -> Result<(), NetError> {
-        let changed = |what: String| Err(NetError::Changed { message: format!("{} changed: {what}", self.name) });
+        let changed =
+            |what: String| Err(NetError::Changed { message: format!("{} changed: {what}", self.name) });
         match &self.of {
             Of::Anyone { etag } => {
                 if answer.total.is_some_and(|total| total != self.size) {
@@ -156,7 +164,8 @@ impl Target {
 
     /// Whether the pointer that the commit holds points to `sha256`.
     fn points(&self, web: &Web, pointer: &str, oid: &str, sha256: &str) -> Result<(), NetError> {
-        let usual = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {}\n", self.size);
+        let usual =
+            format!("version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {}\n", self.size);
         if git_blob(usual.as_bytes()) == oid {
             return Ok(());
         }
@@ -169,7 +178,8 @@ impl Target {
         if names && git_blob(&text) == oid {
             return Ok(());
         }
-        let message = format!("{} changed: the hub offers {sha256}, which is not what its commit points to", self.name);
+        let message =
+            format!("{} changed: the hub offers {sha256}, which is not what its commit points to", self.name);
         Err(NetError::Changed { message })
     }
 
@@ -184,7 +194,8 @@ impl Target {
                     let answer = web.patience.insist(|_| web.get(&self.url, Some(0..1), None, Some(repo)))?;
                     self.recognise(web, &answer)?;
                 }
-                let is_sha256 = |text: &&String| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+                let is_sha256 =
+                    |text: &&String| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
                 Ok(learned.get().filter(is_sha256).map_or(Check::Nothing, |hex| Check::Sha256(hex.clone())))
             }
         }
@@ -207,13 +218,20 @@ pub(crate) fn probe(web: &Web, url: &str) -> Result<(Option<u64>, Option<String>
 }
 
 /// Fetches a URL whose size nobody tells, from its start to its end. A cut begins again.
-pub(crate) fn stream_whole(web: &Web, name: &str, url: &str, to: &Path, checked: bool) -> Result<(), NetError> {
+pub(crate) fn stream_whole(
+    web: &Web,
+    name: &str,
+    url: &str,
+    to: &Path,
+    checked: bool,
+) -> Result<(), NetError> {
     let disk = |source| NetError::Disk { path: to.to_owned(), source };
     web.patience.insist(|_| {
         let mut answer = web.get(url, None, None, None)?;
         if !answer.framed && !checked {
             let help = "give its `sha256`, and it is checked by that";
-            let message = format!("the server does not say where {name} ends, so that a cut could not be seen");
+            let message =
+                format!("the server does not say where {name} ends, so that a cut could not be seen");
             return Err(NetError::Lasting { message, help: Some(help.into()) });
         }
         let mut file = File::create(to).map_err(disk)?;

@@ -16,6 +16,4 @@ pub(crate) use remote::Remote;
 pub(crate) use web::{Token, Web};
 
 #[cfg(test)]
-pub(crate) use fetch::{git_blob, hex};
-#[cfg(test)]
 pub(crate) use patience::Clock;

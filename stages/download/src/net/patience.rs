@@ -110,7 +110,11 @@ mod tests {
         let end = patience.insist(|came| {
             calls += 1;
             match calls {
-                1 => Err(NetError::Passing { message: "m".into(), help: None, after: Some(Duration::from_secs(7)) }),
+                1 => Err(NetError::Passing {
+                    message: "m".into(),
+                    help: None,
+                    after: Some(Duration::from_secs(7)),
+                }),
                 2..20 => {
                     *came = 1;
                     Err(NetError::passing("cut"))
@@ -122,8 +126,8 @@ mod tests {
         assert!(matches!(end, Ok(21)), "{end:?}");
         assert_eq!(*waits.lock().unwrap(), [7, 2]);
         let long = Duration::from_secs(3600);
-        let end =
-            patience.insist::<()>(|_| Err(NetError::Passing { message: "m".into(), help: None, after: Some(long) }));
+        let end = patience
+            .insist::<()>(|_| Err(NetError::Passing { message: "m".into(), help: None, after: Some(long) }));
         let Err(NetError::Lasting { message, .. }) = end else { panic!("{end:?}") };
         assert_eq!(message, "m; it asks to wait for 3600 s");
     }

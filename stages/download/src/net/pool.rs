@@ -168,7 +168,9 @@ pub(crate) fn verify(name: &str, path: &Path, size: u64, check: &Check) -> Resul
     let found = check.of_file(path, size).map_err(disk)?;
     match (found, check.wanted()) {
         (Some(found), Some(wanted)) if found != wanted => Err(NetError::Changed {
-            message: format!("what came as {name} is not what it should be: its digest is {found} instead of {wanted}"),
+            message: format!(
+                "what came as {name} is not what it should be: its digest is {found} instead of {wanted}"
+            ),
         }),
         _ => Ok(()),
     }

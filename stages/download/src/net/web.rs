@@ -88,8 +88,9 @@ impl Web {
             .timeout(REQUEST);
         let (mut token, mut here) = (None, false);
         if let Some((endpoint, secret)) = home {
-            let url = Url::parse(endpoint)
-                .map_err(|error| NetError::lasting(format!("`{endpoint}` is no address of a hub: {error}")))?;
+            let url = Url::parse(endpoint).map_err(|error| {
+                NetError::lasting(format!("`{endpoint}` is no address of a hub: {error}"))
+            })?;
             here = is_here(&url);
             if here {
                 // A mirror on this machine is not behind the proxy.
@@ -97,8 +98,9 @@ impl Web {
             }
             token = secret.map(|secret| (url, secret));
         }
-        let client =
-            builder.build().map_err(|error| NetError::lasting(format!("no HTTP client: {}", Self::said(&error))))?;
+        let client = builder
+            .build()
+            .map_err(|error| NetError::lasting(format!("no HTTP client: {}", Self::said(&error))))?;
         Ok(Self { client, home: token, here, patience, fetched: AtomicU64::new(0), offline })
     }
 
@@ -138,7 +140,10 @@ impl Web {
             return Ok(());
         }
         Err(NetError::Lasting {
-            message: format!("{} would have to be fetched, and the network may not be used", super::error::shown(url)),
+            message: format!(
+                "{} would have to be fetched, and the network may not be used",
+                super::error::shown(url)
+            ),
             help: Some("run without `--offline`, and without HF_HUB_OFFLINE".into()),
         })
     }
@@ -182,7 +187,10 @@ impl Web {
             }
             return Err(refused(answer, token.is_some(), here.origin() != origin, repo));
         }
-        Err(NetError::lasting(format!("{} leads from one address to the next without an end", super::error::shown(url))))
+        Err(NetError::lasting(format!(
+            "{} leads from one address to the next without an end",
+            super::error::shown(url)
+        )))
     }
 
     fn answer(&self, body: Response, linked: Linked) -> Answer {
@@ -221,7 +229,8 @@ fn refused(answer: Response, with_token: bool, elsewhere: bool, repo: Option<&Re
     let headers = answer.headers();
     let owned = |name| text(headers, name).map(str::to_owned);
     let (code, message) = (owned("x-error-code"), owned("x-error-message"));
-    let retry_after = text(headers, "retry-after").and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+    let retry_after =
+        text(headers, "retry-after").and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
     let said = Refusal { code: code.as_deref(), message: message.as_deref(), retry_after, with_token };
     if elsewhere && matches!(status, 401 | 403) {
         // The address that the hub sent us to holds for a time only; the next try asks for a new one.

@@ -25,7 +25,11 @@ pub(crate) fn cell(array: &dyn Array, row: usize) -> Result<Value, String> {
         DataType::UInt64 => Ok(array.as_primitive::<UInt64Type>().value(row).into()),
         DataType::Float32 => float(array.as_primitive::<Float32Type>().value(row).into()),
         DataType::Float64 => float(array.as_primitive::<Float64Type>().value(row)),
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Binary | DataType::LargeBinary
+        DataType::Utf8
+        | DataType::LargeUtf8
+        | DataType::Utf8View
+        | DataType::Binary
+        | DataType::LargeBinary
         | DataType::BinaryView => text(array, row).map(|text| text.unwrap_or_default().into()),
         DataType::List(_) => list(&array.as_list::<i32>().value(row)),
         DataType::LargeList(_) => list(&array.as_list::<i64>().value(row)),

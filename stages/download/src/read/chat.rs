@@ -27,7 +27,8 @@ impl Plan {
                     return Ok(None);
                 }
                 add_system(&mut messages, system.as_deref(), row)?;
-                if let Some(tools) = tools.as_ref().and_then(|name| row.get(name)).filter(|tools| says(tools)) {
+                if let Some(tools) = tools.as_ref().and_then(|name| row.get(name)).filter(|tools| says(tools))
+                {
                     let first = &mut messages[0];
                     let mut extra = first.extra.as_deref().and_then(|text| serde_json::from_str(text).ok());
                     let extra: &mut BTreeMap<String, Value> = extra.get_or_insert_default();
@@ -142,7 +143,9 @@ fn message(value: &Value) -> Result<Message, String> {
         let names: Vec<&str> = fields.keys().map(String::as_str).collect();
         return Err(format!("neither `role` nor `from`; it has: {}", names.join(", ")));
     };
-    let Some(Value::String(role)) = fields.get(role_key) else { return Err(format!("`{role_key}` is no text")) };
+    let Some(Value::String(role)) = fields.get(role_key) else {
+        return Err(format!("`{role_key}` is no text"));
+    };
     let role = match role.as_str() {
         "human" => "user",
         "gpt" | "chatgpt" | "bot" | "model" => "assistant",
@@ -205,7 +208,10 @@ fn sorted(value: &Value) -> Value {
 
 fn lacks(column: &str, row: &Row) -> String {
     let names: Vec<&str> = row.keys().map(String::as_str).collect();
-    format!("no field `{column}`; it has: {}", if names.is_empty() { "none".into() } else { names.join(", ") })
+    format!(
+        "no field `{column}`; it has: {}",
+        if names.is_empty() { "none".into() } else { names.join(", ") }
+    )
 }
 
 fn what(value: &Value) -> &'static str {
@@ -241,7 +247,14 @@ mod tests {
             Some(Body::Text(text)) => text,
             Some(Body::Chat(messages)) => messages
                 .iter()
-                .map(|m| format!("{}: {}{}", m.role, m.content, m.extra.as_ref().map(|e| format!(" {e}")).unwrap_or_default()))
+                .map(|m| {
+                    format!(
+                        "{}: {}{}",
+                        m.role,
+                        m.content,
+                        m.extra.as_ref().map(|e| format!(" {e}")).unwrap_or_default()
+                    )
+                })
                 .collect::<Vec<_>>()
                 .join("|"),
         })

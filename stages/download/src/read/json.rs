@@ -206,7 +206,9 @@ pub(super) fn looks_like(begin: &[u8]) -> Option<Format> {
         b'[' if after.starts_with(b"{") => Some(Format::Json),
         b'{' if cut && after.starts_with(b"\"") => Some(Format::Jsonl),
         b'{' if serde_json::from_slice::<Value>(first).is_ok() => Some(Format::Jsonl),
-        b'{' if String::from_utf8_lossy(first).contains("\\ud") && after.starts_with(b"\"") => Some(Format::Jsonl),
+        b'{' if String::from_utf8_lossy(first).contains("\\ud") && after.starts_with(b"\"") => {
+            Some(Format::Jsonl)
+        }
         b'{' if first.trim_ascii() == b"{" && after.starts_with(b"\"") => Some(Format::Json),
         _ => None,
     }

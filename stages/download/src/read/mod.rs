@@ -2,6 +2,7 @@
 mod cells;
 mod chat;
 mod json;
+mod look;
 mod parquet;
 mod plan;
 mod records;
@@ -10,8 +11,9 @@ mod table;
 mod text;
 mod zip;
 
+pub(crate) use look::look;
 pub(crate) use parquet::{Input, columns_of, rows_of};
-pub(crate) use plan::{Column, Kind, Plan};
+pub(crate) use plan::{Column, Plan};
 
 use crate::names::ending;
 use crate::net::Remote;
@@ -76,11 +78,13 @@ pub(crate) struct Reading {
     pub(crate) plan: Option<(Plan, String)>,
     /// Bytes of files that were gone through.
     pub(crate) done: Arc<AtomicU64>,
+    /// Rows are only looked at: the first of them stand here.
+    looking: Option<Vec<chat::Row>>,
 }
 
 impl Reading {
     pub(crate) fn new(wish: Wish) -> Self {
-        Self { wish, plan: None, done: Arc::default() }
+        Self { wish, plan: None, done: Arc::default(), looking: None }
     }
 
     /// Reads a file that messages call `name`.

@@ -250,7 +250,8 @@ fn rows(batch: &RecordBatch, plan: &Plan, name: &str, row: &mut u64, taker: &mut
         let Some(array) = batch.column_by_name(column) else { return Ok(ControlFlow::Continue(())) };
         for at in 0..batch.num_rows() {
             *row += 1;
-            let text = text(array, at).map_err(|what| broken_row(name, *row, &format!("`{column}`: {what}")))?;
+            let text =
+                text(array, at).map_err(|what| broken_row(name, *row, &format!("`{column}`: {what}")))?;
             match text.filter(|text| !text.is_empty()) {
                 None => taker.empty(),
                 Some(text) => {
@@ -290,7 +291,11 @@ fn row_of(batch: &RecordBatch, at: usize) -> Result<Row, String> {
 }
 
 /// Schema, number of rows and the first rows of a file, for people.
-pub(crate) fn rows_of(input: &Input, name: &str, most: usize) -> Result<(Vec<(String, String)>, u64, Vec<Row>), StageError> {
+pub(crate) fn rows_of(
+    input: &Input,
+    name: &str,
+    most: usize,
+) -> Result<(Vec<(String, String)>, u64, Vec<Row>), StageError> {
     let metadata = metadata(input, name)?;
     let fields = metadata.schema().fields().iter();
     let fields = fields.map(|field| (field.name().clone(), field.data_type().to_string())).collect();

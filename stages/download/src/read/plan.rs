@@ -59,9 +59,14 @@ pub(crate) struct Turns {
 
 impl Plan {
     /// What `columns` are read as.
-    pub(crate) fn find(columns: &[Column], text: Option<&str>, messages: Option<&str>) -> Result<Self, StageError> {
+    pub(crate) fn find(
+        columns: &[Column],
+        text: Option<&str>,
+        messages: Option<&str>,
+    ) -> Result<Self, StageError> {
         let there = |name: &str| columns.iter().find(|column| column.name == name);
-        let any = |names: &[&str]| names.iter().find_map(|name| there(name)).map(|column| column.name.clone());
+        let any =
+            |names: &[&str]| names.iter().find_map(|name| there(name)).map(|column| column.name.clone());
         let with_messages =
             |column: String| Self::Messages { column, system: any(SYSTEM), tools: any(&["tools"]) };
         if let Some(name) = text {
@@ -103,7 +108,8 @@ impl Plan {
             Some((_, column)) => Ok(Self::Text(column.name.clone())),
             None => {
                 let help = "name the column of texts by `text:`, or that of conversations by `messages:`";
-                Err(StageError::new(format!("no column of texts or chats; there are: {}", list_of(columns))).help(help))
+                Err(StageError::new(format!("no column of texts or chats; there are: {}", list_of(columns)))
+                    .help(help))
             }
         }
     }
@@ -112,9 +118,11 @@ impl Plan {
     pub(crate) fn columns(&self) -> Vec<&str> {
         match self {
             Self::Text(column) => vec![column],
-            Self::Messages { column, system, tools } => {
-                [Some(column), system.as_ref(), tools.as_ref()].into_iter().flatten().map(String::as_str).collect()
-            }
+            Self::Messages { column, system, tools } => [Some(column), system.as_ref(), tools.as_ref()]
+                .into_iter()
+                .flatten()
+                .map(String::as_str)
+                .collect(),
             Self::Turns(turns) => {
                 let Turns { ask, more, answer, system, history, reasoning } = turns.as_ref();
                 let optional = [more, system, history, reasoning].into_iter().filter_map(Option::as_ref);
@@ -166,7 +174,10 @@ mod tests {
     fn columns_are_found() {
         let text = Kind::Text(9);
         assert_eq!(find(&[("id", text), ("text", text), ("url", Kind::Text(99))]), "text from text");
-        assert_eq!(find(&[("id", Kind::Text(3)), ("story", Kind::Text(50)), ("url", text)]), "text from story");
+        assert_eq!(
+            find(&[("id", Kind::Text(3)), ("story", Kind::Text(50)), ("url", text)]),
+            "text from story"
+        );
         assert_eq!(find(&[("a", Kind::Text(5)), ("b", Kind::Text(5))]), "text from a");
         assert_eq!(find(&[("text", text), ("messages", Kind::List)]), "chat from messages");
         assert_eq!(find(&[("text", text), ("messages", Kind::Other)]), "text from text");
@@ -178,7 +189,10 @@ mod tests {
             find(&[("instruction", text), ("context", text), ("response", text), ("category", text)]),
             "chat from instruction, response, context"
         );
-        assert_eq!(find(&[("question", text), ("answer", text), ("thinking", text)]), "chat from question, answer, thinking");
+        assert_eq!(
+            find(&[("question", text), ("answer", text), ("thinking", text)]),
+            "chat from question, answer, thinking"
+        );
         assert_eq!(find(&[("prompt", text), ("text", text)]), "text from text");
         assert_eq!(find(&[("n", Kind::Other)]), "no column of texts or chats; there are: n");
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::ops::ControlFlow;
 
 /// So many rows are looked at to see what the columns are.
-pub(super) const SAMPLE: usize = 100;
+const SAMPLE: usize = 100;
 /// And no more of them than so many bytes.
 const SAMPLE_BYTES: usize = 4 << 20;
 
@@ -29,12 +29,22 @@ impl<'a> Records<'a> {
 
     /// Takes a row. `size` is about what it has in memory.
     pub(super) fn row(&mut self, number: u64, row: Row, size: usize) -> Flow {
+        if let Some(rows) = &mut self.reading.looking {
+            rows.push(row);
+            self.bytes += size;
+            let enough = rows.len() >= SAMPLE || self.bytes >= SAMPLE_BYTES;
+            return Ok(if enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) });
+        }
         if let Some((plan, _)) = &self.reading.plan {
             return give(plan, number, &row, self.name, self.taker);
         }
         self.bytes += size;
         self.waiting.push((number, row));
-        if self.waiting.len() >= SAMPLE || self.bytes >= SAMPLE_BYTES { self.decide() } else { Ok(ControlFlow::Continue(())) }
+        if self.waiting.len() >= SAMPLE || self.bytes >= SAMPLE_BYTES {
+            self.decide()
+        } else {
+            Ok(ControlFlow::Continue(()))
+        }
     }
 
     /// There are no more rows in this file.

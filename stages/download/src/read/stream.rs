@@ -92,7 +92,13 @@ impl Stream {
     /// Its lines.
     pub(crate) fn lines(self, name: &str) -> Lines<'_> {
         let offset = self.mark;
-        Lines { name, from: BufReader::with_capacity(1 << 17, self.into_read()), line: 0, offset, buffer: Vec::new() }
+        Lines {
+            name,
+            from: BufReader::with_capacity(1 << 17, self.into_read()),
+            line: 0,
+            offset,
+            buffer: Vec::new(),
+        }
     }
 }
 

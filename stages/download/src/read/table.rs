@@ -14,8 +14,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Names that the first line of a table has, where a file does not say that it is one.
 const KNOWN: &[&str] = &[
-    "text", "content", "document", "article", "body", "instruction", "prompt", "question", "answer", "output",
-    "response", "completion", "messages", "conversations", "title",
+    "text",
+    "content",
+    "document",
+    "article",
+    "body",
+    "instruction",
+    "prompt",
+    "question",
+    "answer",
+    "output",
+    "response",
+    "completion",
+    "messages",
+    "conversations",
+    "title",
 ];
 
 /// Reads no more than [`LARGEST`] for one row: a quote that is not closed would swallow the file.
@@ -27,7 +40,10 @@ struct Bounded<R> {
 impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.since.load(Ordering::Relaxed) > LARGEST {
-            return Err(io::Error::other(format!("larger than {} MiB: is a quote not closed?", LARGEST >> 20)));
+            return Err(io::Error::other(format!(
+                "larger than {} MiB: is a quote not closed?",
+                LARGEST >> 20
+            )));
         }
         let read = self.from.read(buffer)?;
         self.since.fetch_add(read as u64, Ordering::Relaxed);
@@ -35,7 +51,13 @@ impl<R: Read> Read for Bounded<R> {
     }
 }
 
-pub(super) fn read(reading: &mut Reading, stream: Stream, name: &str, parted: u8, taker: &mut dyn Taker) -> Flow {
+pub(super) fn read(
+    reading: &mut Reading,
+    stream: Stream,
+    name: &str,
+    parted: u8,
+    taker: &mut dyn Taker,
+) -> Flow {
     let since = Arc::new(AtomicU64::new(0));
     let from = Bounded { from: stream.into_read(), since: Arc::clone(&since) };
     let mut table = ReaderBuilder::new().delimiter(parted).buffer_capacity(1 << 17).from_reader(from);
@@ -73,7 +95,8 @@ fn no_table(name: &str, row: u64, error: &csv::Error) -> StageError {
         }
         ErrorKind::Utf8 { err, .. } => {
             let help = "text must be UTF-8: `iconv -f ENCODING -t UTF-8 FILE > NEW` makes it so";
-            let what = format!("value {} of the row at line {line}, byte {byte}, is no UTF-8", err.field() + 1);
+            let what =
+                format!("value {} of the row at line {line}, byte {byte}, is no UTF-8", err.field() + 1);
             return broken_row(name, row, &what).help(help);
         }
         ErrorKind::Io(error) => return broken_row(name, row, &super::stream::unreadable(error)),

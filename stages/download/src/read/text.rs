@@ -40,7 +40,8 @@ fn paragraphs(stream: Stream, name: &str, taker: &mut dyn Taker) -> Flow {
             }
             paragraph.push_str(line);
             if paragraph.len() as u64 > LARGEST {
-                let message = format!("the paragraph up to line {number} is larger than {} MiB", LARGEST >> 20);
+                let message =
+                    format!("the paragraph up to line {number} is larger than {} MiB", LARGEST >> 20);
                 return Err(broken(name, &message).help("write `documents: line`"));
             }
         } else if !paragraph.is_empty() {

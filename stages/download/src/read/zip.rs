@@ -12,7 +12,8 @@ const WAITING: usize = 4;
 const PIECE: usize = 1 << 18;
 
 pub(super) fn read(reading: &mut Reading, path: &Path, name: &str, taker: &mut dyn Taker) -> Flow {
-    let failed = |error: &dyn std::fmt::Display| broken(name, &format!("not a zip that can be read: {error}"));
+    let failed =
+        |error: &dyn std::fmt::Display| broken(name, &format!("not a zip that can be read: {error}"));
     let archive = zip::ZipArchive::new(open(path)?).map_err(|error| failed(&error))?;
     let names: Result<Vec<String>, _> = archive.file_names().map(|name| name.map(Into::into)).collect();
     let mut names = names.map_err(|error| failed(&error))?;

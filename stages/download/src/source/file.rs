@@ -39,7 +39,9 @@ pub(crate) fn run(context: &mut Context, params: &Params) -> Result<(), StageErr
 /// The source of a file's documents: of files that are one document each, the folder they stand in.
 fn source_of(name: &str, params: &Params) -> String {
     let text = match params.format {
-        Format::Auto => !matches!(ending(name), Some("parquet" | "jsonl" | "ndjson" | "json" | "csv" | "tsv" | "zip")),
+        Format::Auto => {
+            !matches!(ending(name), Some("parquet" | "jsonl" | "ndjson" | "json" | "csv" | "tsv" | "zip"))
+        }
         format => format == Format::Text,
     };
     if name.starts_with("file ") {

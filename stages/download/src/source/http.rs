@@ -3,7 +3,9 @@ use super::{fetched, place};
 use crate::environment::Surroundings;
 use crate::gather::{Gather, Item};
 use crate::names::{file_name, stem};
-use crate::net::{Check, NetError, Of, Part, Patience, Target, Wanted, Web, fetch_all, probe, stream_whole, verify};
+use crate::net::{
+    Check, NetError, Of, Part, Patience, Target, Wanted, Web, fetch_all, probe, stream_whole, verify,
+};
 use crate::params::{Output, Params};
 use crate::read::Place;
 use muse_stage::{Context, StageError};
@@ -14,7 +16,11 @@ use std::sync::Arc;
 
 /// What a URL holds today: its BLAKE3 digest and its size. The content stays where `run` finds it.
 pub(crate) fn pin(context: &mut Context, url: &str) -> Result<String, StageError> {
-    let web = web(context)?;
+    pin_by(&web(context)?, context, url)
+}
+
+/// The same by a client that is at hand.
+pub(crate) fn pin_by(web: &Arc<Web>, context: &mut Context, url: &str) -> Result<String, StageError> {
     let folder = fetched(context)?;
     fs::create_dir_all(&folder).map_err(StageError::io(&folder))?;
     let path = folder.join(local_name(url));
@@ -22,14 +28,18 @@ pub(crate) fn pin(context: &mut Context, url: &str) -> Result<String, StageError
     if path.exists() {
         fs::remove_file(&path).map_err(StageError::io(&path))?;
     }
-    fetch(&web, url, &path, false, context)?;
+    fetch(web, url, &path, false, context)?;
     let bytes = fs::metadata(&path).map_err(StageError::io(&path))?.len();
     let digest = Check::Blake3(String::new()).of_file(&path, bytes).map_err(StageError::io(&path))?;
     Ok(format!("b3:{} {bytes}", digest.unwrap_or_default()))
 }
 
 pub(crate) fn run(context: &mut Context, params: &Params) -> Result<(), StageError> {
-    let web = web(context)?;
+    run_by(&web(context)?, context, params)
+}
+
+/// The same by a client that is at hand.
+pub(crate) fn run_by(web: &Arc<Web>, context: &mut Context, params: &Params) -> Result<(), StageError> {
     let folder = fetched(context)?;
     fs::create_dir_all(&folder).map_err(StageError::io(&folder))?;
     let mut paths = Vec::new();
@@ -38,7 +48,7 @@ pub(crate) fn run(context: &mut Context, params: &Params) -> Result<(), StageErr
         let path = folder.join(local_name(url));
         let sha256 = params.sha256.of(&params.urls, url);
         if !path.is_file() {
-            fetch(&web, url, &path, sha256.is_some(), context)?;
+            fetch(web, url, &path, sha256.is_some(), context)?;
         }
         if let Err(error) = checked(url, &path, sha256, context) {
             // What is wrong must not be found there by the next run.
@@ -69,7 +79,13 @@ fn web(context: &Context) -> Result<Arc<Web>, StageError> {
     Ok(Arc::new(Web::new(None, Patience::new(context.stop_flag()), offline)?))
 }
 
-fn fetch(web: &Arc<Web>, url: &str, path: &Path, checked: bool, context: &mut Context) -> Result<(), StageError> {
+fn fetch(
+    web: &Arc<Web>,
+    url: &str,
+    path: &Path,
+    checked: bool,
+    context: &mut Context,
+) -> Result<(), StageError> {
     let name = file_name(url.split(['?', '#']).next().unwrap_or(url)).to_owned();
     let (size, etag) = probe(web, url)?;
     let Some(size) = size else {
@@ -94,10 +110,16 @@ fn checked(url: &str, path: &Path, sha256: Option<String>, context: &Context) ->
             let pin = context.pinned(url)?;
             let parsed = pin.strip_prefix("b3:").and_then(|pin| pin.split_once(' '));
             let Some((hex, Ok(size))) = parsed.map(|(hex, size)| (hex, size.parse())) else {
-                return Err(StageError::new(format!("the lock file has `{pin}` for {url}, which is no digest and size"))
-                    .help("`muse update` writes it anew"));
+                return Err(StageError::new(format!(
+                    "the lock file has `{pin}` for {url}, which is no digest and size"
+                ))
+                .help("`muse update` writes it anew"));
             };
-            (Check::Blake3(hex.to_owned()), size, "it changed since it was pinned: `muse update` takes it as it is now")
+            (
+                Check::Blake3(hex.to_owned()),
+                size,
+                "it changed since it was pinned: `muse update` takes it as it is now",
+            )
         }
     };
     verify(url, path, size, &check).map_err(|error| match error {

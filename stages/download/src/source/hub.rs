@@ -19,7 +19,7 @@ pub(crate) fn pin(context: &mut Context, params: &Params) -> Result<String, Stag
 
 pub(crate) fn run(context: &mut Context, params: &Params) -> Result<(), StageError> {
     let hub = open(params, Surroundings::read(&context.job().secrets), context)?;
-    run_on(&hub, context, params)
+    run_by(&hub, context, params)
 }
 
 fn open(params: &Params, around: Surroundings, context: &Context) -> Result<Hub, StageError> {
@@ -27,14 +27,17 @@ fn open(params: &Params, around: Surroundings, context: &Context) -> Result<Hub,
     Ok(Hub::of(params, &around.endpoint, around.token, patience, around.offline)?)
 }
 
-/// The same with a hub that is at hand.
-pub(crate) fn run_on(hub: &Hub, context: &mut Context, params: &Params) -> Result<(), StageError> {
+/// The same by a hub that is at hand.
+pub(crate) fn run_by(hub: &Hub, context: &mut Context, params: &Params) -> Result<(), StageError> {
     let commit = match params.hub_pin() {
         Some(id) => context.pinned(&id)?.to_owned(),
         None => params.revision.clone(),
     };
     if !is_commit(&commit) {
-        let message = format!("the lock file has `{commit}` for {}, which is no commit", params.hub_pin().unwrap_or_default());
+        let message = format!(
+            "the lock file has `{commit}` for {}, which is no commit",
+            params.hub_pin().unwrap_or_default()
+        );
         return Err(StageError::new(message).help("`muse update` writes it anew"));
     }
     let repo = params.repo.as_deref().unwrap_or_default();
@@ -59,12 +62,13 @@ pub(crate) fn run_on(hub: &Hub, context: &mut Context, params: &Params) -> Resul
     let mut wanted = Vec::new();
     for (file, target) in targets {
         let path = folder.join(local_name(&commit, &file.path));
-        let place = if params.limit.is_some() && params.output == Output::Corpus && !file.path.ends_with(".zip") {
-            Place::Remote(Remote::new(&hub.web, target, path))
-        } else {
-            wanted.push(Wanted { target, path: path.clone() });
-            Place::Disk(path)
-        };
+        let place =
+            if params.limit.is_some() && params.output == Output::Corpus && !file.path.ends_with(".zip") {
+                Place::Remote(Remote::new(&hub.web, target, path))
+            } else {
+                wanted.push(Wanted { target, path: path.clone() });
+                Place::Disk(path)
+            };
         items.push(Item { name: file.path.clone(), source: source.clone(), bytes: file.size, place });
     }
     if !wanted.is_empty() {

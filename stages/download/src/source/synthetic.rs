@@ -30,9 +30,12 @@ pub(crate) fn run(context: &mut Context, params: &Params) -> Result<(), StageErr
     let threads = context.threads();
     let mut gather = Gather::new(context, params)?;
     gather.from_source(&source);
-    let blocks = (0..count.div_ceil(BLOCK)).map(|block| block * BLOCK..((block + 1).saturating_mul(BLOCK)).min(count));
+    let blocks =
+        (0..count.div_ceil(BLOCK)).map(|block| block * BLOCK..((block + 1).saturating_mul(BLOCK)).min(count));
     let make = |block: std::ops::Range<u64>| {
-        Ok::<Vec<Document>, End>(block.map(|number| Document { body: document(&recipe, number), source: String::new() }).collect())
+        Ok::<Vec<Document>, End>(
+            block.map(|number| Document { body: document(&recipe, number), source: String::new() }).collect(),
+        )
     };
     let end = in_order(threads, blocks, make, |documents| {
         for document in &documents {

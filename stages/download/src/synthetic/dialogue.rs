@@ -6,13 +6,54 @@ use muse_artifacts::corpus::Message;
 
 /// Words that mean the same in both languages.
 const PAIRS: &[(&str, &str)] = &[
-    ("dog", "犬"), ("cat", "猫"), ("fox", "狐"), ("rabbit", "兎"), ("bear", "熊"), ("deer", "鹿"), ("horse", "馬"),
-    ("cow", "牛"), ("bird", "鳥"), ("fish", "魚"), ("whale", "鯨"), ("turtle", "亀"), ("frog", "蛙"), ("bee", "蜂"),
-    ("mountain", "山"), ("river", "川"), ("sea", "海"), ("sky", "空"), ("star", "星"), ("moon", "月"), ("sun", "太陽"),
-    ("rain", "雨"), ("snow", "雪"), ("wind", "風"), ("flower", "花"), ("tree", "木"), ("forest", "森"), ("stone", "石"),
-    ("book", "本"), ("letter", "手紙"), ("key", "鍵"), ("door", "扉"), ("window", "窓"), ("bridge", "橋"), ("boat", "舟"),
-    ("umbrella", "傘"), ("clock", "時計"), ("mirror", "鏡"), ("hat", "帽子"), ("shoe", "靴"), ("tea", "お茶"),
-    ("bread", "パン"), ("egg", "卵"), ("apple", "林檎"), ("peach", "桃"), ("red", "赤"), ("blue", "青"), ("white", "白"),
+    ("dog", "犬"),
+    ("cat", "猫"),
+    ("fox", "狐"),
+    ("rabbit", "兎"),
+    ("bear", "熊"),
+    ("deer", "鹿"),
+    ("horse", "馬"),
+    ("cow", "牛"),
+    ("bird", "鳥"),
+    ("fish", "魚"),
+    ("whale", "鯨"),
+    ("turtle", "亀"),
+    ("frog", "蛙"),
+    ("bee", "蜂"),
+    ("mountain", "山"),
+    ("river", "川"),
+    ("sea", "海"),
+    ("sky", "空"),
+    ("star", "星"),
+    ("moon", "月"),
+    ("sun", "太陽"),
+    ("rain", "雨"),
+    ("snow", "雪"),
+    ("wind", "風"),
+    ("flower", "花"),
+    ("tree", "木"),
+    ("forest", "森"),
+    ("stone", "石"),
+    ("book", "本"),
+    ("letter", "手紙"),
+    ("key", "鍵"),
+    ("door", "扉"),
+    ("window", "窓"),
+    ("bridge", "橋"),
+    ("boat", "舟"),
+    ("umbrella", "傘"),
+    ("clock", "時計"),
+    ("mirror", "鏡"),
+    ("hat", "帽子"),
+    ("shoe", "靴"),
+    ("tea", "お茶"),
+    ("bread", "パン"),
+    ("egg", "卵"),
+    ("apple", "林檎"),
+    ("peach", "桃"),
+    ("red", "赤"),
+    ("blue", "青"),
+    ("white", "白"),
 ];
 
 /// One to three questions with their answers; sometimes somebody says first how to answer.
@@ -22,9 +63,17 @@ pub(super) fn write(dice: &mut Dice, words: &Words, language: Language) -> Vec<M
     let mut messages = Vec::new();
     if dice.below(4) == 0 {
         let rules: &[&str] = if english {
-            &["You are a helpful assistant.", "Answer in short sentences.", "You live in {p} and know everybody there."]
+            &[
+                "You are a helpful assistant.",
+                "Answer in short sentences.",
+                "You live in {p} and know everybody there.",
+            ]
         } else {
-            &["あなたは親切な助手です。", "短い文で答えてください。", "あなたは{p}に住んでいて、みんなを知っています。"]
+            &[
+                "あなたは親切な助手です。",
+                "短い文で答えてください。",
+                "あなたは{p}に住んでいて、みんなを知っています。",
+            ]
         };
         messages.push(say("system", dice.pick(rules), words, &cast, dice));
     }
@@ -117,8 +166,14 @@ fn about(dice: &mut Dice, english: bool) -> (String, String) {
             ("Who is {n}?", "{n} is a {a} {c} from {p}. Most people know {n} because of the {o}."),
             ("Where can I find the {o}?", "The {o} is in {p}. Ask {n}, who keeps it behind a {a} {x}."),
             ("What should I cook {t}?", "Try {e} with {e}. Cook them {v}, and serve them in a {a} bowl."),
-            ("I feel {f}. What can I do?", "Take a walk to {p}, eat some {e}, and talk to {n}. You may feel {f} afterwards."),
-            ("Tell me a very short story about a {c}.", "A {a} {c} called {n} lost a {o} in {p}. {m} found it {t}, and they ate {e} together."),
+            (
+                "I feel {f}. What can I do?",
+                "Take a walk to {p}, eat some {e}, and talk to {n}. You may feel {f} afterwards.",
+            ),
+            (
+                "Tell me a very short story about a {c}.",
+                "A {a} {c} called {n} lost a {o} in {p}. {m} found it {t}, and they ate {e} together.",
+            ),
             ("What is {p} like?", "{p} is {a} and {a}. {w}, and there is a {x} on every corner."),
         ]
     } else {
@@ -126,8 +181,14 @@ fn about(dice: &mut Dice, english: bool) -> (String, String) {
             ("{n}とは誰ですか。", "{n}は{p}に住む{a}{c}です。{o}を持っていることで知られています。"),
             ("{o}はどこにありますか。", "{o}は{p}にあります。{n}に聞いてみてください。"),
             ("{t}、何を作ればいいですか。", "{e}と{e}はどうでしょう。{v}作ると、おいしくできます。"),
-            ("今、{f}気持ちです。どうすればいいですか。", "{p}まで散歩をして、{e}を食べて、{n}と話してみましょう。"),
-            ("{c}の短いお話をしてください。", "{a}{c}の{n}は{p}で{o}をなくしました。{t}、{m}がそれを見つけて、二人で{e}を食べました。"),
+            (
+                "今、{f}気持ちです。どうすればいいですか。",
+                "{p}まで散歩をして、{e}を食べて、{n}と話してみましょう。",
+            ),
+            (
+                "{c}の短いお話をしてください。",
+                "{a}{c}の{n}は{p}で{o}をなくしました。{t}、{m}がそれを見つけて、二人で{e}を食べました。",
+            ),
             ("{p}はどんな所ですか。", "{p}は{a}所です。{w}。名物は{e}です。"),
         ]
     };

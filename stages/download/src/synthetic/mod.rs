@@ -30,7 +30,8 @@ impl Recipe {
             seed,
             languages: languages.to_vec(),
             // A share is far from the limits of either type.
-            dialogues: (dialogues.clamp(0.0, 1.0) * f64::from(u32::MAX)).round() as u64 + u64::from(dialogues >= 1.0),
+            dialogues: (dialogues.clamp(0.0, 1.0) * f64::from(u32::MAX)).round() as u64
+                + u64::from(dialogues >= 1.0),
             english: english::words(),
             japanese: japanese::words(),
         }
@@ -62,7 +63,9 @@ mod tests {
         (0..count)
             .map(|number| match document(recipe, number) {
                 Body::Text(text) => text,
-                Body::Chat(messages) => messages.into_iter().map(|m| m.content).collect::<Vec<_>>().join("\n"),
+                Body::Chat(messages) => {
+                    messages.into_iter().map(|m| m.content).collect::<Vec<_>>().join("\n")
+                }
             })
             .collect()
     }

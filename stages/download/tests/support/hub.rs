@@ -12,35 +12,37 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A repository: one commit, which every revision but a commit stands for.
 #[derive(Clone, Default)]
-pub struct Repo {
-    pub commit: String,
-    pub card: Value,
+pub(crate) struct Repo {
+    pub(crate) commit: String,
+    pub(crate) card: Value,
     /// Path, content, and whether it is stored beside git.
-    pub files: BTreeMap<String, (Vec<u8>, bool)>,
+    pub(crate) files: BTreeMap<String, (Vec<u8>, bool)>,
+    /// What is served in the place of files, though the commit says otherwise.
+    pub(crate) swapped: BTreeMap<String, Vec<u8>>,
     /// Who does not send this token is not let in.
-    pub token: Option<String>,
+    pub(crate) token: Option<String>,
 }
 
 /// A file outside of the hub.
 #[derive(Clone, Default)]
-pub struct Plain {
-    pub bytes: Vec<u8>,
-    pub etag: Option<String>,
+pub(crate) struct Plain {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) etag: Option<String>,
     /// It knows parts, and it says how long it is.
-    pub ranges: bool,
-    pub length: bool,
+    pub(crate) ranges: bool,
+    pub(crate) length: bool,
 }
 
 /// What goes wrong with requests whose path holds `on`, so many times.
 #[derive(Clone, Debug)]
-pub struct Fault {
-    pub on: String,
-    pub what: What,
-    pub times: u32,
+pub(crate) struct Fault {
+    pub(crate) on: String,
+    pub(crate) what: What,
+    pub(crate) times: u32,
 }
 
 #[derive(Clone, Debug)]
-pub enum What {
+pub(crate) enum What {
     /// The connection ends behind so many bytes of the body.
     Cut(usize),
     /// A status with more header lines.
@@ -51,31 +53,31 @@ pub enum What {
 
 /// What was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
-    pub path: String,
-    pub host: String,
-    pub range: Option<String>,
-    pub token: Option<String>,
+pub(crate) struct Asked {
+    pub(crate) path: String,
+    pub(crate) host: String,
+    pub(crate) range: Option<String>,
+    pub(crate) token: Option<String>,
     /// Bytes of the body that were sent.
-    pub sent: usize,
+    pub(crate) sent: usize,
 }
 
 #[derive(Default)]
-pub struct State {
+pub(crate) struct State {
     /// By `datasets/OWNER/NAME`, or `OWNER/NAME` for models.
-    pub repos: BTreeMap<String, Repo>,
-    pub plain: BTreeMap<String, Plain>,
-    pub faults: Vec<Fault>,
-    pub asked: Vec<Asked>,
+    pub(crate) repos: BTreeMap<String, Repo>,
+    pub(crate) plain: BTreeMap<String, Plain>,
+    pub(crate) faults: Vec<Fault>,
+    pub(crate) asked: Vec<Asked>,
 }
 
-pub struct Hub {
-    pub port: u16,
+pub(crate) struct Hub {
+    pub(crate) port: u16,
     state: Arc<Mutex<State>>,
 }
 
 impl Hub {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let state: Arc<Mutex<State>> = Arc::default();
@@ -90,37 +92,37 @@ impl Hub {
         Self { port, state }
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    pub fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds a file to a repository, which is made.
-    pub fn put(&self, repo: &str, path: &str, bytes: impl Into<Vec<u8>>, beside: bool) {
+    pub(crate) fn put(&self, repo: &str, path: &str, bytes: impl Into<Vec<u8>>, beside: bool) {
         let mut state = self.state();
         let repo = state.repos.entry(repo.into()).or_default();
         repo.commit = "c".repeat(40);
         repo.files.insert(path.into(), (bytes.into(), beside));
     }
 
-    pub fn fault(&self, on: &str, what: What, times: u32) {
+    pub(crate) fn fault(&self, on: &str, what: What, times: u32) {
         self.state().faults.push(Fault { on: on.into(), what, times });
     }
 
     /// Bytes of bodies that were sent for paths that hold `part`.
-    pub fn sent(&self, part: &str) -> usize {
+    pub(crate) fn sent(&self, part: &str) -> usize {
         self.state().asked.iter().filter(|asked| asked.path.contains(part)).map(|asked| asked.sent).sum()
     }
 }
 
-pub fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-pub fn git_blob(bytes: &[u8]) -> String {
+pub(crate) fn git_blob(bytes: &[u8]) -> String {
     let mut hasher = Sha1::new();
     hasher.update(format!("blob {}\0", bytes.len()));
     hasher.update(bytes);
@@ -128,7 +130,11 @@ pub fn git_blob(bytes: &[u8]) -> String {
 }
 
 fn pointer(bytes: &[u8]) -> String {
-    format!("version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize {}\n", sha256(bytes), bytes.len())
+    format!(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize {}\n",
+        sha256(bytes),
+        bytes.len()
+    )
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -163,10 +169,11 @@ fn answer(mut stream: TcpStream, port: u16, state: &Mutex<State>) -> Option<()> 
         headers.insert(name.to_ascii_lowercase(), value.to_owned());
     }
     let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-    let fault = state.faults.iter_mut().find(|fault| fault.times > 0 && path.contains(&fault.on)).map(|fault| {
-        fault.times -= 1;
-        fault.what.clone()
-    });
+    let fault =
+        state.faults.iter_mut().find(|fault| fault.times > 0 && path.contains(&fault.on)).map(|fault| {
+            fault.times -= 1;
+            fault.what.clone()
+        });
     let mut made = match &fault {
         Some(What::Status(status, more)) => reply(*status, *more, ""),
         _ => serve(&state, port, &path, &headers),
@@ -203,18 +210,20 @@ fn serve(state: &State, port: u16, path: &str, headers: &BTreeMap<String, String
         return made;
     }
     if let Some(oid) = path.strip_prefix("/cdn/") {
-        let all = state.repos.values().flat_map(|repo| repo.files.values());
-        return match all.into_iter().find(|(bytes, _)| sha256(bytes) == oid) {
-            Some((bytes, _)) => part(bytes, range, "ETag: \"of the other host\"\r\n"),
+        let files = state.repos.values().flat_map(|repo| repo.files.values().map(|(bytes, _)| bytes));
+        let swapped = state.repos.values().flat_map(|repo| repo.swapped.values());
+        return match files.chain(swapped).find(|bytes| sha256(bytes) == oid) {
+            Some(bytes) => part(bytes, range, "ETag: \"of the other host\"\r\n"),
             None => reply(404, "", ""),
         };
     }
     let api = path.strip_prefix("/api/");
     let rest = api.unwrap_or(path).trim_start_matches('/');
     let rest = if api.is_some() { rest.strip_prefix("models/").unwrap_or(rest) } else { rest };
-    let found = state.repos.iter().find(|(name, _)| {
-        rest.strip_prefix(name.as_str()).is_some_and(|after| after.starts_with('/'))
-    });
+    let found = state
+        .repos
+        .iter()
+        .find(|(name, _)| rest.strip_prefix(name.as_str()).is_some_and(|after| after.starts_with('/')));
     let Some((name, repo)) = found else {
         return reply(404, "X-Error-Code: RepoNotFound\r\nX-Error-Message: Repository not found\r\n", "");
     };
@@ -246,7 +255,8 @@ fn serve(state: &State, port: u16, path: &str, headers: &BTreeMap<String, String
 
 /// Two entries a page, so that paging is tried.
 fn tree(repo: &Repo, path: &str, query: &str, port: u16) -> Reply {
-    let from: usize = query.split('&').find_map(|part| part.strip_prefix("cursor=")?.parse().ok()).unwrap_or(0);
+    let from: usize =
+        query.split('&').find_map(|part| part.strip_prefix("cursor=")?.parse().ok()).unwrap_or(0);
     let entries = repo.files.iter().skip(from).take(2).map(|(path, (bytes, beside))| {
         if *beside {
             let text = pointer(bytes);
@@ -267,7 +277,8 @@ fn tree(repo: &Repo, path: &str, query: &str, port: u16) -> Reply {
 
 fn resolve(repo: &Repo, file: &str, range: Option<&str>, port: u16) -> Reply {
     let commit = format!("X-Repo-Commit: {}\r\n", repo.commit);
-    match repo.files.get(file) {
+    let swapped = |bytes| repo.swapped.get(file).unwrap_or(bytes);
+    match repo.files.get(file).map(|(bytes, beside)| (swapped(bytes), *beside)) {
         None => reply(404, format!("{commit}X-Error-Code: EntryNotFound\r\n"), ""),
         Some((bytes, false)) => part(bytes, range, &format!("{commit}ETag: \"{}\"\r\n", git_blob(bytes))),
         Some((bytes, true)) => {
