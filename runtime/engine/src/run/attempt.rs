@@ -117,7 +117,13 @@ fn once(context: &Context<'_>, task: &Task<'_>, attempt: u32, tell: &dyn Fn(News
             program: context.program,
             job: &job_path,
             folder: &work,
-            environment: &environment(task.spec, context.environment, &folder, &task.gpus),
+            environment: &environment(
+                task.spec,
+                context.environment,
+                context.options.offline,
+                &folder,
+                &task.gpus,
+            ),
             log: &log,
             secrets: task
                 .spec

@@ -26,10 +26,14 @@ const WAYS_OUT: &[&str] = &[
     "LD_LIBRARY_PATH",
 ];
 
+/// What tells the hub's tools, and `download`, that they may not use the network.
+const OFFLINE: &str = "HF_HUB_OFFLINE";
+
 /// The whole environment of one attempt below `folder`.
 pub(crate) fn environment(
     spec: &StageSpec,
     caller: &Environment,
+    offline: bool,
     folder: &Path,
     gpus: &[String],
 ) -> Environment {
@@ -43,6 +47,9 @@ pub(crate) fn environment(
     if !spec.kind.description.clean_env {
         WAYS_OUT.iter().copied().for_each(&mut pass);
         caller.keys().filter(|name| name.starts_with("CUDA_")).for_each(|name| pass(name));
+        if offline {
+            seen.insert(OFFLINE.into(), "1".into());
+        }
     }
     spec.pass_env.iter().chain(&spec.secrets).for_each(|name| pass(name));
     let own = |name: &str| folder.join(name).to_string_lossy().into_owned();

@@ -120,7 +120,7 @@ impl Pins<'_> {
             program: &options.program,
             job: &path,
             folder: &job.work,
-            environment: &environment(spec, &options.environment, &work, &[]),
+            environment: &environment(spec, &options.environment, options.offline, &work, &[]),
             log: &log,
             secrets: spec.secrets.iter().filter_map(|name| options.environment.get(name).cloned()).collect(),
             timeout: spec.timeout,
