@@ -6,6 +6,8 @@ use serde_json::Value;
 const COLUMNS: usize = 100;
 /// Items of a list that are shown.
 const SHOWN: usize = 12;
+/// And of a list of numbers or words.
+const MANY: usize = 60;
 
 /// The lines of a value below `indent` spaces.
 pub(crate) fn draw(value: &Value, indent: usize) -> String {
@@ -28,6 +30,24 @@ pub(crate) fn draw(value: &Value, indent: usize) -> String {
                     }
                 }
             }
+        }
+        Value::Array(items) if items.iter().all(is_small) => {
+            let mut line = " ".repeat(indent);
+            for (at, item) in items.iter().filter_map(inline).take(MANY).enumerate() {
+                if at > 0 {
+                    line.push(',');
+                    if width(&line) + width(&item) + 2 > COLUMNS {
+                        text += &(line + "\n");
+                        line = " ".repeat(indent.saturating_sub(1));
+                    }
+                    line.push(' ');
+                }
+                line += &shorten(&item, COLUMNS.saturating_sub(indent));
+            }
+            if items.len() > MANY {
+                line += &format!(" … and {} more", items.len() - MANY);
+            }
+            text += &(line + "\n");
         }
         Value::Array(items) => {
             for item in items.iter().take(SHOWN) {
@@ -61,16 +81,23 @@ fn inline(value: &Value) -> Option<String> {
             Some(whole) => exact(whole),
             None => number.as_f64().filter(|_| number.is_f64()).map_or(number.to_string(), rounded),
         }),
+        // White space at an end would not be seen.
+        Value::String(text) if text.trim() != text => Some(format!("\"{}\"", line(text))),
         Value::String(text) => Some(line(text)),
         Value::Array(items) => {
-            let short = |item: &Value| (!item.is_object() && !item.is_array()).then(|| inline(item))?;
-            let items: Vec<String> = items.iter().map(short).collect::<Option<_>>()?;
+            let items: Vec<String> =
+                items.iter().map(|item| is_small(item).then(|| inline(item))?).collect::<Option<_>>()?;
             let text = items.join(", ");
             (width(&text) <= 70).then_some(if text.is_empty() { "none".into() } else { text })
         }
         Value::Object(fields) if fields.is_empty() => Some("none".into()),
         Value::Object(_) => None,
     }
+}
+
+/// Neither a list nor a mapping.
+fn is_small(value: &Value) -> bool {
+    !value.is_object() && !value.is_array()
 }
 
 /// A text on one line.
@@ -99,7 +126,7 @@ mod tests {
             "total": { "documents": 1_234_567, "characters_per_token": 1.98765, "warnings": [] },
             "languages": ["ja", "en"],
             "samples": [{ "text": "一\n二", "tokens": ["一", "二"] }, { "text": "x".repeat(200), "tokens": null }],
-            "many": (0..40).collect::<Vec<_>>(),
+            "many": (0..100).collect::<Vec<_>>(),
         });
         let text = draw(&report, 0);
         let samples = "
@@ -115,7 +142,7 @@ total
 ";
         assert!(text.starts_with("languages  ja, en\n") && text.contains(samples), "{text}");
         assert!(text.ends_with(total), "{text}");
-        assert!(text.contains("\n  … and 28 more\n"), "{text}");
+        assert!(text.contains("\nmany\n  0, 1, 2, 3, ") && text.contains(" … and 40 more\n"), "{text}");
         assert!(text.lines().all(|line| width(line) <= COLUMNS), "{text}");
     }
 }

@@ -2,4 +2,10 @@
 use muse_stage::StageKind;
 
 /// Every built-in kind, in the order in which a language model is made.
-pub const BUILTIN: &[&'static dyn StageKind] = &[&muse_stage_clean::Clean, &muse_stage_pack::Pack, &muse_stage_command::Command];
+pub const BUILTIN: &[&'static dyn StageKind] = &[
+    &muse_stage_download::Download,
+    &muse_stage_clean::Clean,
+    &muse_stage_tokenizer::Tokenize,
+    &muse_stage_pack::Pack,
+    &muse_stage_command::Command,
+];
