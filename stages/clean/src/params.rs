@@ -90,8 +90,8 @@ pub enum Dedup {
     None,
     /// Equal documents, after `normalize`: of a chat all roles, turns and other fields.
     Exact,
-    /// Documents whose n-grams are nearly the same, and what is nearly the same as these: of a chain the first stays. Chats that ask different things about one long text are that, too:
-    /// for them `exact` is right.
+    /// Documents whose n-grams are nearly the same, and what is nearly the same as these: of a chain the first stays.
+    /// Chats that ask different things about one long text are near-copies, too: for them `exact` is right.
     Minhash,
 }
 

@@ -1,4 +1,4 @@
-//! What was dropped: counts by rule and source, with samples; the report of it, and the error where nothing is left.
+//! What was dropped: counts by rule, source and input, with samples; the report of it, and the error where nothing is left.
 use crate::fate::{RULES, Rule};
 use crate::same::Copies;
 use muse_artifacts::corpus::{DocumentRef, Totals};
@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 const SAMPLES: usize = 5;
 /// And of each so many characters.
 const EXCERPT: usize = 120;
+/// And in an error so many.
+const SHORT: usize = 40;
 
 /// Documents and bytes.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -58,7 +60,10 @@ pub(crate) struct Tally {
 
 #[derive(Default)]
 struct Dropped {
+    /// By what documents say of themselves.
     sources: BTreeMap<String, Count>,
+    /// By the corpus at the port that they are in.
+    inputs: BTreeMap<usize, Count>,
     samples: Vec<Sample>,
 }
 
@@ -66,13 +71,14 @@ impl Tally {
     /// Counts a document that goes. `value` is asked for samples alone.
     pub(crate) fn drop(
         &mut self,
-        number: u32,
+        (input, number): (usize, u32),
         rule: Rule,
         document: &DocumentRef<'_>,
         value: impl FnOnce() -> Value,
     ) {
         let dropped = self.dropped.entry(rule).or_default();
         let count = Count::of(document.bytes());
+        dropped.inputs.entry(input).or_default().add(count);
         match dropped.sources.get_mut(document.source) {
             Some(sum) => sum.add(count),
             None => drop(dropped.sources.insert(document.source.to_owned(), count)),
@@ -98,13 +104,16 @@ impl Tally {
             for (source, count) in more.sources {
                 dropped.sources.entry(source).or_default().add(count);
             }
+            for (input, count) in more.inputs {
+                dropped.inputs.entry(input).or_default().add(count);
+            }
             let room = SAMPLES - dropped.samples.len();
             dropped.samples.extend(more.samples.into_iter().take(room));
         }
     }
 
-    /// What goes into `report.json`, beside what is kept.
-    pub(crate) fn report(mut self, copies: &Copies) -> Map<String, Value> {
+    /// What goes into `report.json`, beside what is kept. `inputs` are the names of the corpora, where they have such.
+    pub(crate) fn report(mut self, copies: &Copies, inputs: &[&str]) -> Map<String, Value> {
         let mut all = Count::default();
         let mut rules = Map::new();
         for (rule, name) in RULES {
@@ -116,12 +125,16 @@ impl Tally {
             let mut sum = Count::default();
             dropped.sources.values().for_each(|count| sum.add(*count));
             all.add(sum);
-            let told = json!({
+            let mut told = json!({
                 "documents": sum.documents,
                 "bytes": sum.bytes,
                 "sources": dropped.sources,
                 "samples": dropped.samples,
             });
+            if inputs.iter().any(|name| !name.is_empty()) {
+                let named = dropped.inputs.iter().map(|(at, count)| (inputs.get(*at).unwrap_or(&""), count));
+                told["inputs"] = json!(named.collect::<BTreeMap<_, _>>());
+            }
             rules.insert(name.into(), told);
         }
         let mut report = Map::new();
@@ -148,7 +161,8 @@ impl Tally {
         let sample = self.dropped.values().find_map(|dropped| dropped.samples.first());
         let example = sample.map(|sample| {
             let found = if sample.value.is_null() { String::new() } else { format!(" ({})", sample.value) };
-            format!(", for one{found}: {:?}", sample.text)
+            let short: String = sample.text.chars().take(SHORT).collect();
+            format!(", for one{found}: {:?}", if short == sample.text { short } else { short + "…" })
         });
         Err(StageError::new(message + &example.unwrap_or_default()).help("loosen these rules under `with`"))
     }

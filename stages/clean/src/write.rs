@@ -91,7 +91,8 @@ pub(crate) fn run(context: &mut Context, params: &Params) -> Result<(), StageErr
     }
     tally.anything_left(writer.totals())?;
     let none = Copies::new();
-    let mut report = tally.report(plan.survey.as_ref().map_or(&none, |survey| &survey.copies));
+    let names: Vec<&str> = inputs.entries.iter().map(|entry| entry.name.as_str()).collect();
+    let mut report = tally.report(plan.survey.as_ref().map_or(&none, |survey| &survey.copies), &names);
     if let Some(mix) = &plan.mix {
         report.insert("mix".into(), mix.report(params.weigh));
     }
@@ -161,7 +162,7 @@ impl Plan<'_> {
         if round == 0 {
             tally.read.add(Count::of(read.bytes()));
             match fate {
-                Fate::Dropped(rule) => tally.drop(number, rule, read, || self.value(rule, &document)),
+                Fate::Dropped(rule) => tally.drop((entry, number), rule, read, || self.value(rule, &document)),
                 _ => tally.changed += u64::from(changed.is_some()),
             }
             if self.originals.contains(&number) {

@@ -21,7 +21,9 @@ fn a_copy_in_a_later_corpus_goes_and_what_a_rule_drops_is_nobodys_original() {
     let run = clean(with, &[("b", one), ("a", two)]);
     assert_eq!(run.sources(), ["one", "two"]);
     assert_eq!((run.dropped("dedup: exact"), run.dropped("quality.max_digits")), (1, 2));
-    assert_eq!(run.report["dropped"]["rules"]["quality.max_digits"]["sources"]["two"]["documents"], 1);
+    let rules = &run.report["dropped"]["rules"];
+    assert_eq!(rules["quality.max_digits"]["sources"]["two"]["documents"], 1);
+    assert_eq!(rules["dedup: exact"]["inputs"], json!({ "a": { "bytes": 3, "documents": 1 } }));
 }
 
 /// A copy in which one of `each` characters is another one.
