@@ -47,11 +47,11 @@ pub(crate) fn environment(
     if !spec.kind.description.clean_env {
         WAYS_OUT.iter().copied().for_each(&mut pass);
         caller.keys().filter(|name| name.starts_with("CUDA_")).for_each(|name| pass(name));
-        if offline {
-            seen.insert(OFFLINE.into(), "1".into());
-        }
     }
     spec.pass_env.iter().chain(&spec.secrets).for_each(|name| pass(name));
+    if offline && !spec.kind.description.clean_env {
+        seen.insert(OFFLINE.into(), "1".into());
+    }
     let own = |name: &str| folder.join(name).to_string_lossy().into_owned();
     for (name, value) in
         [("HOME", own("home")), ("TMPDIR", own("tmp")), ("LANG", "C.UTF-8".into()), ("TZ", "UTC".into())]
