@@ -12,15 +12,16 @@ const ROW: [(&str, &str); 4] = [("user", "Hi"), ("assistant", "Yo!"), ("user", "
 /// One line for each position of a sequence.
 fn table(folder: &Path, tokens: &Tokens) -> String {
     let tokenizer = Tokenizer::open(&folder.join("in/tokenizer")).unwrap();
-    let name = |id: u32| format!("`{}`", tokenizer.decode(&[id]).unwrap().replace('\n', "\\n"));
+    let name = |id: u32| tokenizer.decode(&[id]).unwrap().replace('\n', "\\n");
     let sequence = tokens.sequence(Split::Train, 0).unwrap();
     let (places, documents) = (sequence.positions(), sequence.segment_ids());
-    let mut table = String::from("| document | position | input | label |\n|---|---|---|---|\n");
+    let mut table = String::from("document  position  input          label\n");
     for at in 0..sequence.used() {
         let label = sequence.labels()[at];
         let label = if label == IGNORED { String::new() } else { name(label as u32) };
         let input = name(sequence.inputs()[at]);
-        writeln!(table, "| {} | {} | {input} | {label} |", documents[at], places[at]).unwrap();
+        let line = format!("{:>8}  {:>8}  {input:<13}  {label}", documents[at], places[at]);
+        writeln!(table, "{}", line.trim_end()).unwrap();
     }
     table
 }
