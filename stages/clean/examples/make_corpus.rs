@@ -1,7 +1,8 @@
 //! Makes a corpus of any size to measure on, from real text recombined by a seed, with planted near-copies.
 //!
-//! `make_corpus TEXTS OUT BYTES [PEER_BYTES]`: TEXTS is a folder with `ja/wiki_paragraphs.jsonl`. OUT gets `corpus/`, and of
-//! its first PEER_BYTES `peer.jsonl`, one text a line, and `planted.json`: which of these is a near-copy of which.
+//! `make_corpus TEXTS OUT BYTES [PEER_BYTES]`: TEXTS is a folder with `ja/wiki_paragraphs.jsonl`. OUT gets
+//! `corpus/`, and of its first PEER_BYTES `peer.jsonl`, one text a line, and `planted.json`: which of these is a
+//! near-copy of which.
 use muse_artifacts::corpus::{CorpusWriter, Document};
 use serde_json::{Value, json};
 use std::error::Error;
@@ -11,7 +12,8 @@ use std::path::Path;
 
 /// One document of so many is a near-copy of an earlier one.
 const PLANTED: u64 = 10;
-/// In a near-copy one of so many characters is another one; so are 1 of 16 in any document, for the sentences are few.
+/// In a near-copy one of so many characters is another one; so are 1 of 16 in any document, for the sentences are
+/// few.
 const ALTERED: [u64; 4] = [60, 100, 200, 1000];
 
 fn mix(value: u64) -> u64 {

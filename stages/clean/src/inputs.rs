@@ -21,6 +21,8 @@ pub(crate) struct Entry {
     /// The stage that it is from; empty where the port is no list.
     pub(crate) name: String,
     corpus: Corpus,
+    /// About how many bytes it has.
+    pub(crate) bytes: u64,
     /// The numbers of its documents.
     pub(crate) documents: Range<u32>,
 }
@@ -53,9 +55,10 @@ impl Inputs {
                 ))
                 .help("clean the corpora in several stages, each by itself"));
             };
-            bytes += corpus.pieces().iter().map(|piece| piece.bytes).sum::<u64>();
+            let here = corpus.pieces().iter().fold(0u64, |sum, piece| sum.saturating_add(piece.bytes));
+            bytes = bytes.saturating_add(here);
             documents = end;
-            entries.push(Entry { name, corpus, documents: start..stop });
+            entries.push(Entry { name, corpus, bytes: here, documents: start..stop });
         }
         if documents == 0 {
             return Err(StageError::new("there is nothing to clean: the corpora have no documents"));
@@ -138,6 +141,11 @@ impl Bar {
         Self { done: 0, total }
     }
 
+    /// Changes how much there will be, now that more is known.
+    pub(crate) fn expect(&mut self, total: u64) {
+        self.total = total.max(self.done);
+    }
+
     pub(crate) fn add(&mut self, context: &mut Context, bytes: u64) {
         // What a file says of its size is not to be trusted.
         self.done = self.done.saturating_add(bytes).min(self.total.saturating_sub(1));
@@ -168,11 +176,12 @@ mod tests {
             let (documents, bytes) = (corpus.documents(), 0);
             let half = u32::try_from(documents).unwrap();
             let again = Entry {
+                bytes,
                 name: "b".into(),
                 corpus: Corpus::open(folder.path()).unwrap(),
                 documents: half..2 * half,
             };
-            let entries = vec![Entry { name: "a".into(), corpus, documents: 0..half }, again];
+            let entries = vec![Entry { name: "a".into(), corpus, bytes, documents: 0..half }, again];
             Inputs { entries, documents: 2 * documents, bytes, large }
         };
         for (large, least) in [(u64::MAX, 4), (0, 8)] {

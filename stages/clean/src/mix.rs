@@ -1,8 +1,8 @@
 //! The mix: how often each document comes, so that the weights hold.
 //!
-//! Of what is left of each source, `available`, a mix of the size `T` takes `weight × T`. `T` is the largest that uses no
-//! document more than `repeat` times, and not larger than what it takes to use the most plentiful source whole. Which
-//! documents come, or come once more than others, is drawn by their numbers.
+//! Of what is left of each source, `available`, a mix of the size `T` takes `weight × T`. `T` is the largest that
+//! uses no document more than `repeat` times, and not larger than what it takes to use the most plentiful source
+//! whole. Which documents come, or come once more than others, is drawn by their numbers.
 use crate::fate::{Fate, RULES, Rule};
 use crate::hash::draw;
 use crate::inputs::{Entry, Inputs};
@@ -160,8 +160,8 @@ fn size(shares: &mut [Share], repeat: u32) -> f64 {
     size
 }
 
-/// Sets how often all of an entry come, and answers what comes once more: bins below the first number, and of that bin
-/// so much.
+/// Sets how often all of an entry come, and answers what comes once more: bins below the first number, and of
+/// that bin so much.
 fn cut(share: &mut Share, bins: &[u64], size: f64) -> (usize, u64) {
     if share.weight <= 0.0 || share.available == 0 {
         return (0, 0);

@@ -41,8 +41,8 @@ impl Normalize {
     }
 }
 
-/// Characters that no neighbour combines with from behind and that NFC leaves alone: nearly all of Japanese and English.
-/// The library's tables are ten times slower to ask.
+/// Characters that no neighbour combines with from behind and that NFC leaves alone: nearly all of Japanese and
+/// English. The library's tables are ten times slower to ask.
 #[inline]
 fn never_changed(character: char) -> bool {
     matches!(u32::from(character),

@@ -9,21 +9,23 @@ use std::collections::BTreeMap;
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// The mix: a weight for each stage that `inputs` names. `{ wiki: 7, code: 3 }` gives 70% and 30%, of what is left
-    /// when all rules have been applied. It is the largest mix that holds; what is too much of a source is left out, by
-    /// chance, and the report says how much. A weight of 0 leaves a source out. Without weights everything stays.
+    /// The mix: a weight for each stage that `inputs` names. `{ wiki: 7, code: 3 }` gives 70% and 30%, of what is
+    /// left when all rules have been applied. It is the largest mix that holds; what is too much of a source is
+    /// left out, by chance, and the report says how much. A weight of 0 leaves a source out. Without weights
+    /// everything stays.
     #[serde(default)]
     pub weights: BTreeMap<String, f64>,
     /// What weights count.
     #[serde(default)]
     pub weigh: Weigh,
-    /// How often the mix may use one document. With 1 the scarcest source bounds the mix; with 4 its documents come up to
-    /// four times, until the most plentiful source is used whole.
+    /// How often the mix may use one document. With 1 the scarcest source bounds the mix; with 4 its documents
+    /// come up to four times, until the most plentiful source is used whole.
     #[serde(default = "one")]
     pub repeat: u32,
-    /// The Unicode form that texts are brought to. `nfc` puts composed letters for pairs (か and a mark become が), so that
-    /// equal words are equal bytes; it also puts ordinary characters for the compatibility ideographs. `nfkc` goes on to
-    /// full-width letters, half-width kana, ligatures and circled numbers, and loses what set them apart.
+    /// The Unicode form that texts are brought to. `nfc` puts composed letters for pairs (か and a mark become が),
+    /// so that equal words are equal bytes; it also puts ordinary characters for the compatibility ideographs.
+    /// `nfkc` goes on to full-width letters, half-width kana, ligatures and circled numbers, and loses what set
+    /// them apart.
     #[serde(default)]
     pub normalize: Normalize,
     /// The fewest characters a document may have, white space at its ends not counted. 1 drops what is empty.
@@ -32,8 +34,8 @@ pub struct Params {
     /// The most characters a document may have, white space at its ends not counted.
     #[serde(default)]
     pub max_chars: Option<Count>,
-    /// The languages that stay: `any`, one of `ja`, `en`, `zh`, `ko`, or a list of them. Told by scripts, English by its
-    /// most common words; for documents, not for sentences.
+    /// The languages that stay: `any`, one of `ja`, `en`, `zh`, `ko`, or a list of them. Told by scripts, English
+    /// by its most common words; for documents, not for sentences.
     #[serde(default)]
     pub language: Languages,
     /// What counts as Japanese.
@@ -42,8 +44,8 @@ pub struct Params {
     /// Rules of quality; each is off until it is given.
     #[serde(default)]
     pub quality: Quality,
-    /// Which copies go: `exact` drops a document that an earlier one equals, `minhash` also those that an earlier one
-    /// nearly equals. The first stays.
+    /// Which copies go: `exact` drops a document that an earlier one equals, `minhash` also those that an earlier
+    /// one nearly equals. The first stays.
     #[serde(default)]
     pub dedup: Dedup,
     /// How near-copies are found.
@@ -90,8 +92,9 @@ pub enum Dedup {
     None,
     /// Equal documents, after `normalize`: of a chat all roles, turns and other fields.
     Exact,
-    /// Documents whose n-grams are nearly the same, and what is nearly the same as these: of a chain the first stays.
-    /// Chats that ask different things about one long text are near-copies, too: for them `exact` is right.
+    /// Documents whose n-grams are nearly the same, and what is nearly the same as these: of a chain the first
+    /// stays. Chats that ask different things about one long text are near-copies, too: for them `exact` is
+    /// right.
     Minhash,
 }
 
@@ -107,8 +110,8 @@ pub struct Japanese {
     pub min_kana: f64,
 }
 
-/// Rules of quality; each is off until it is given. Shares are between 0 and 1, of characters without white space or of
-/// lines that are not empty.
+/// Rules of quality; each is off until it is given. Shares are between 0 and 1, of characters without white space
+/// or of lines that are not empty.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Quality {
@@ -127,17 +130,19 @@ pub struct Quality {
     /// The highest share of characters in lines that stood in the document before; 0.2 is usual.
     #[serde(default)]
     pub max_repeated_lines: Option<f64>,
-    /// The highest share of characters in runs of 10 words (where words are not spaced: of 10 characters) that stood in
-    /// the document before; 0.1 to 0.2 is usual.
+    /// The highest share of characters in runs of 10 words (where words are not spaced: of 10 characters) that
+    /// stood in the document before; 0.1 to 0.2 is usual.
     #[serde(default)]
     pub max_repeated_ngrams: Option<f64>,
-    /// The highest share of lines that begin with a bullet: `-`, `*`, `•`, `・`, `●`, `■` and their like. 0.9 is usual.
+    /// The highest share of lines that begin with a bullet: `-`, `*`, `•`, `・`, `●`, `■` and their like. 0.9 is
+    /// usual.
     #[serde(default)]
     pub max_bullet_lines: Option<f64>,
     /// The highest share of lines that end in `…` or `...`. 0.3 is usual.
     #[serde(default)]
     pub max_ellipsis_lines: Option<f64>,
-    /// The least share of lines that end as sentences do: in `。`, `．`, `.`, `!`, `?`, `！`, `？` or a closing quote or bracket.
+    /// The least share of lines that end as sentences do: in `。`, `．`, `.`, `!`, `?`, `！`, `？` or a closing quote
+    /// or bracket.
     #[serde(default)]
     pub min_ended_lines: Option<f64>,
     /// Texts that no document may hold, such as `lorem ipsum`; letter for letter.
@@ -149,8 +154,8 @@ pub struct Quality {
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MinHash {
-    /// Two documents are near-copies where so large a share of their n-grams, as told by their signatures, is common to
-    /// both.
+    /// Two documents are near-copies where so large a share of their n-grams, as told by their signatures, is
+    /// common to both.
     #[serde(default = "threshold")]
     pub threshold: f64,
     /// Values in a signature. The share of two documents is told to about ±0.4/√permutations: ±0.035 at 128.

@@ -64,7 +64,8 @@ pub(crate) fn lines(text: &str) -> Lines {
     }
 }
 
-/// The share of characters in runs of ten units that came before. A character counts once however many runs hold it.
+/// The share of characters in runs of ten units that came before. A character counts once however many runs hold
+/// it.
 pub(crate) fn repeated(text: &str) -> f64 {
     let (mut grams, mut seen) = (Grams::new(RUN), HashedSet::default());
     let mut lengths = [0u32; RUN as usize];

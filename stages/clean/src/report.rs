@@ -1,4 +1,5 @@
-//! What was dropped: counts by rule, source and input, with samples; the report of it, and the error where nothing is left.
+//! What was dropped: counts by rule, source and input, with samples; the report of it, and the error where
+//! nothing is left.
 use crate::fate::{RULES, Rule};
 use crate::same::Copies;
 use muse_artifacts::corpus::{DocumentRef, Totals};
@@ -112,7 +113,8 @@ impl Tally {
         }
     }
 
-    /// What goes into `report.json`, beside what is kept. `inputs` are the names of the corpora, where they have such.
+    /// What goes into `report.json`, beside what is kept. `inputs` are the names of the corpora, where they have
+    /// such.
     pub(crate) fn report(mut self, copies: &Copies, inputs: &[&str]) -> Map<String, Value> {
         let mut all = Count::default();
         let mut rules = Map::new();

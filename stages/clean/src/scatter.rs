@@ -25,8 +25,8 @@ pub(crate) struct Scatter {
 }
 
 impl Scatter {
-    /// In a folder of its own, for about so many bytes. Parts are ranges of keys, so their order is that of the keys,
-    /// however many there are.
+    /// In a folder of its own, for about so many bytes. Parts are ranges of keys, so their order is that of the
+    /// keys, however many there are.
     pub(crate) fn create(folder: PathBuf, bytes: u64) -> Result<Self, StageError> {
         fs::create_dir_all(&folder).map_err(StageError::io(&folder))?;
         let parts = bytes.div_ceil(PART_BYTES).clamp(1, MOST_PARTS).next_power_of_two();

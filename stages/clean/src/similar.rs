@@ -1,7 +1,9 @@
-//! Near-copies: documents that agree in a band of their signatures are compared, and the similar ones form clusters.
+//! Near-copies: documents that agree in a band of their signatures are compared, and the similar ones form
+//! clusters.
 //!
-//! Band keys and marks stand on disk; in memory is a number for each document, the earlier one that it belongs to. Bands are
-//! looked at in the order of their keys, so that nothing depends on how many parts or threads there are.
+//! Band keys and marks stand on disk; in memory is a number for each document, the earlier one that it belongs
+//! to. Bands are looked at in the order of their keys, so that nothing depends on how many parts or threads there
+//! are.
 use crate::fate::{Fate, Rule};
 use crate::params::MinHash;
 use crate::same::{COPIES, Copies};
@@ -17,7 +19,8 @@ use std::path::PathBuf;
 
 /// Key and number.
 const RECORD: usize = 8 + 4;
-/// Of documents that agree in a band a new one is compared to so many that are not similar to each other, and no more.
+/// Of documents that agree in a band a new one is compared to so many that are not similar to each other, and no
+/// more.
 const LEADERS: usize = 16;
 
 /// Takes signatures.

@@ -1,12 +1,12 @@
 //! Signatures: the share of n-grams that two documents have in common, told by a few numbers for each.
 //!
-//! This is *fast similarity sketching* (Dahlgaard, Knudsen, Thorup, 2017). MinHash takes, for each of `t` hash functions,
-//! the least value over all n-grams: `t` hashes an n-gram. Here one hash throws an n-gram into one of `t` places, and
-//! each place keeps its least value. As long as places are empty, the next round throws all n-grams again by the next
-//! hash, and a value of a later round is greater than any of an earlier one; from round `t` on, round `t + i` throws
-//! all into place `i`, so that every place fills. Two documents agree in a place with a probability of exactly their
-//! Jaccard similarity, as with MinHash, and the estimate varies no more than there. A text of some hundred n-grams takes
-//! one or two hashes for each, not 128.
+//! This is *fast similarity sketching* (Dahlgaard, Knudsen, Thorup, 2017). MinHash takes, for each of `t` hash
+//! functions, the least value over all n-grams: `t` hashes an n-gram. Here one hash throws an n-gram into one of
+//! `t` places, and each place keeps its least value. As long as places are empty, the next round throws all
+//! n-grams again by the next hash, and a value of a later round is greater than any of an earlier one; from round
+//! `t` on, round `t + i` throws all into place `i`, so that every place fills. Two documents agree in a place
+//! with a probability of exactly their Jaccard similarity, as with MinHash, and the estimate varies no more than
+//! there. A text of some hundred n-grams takes one or two hashes for each, not 128.
 use crate::hash::mix;
 use crate::units::{Grams, units};
 
@@ -73,8 +73,8 @@ pub(crate) fn marks(signature: &[u64]) -> impl Iterator<Item = u8> {
     signature.iter().map(|value| (mix(*value) >> 56) as u8)
 }
 
-/// How many of `places` marks must agree, so that the similarity is told to be `threshold`: those that agree by chance
-/// are taken off.
+/// How many of `places` marks must agree, so that the similarity is told to be `threshold`: those that agree by
+/// chance are taken off.
 pub(crate) fn agreeing(threshold: f64, places: u32) -> u32 {
     let share = 1.0 / 256.0 + threshold * 255.0 / 256.0;
     (share * f64::from(places)).ceil() as u32

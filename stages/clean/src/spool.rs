@@ -1,4 +1,5 @@
-//! The shuffle: documents go to disk with random keys, in parts by key, and come back part by part in order of the keys.
+//! The shuffle: documents go to disk with random keys, in parts by key, and come back part by part in order of
+//! the keys.
 use crate::hash::draw;
 use crate::inputs::Bar;
 use crate::scatter::{Part, Scatter};

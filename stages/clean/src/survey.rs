@@ -127,7 +127,8 @@ fn known(params: &Params, bands: Option<Bands>, item: Item<'_>) -> Result<Known,
     Ok(known)
 }
 
-/// What documents are compared by: what was said, and of a chat also what else stands beside it, such as calls of tools.
+/// What documents are compared by: what was said, and of a chat also what else stands beside it, such as calls of
+/// tools.
 fn spoken<'a>(document: &'a DocumentRef<'a>) -> impl Iterator<Item = &'a str> {
     let messages = match &document.body {
         BodyRef::Text(_) => [].as_slice(),

@@ -47,8 +47,8 @@ struct Plan<'a> {
 pub(crate) fn run(context: &mut Context, params: &Params) -> Result<(), StageError> {
     let inputs = Inputs::open(context)?;
     let surveyed = params.dedup != Dedup::None || !params.weights.is_empty();
-    let readings = 1 + u64::from(surveyed) + u64::from(params.shuffle);
-    let mut bar = Bar::new(inputs.bytes.saturating_mul(readings));
+    let before = if surveyed { inputs.bytes } else { 0 };
+    let mut bar = Bar::new(before.saturating_add(inputs.bytes));
     let mut survey = if surveyed { Some(survey(context, params, &inputs, &mut bar)?) } else { None };
     let mix = match &mut survey {
         Some(Survey { fates, sizes: Some(sizes), .. }) => Some(Mix::decide(params, &inputs, fates, sizes)?),
@@ -57,9 +57,14 @@ pub(crate) fn run(context: &mut Context, params: &Params) -> Result<(), StageErr
     let originals = survey.iter().flat_map(|survey| survey.copies.values().copied()).collect();
     let plan = Plan { params, judge: Judge::new(params), survey, mix, originals };
 
+    let bytes = plan.bytes(&inputs);
+    bar.expect(before.saturating_add(if params.shuffle {
+        inputs.bytes.saturating_add(bytes)
+    } else {
+        bytes
+    }));
     let mut writer = CorpusWriter::create(&context.output("corpus"))?;
-    let mut spool =
-        if params.shuffle { Some(Spool::create(context, params.seed, inputs.bytes)?) } else { None };
+    let mut spool = if params.shuffle { Some(Spool::create(context, params.seed, bytes)?) } else { None };
     let mut tally = Tally::default();
     let items = inputs.items(|entry| plan.rounds(entry));
     in_order(
@@ -102,6 +107,13 @@ pub(crate) fn run(context: &mut Context, params: &Params) -> Result<(), StageErr
 }
 
 impl Plan<'_> {
+    /// About how many bytes will be written, what is dropped counted in.
+    fn bytes(&self, inputs: &Inputs) -> u64 {
+        let rounds = |entry| u64::from(self.mix.as_ref().map_or(1, |mix| mix.rounds(entry)));
+        let all = inputs.entries.iter().enumerate().map(|(at, entry)| entry.bytes.saturating_mul(rounds(at)));
+        all.fold(0, u64::saturating_add)
+    }
+
     /// How often the documents of an entry are read: where order stays, what comes again comes behind all others.
     fn rounds(&self, entry: usize) -> u32 {
         match &self.mix {
@@ -162,7 +174,9 @@ impl Plan<'_> {
         if round == 0 {
             tally.read.add(Count::of(read.bytes()));
             match fate {
-                Fate::Dropped(rule) => tally.drop((entry, number), rule, read, || self.value(rule, &document)),
+                Fate::Dropped(rule) => {
+                    tally.drop((entry, number), rule, read, || self.value(rule, &document))
+                }
                 _ => tally.changed += u64::from(changed.is_some()),
             }
             if self.originals.contains(&number) {
