@@ -16,8 +16,10 @@ pub fn compare(folders: &[PathBuf], texts: &[String]) -> Value {
     let one = |folder: &PathBuf| -> muse_artifacts::Result<Value> {
         let tokenizer = Tokenizer::open(folder)?;
         let measured = measure(&tokenizer, texts.iter().map(|text| ("", text.as_str())))?;
-        let first = texts.iter().take(SHOWN).map(|text| text.chars().take(SHOWN_CHARACTERS).collect::<String>());
-        let samples = first.map(|text| show(&tokenizer, &text)).collect::<muse_artifacts::Result<Vec<_>>>()?;
+        let first =
+            texts.iter().take(SHOWN).map(|text| text.chars().take(SHOWN_CHARACTERS).collect::<String>());
+        let samples =
+            first.map(|text| show(&tokenizer, &text)).collect::<muse_artifacts::Result<Vec<_>>>()?;
         Ok(json!({
             "vocab_size": tokenizer.vocab_size(),
             "digest": tokenizer.digest(),

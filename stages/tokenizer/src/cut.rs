@@ -94,7 +94,8 @@ fn scanner(step: &Value) -> Option<Split> {
     let steps = step.get("pretokenizers").filter(|_| is(step, "Sequence"))?.as_array()?;
     let [first, second] = steps.as_slice() else { return None };
     let whole = is(first, "Split") && first.get("behavior")? == "Isolated" && first.get("invert")? == false;
-    (whole && bytes(second, false)).then(|| Split::from_pattern(first.get("pattern")?.get("Regex")?.as_str()?))?
+    (whole && bytes(second, false))
+        .then(|| Split::from_pattern(first.get("pattern")?.get("Regex")?.as_str()?))?
 }
 
 fn normalizer_of(json: &Value) -> Result<Option<NormalizerWrapper>, StageError> {

@@ -38,19 +38,37 @@ impl Base {
         };
         let tokenizer = match Tokenizer::from_bytes(&bytes) {
             Ok(tokenizer) => tokenizer,
-            Err(error) => return wrong(format!("not a tokenizer: {error}"), "`base` takes the result of a tokenizer stage, or a folder with a `tokenizer.json`"),
+            Err(error) => {
+                return wrong(
+                    format!("not a tokenizer: {error}"),
+                    "`base` takes the result of a tokenizer stage, or a folder with a `tokenizer.json`",
+                );
+            }
         };
         let json: Value = serde_json::from_slice(&bytes)
             .map_err(|error| StageError::new(format!("{}: {error}", path.display())))?;
         let ModelWrapper::BPE(model) = tokenizer.get_model().clone() else {
-            return wrong("only byte-pair tokenizers can be gone on from".into(), "leave `base` out, or take one whose model is `BPE`");
+            return wrong(
+                "only byte-pair tokenizers can be gone on from".into(),
+                "leave `base` out, or take one whose model is `BPE`",
+            );
         };
         let marked = [&model.continuing_subword_prefix, &model.end_of_word_suffix];
         if marked.into_iter().flatten().any(|mark| !mark.is_empty()) {
-            return wrong("its tokens say where in a word they stand, and merging does not".into(), "take a base that is byte-level, such as those of GPT-2, Llama 3 or Qwen");
+            return wrong(
+                "its tokens say where in a word they stand, and merging does not".into(),
+                "take a base that is byte-level, such as those of GPT-2, Llama 3 or Qwen",
+            );
         }
-        if params.algorithm != Algorithm::Bpe || params.split != Split::default() || params.normalize != Normalize::None || params.add_prefix_space {
-            return wrong("with a `base`, the algorithm and the way from text to words are its own".into(), "leave out `algorithm`, `split`, `normalize` and `add_prefix_space`");
+        if params.algorithm != Algorithm::Bpe
+            || params.split != Split::default()
+            || params.normalize != Normalize::None
+            || params.add_prefix_space
+        {
+            return wrong(
+                "with a `base`, the algorithm and the way from text to words are its own".into(),
+                "leave out `algorithm`, `split`, `normalize` and `add_prefix_space`",
+            );
         }
         let mut vocabulary = Vocabulary::default();
         for (text, id) in tokenizer.get_vocab(true) {
@@ -58,7 +76,14 @@ impl Base {
         }
         if vocabulary.len() >= params.vocab_size() {
             let help = "`vocab_size` is how many tokens there are in the end, those of the base counted";
-            return wrong(format!("it has {} tokens already, and {} are asked for", vocabulary.len(), params.vocab_size()), help);
+            return wrong(
+                format!(
+                    "it has {} tokens already, and {} are asked for",
+                    vocabulary.len(),
+                    params.vocab_size()
+                ),
+                help,
+            );
         }
         Ok(Self { folder: folder.to_owned(), json, byte_fallback: model.byte_fallback, model, vocabulary })
     }
@@ -73,7 +98,7 @@ impl Base {
         &mut self,
         context: &mut Context,
         params: &Params,
-        tables: Vec<Table>,
+        words: Table,
         bytes: bool,
     ) -> Result<Trained, StageError> {
         let before = self.vocabulary.len();
@@ -81,7 +106,7 @@ impl Base {
         for token in params.special_tokens.iter().flatten() {
             specials.push((token.clone(), self.vocabulary.push(token.clone())));
         }
-        let words = self.words(tables, bytes)?;
+        let words = self.words(words, bytes)?;
         let limits = Limits {
             size: params.vocab_size(),
             min_frequency: params.min_frequency(),
@@ -116,21 +141,23 @@ impl Base {
     }
 
     /// Words as the base's tokens. One that it does not know, or that stands for a byte, has no neighbours.
-    fn words(&self, tables: Vec<Table>, bytes: bool) -> Result<Words, StageError> {
+    fn words(&self, words: Table, bytes: bool) -> Result<Words, StageError> {
         let letters = letters();
-        let mut words = Words::default();
+        let mut counted = Words::default();
         let apart = |token: &str| {
             self.model.unk_token.as_deref() == Some(token) || self.byte_fallback && token.starts_with("<0x")
         };
-        for (word, count) in tables.into_iter().flatten() {
-            let text = if bytes { spell(&letters, &word) } else { String::from_utf8_lossy(&word).into_owned() };
+        for (word, count) in words {
+            let text =
+                if bytes { spell(&letters, &word) } else { String::from_utf8_lossy(&word).into_owned() };
             let tokens = self.model.tokenize(&text);
-            let tokens = tokens.map_err(|error| StageError::new(format!("the base has no tokens for `{text}`: {error}")))?;
+            let tokens = tokens
+                .map_err(|error| StageError::new(format!("the base has no tokens for `{text}`: {error}")))?;
             for run in tokens.split(|token| apart(&token.value)) {
-                words.push(run.iter().map(|token| token.id), count);
+                counted.push(run.iter().map(|token| token.id), count);
             }
         }
-        Ok(words)
+        Ok(counted)
     }
 
     /// The base's settings and its chat template, with what the parameters say.

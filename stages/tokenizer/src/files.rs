@@ -51,7 +51,8 @@ impl Way {
 
     /// Text to words to characters.
     pub(crate) fn characters(params: &Params, split: Split) -> Self {
-        let back = json!({ "type": "Sequence", "decoders": [{ "type": "ByteFallback" }, { "type": "Fuse" }] });
+        let back =
+            json!({ "type": "Sequence", "decoders": [{ "type": "ByteFallback" }, { "type": "Fuse" }] });
         Self { normalizer: normalizer(params), pre_tokenizer: cut(split), decoder: back }
     }
 }
@@ -106,7 +107,9 @@ pub(crate) fn pairs_model<'a>(
 /// Writes the folder, all but its report. The library itself writes `tokenizer.json`, in its own order.
 pub(crate) fn write(folder: &Path, json: &Value, settings: Settings) -> Result<(), StageError> {
     fs::create_dir_all(folder).map_err(StageError::io(folder))?;
-    let broken = |error: &dyn std::fmt::Display| StageError::new(format!("the tokenizer does not fit together: {error}"));
+    let broken = |error: &dyn std::fmt::Display| {
+        StageError::new(format!("the tokenizer does not fit together: {error}"))
+    };
     let tokenizer = tokenizers::Tokenizer::from_str(&json.to_string()).map_err(|error| broken(&error))?;
     let text = tokenizer.to_string(true).map_err(|error| broken(&error))?;
     let put = |name: &str, text: String| {
@@ -136,7 +139,8 @@ pub(crate) fn pretty(value: &impl Serialize) -> String {
 fn sorted(value: Value) -> Value {
     match value {
         Value::Object(fields) => {
-            let fields: BTreeMap<_, _> = fields.into_iter().map(|(name, value)| (name, sorted(value))).collect();
+            let fields: BTreeMap<_, _> =
+                fields.into_iter().map(|(name, value)| (name, sorted(value))).collect();
             Value::Object(fields.into_iter().collect())
         }
         Value::Array(items) => items.into_iter().map(sorted).collect(),

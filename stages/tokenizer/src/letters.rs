@@ -18,7 +18,8 @@ pub(crate) fn spell(letters: &[char; 256], bytes: &[u8]) -> String {
 
 /// A token as people read it: its text, and `\xE3` for bytes that are no whole character.
 pub(crate) fn readable(letters: &[char; 256], token: &str) -> String {
-    let byte = |letter| letters.iter().position(|one| *one == letter).and_then(|byte| u8::try_from(byte).ok());
+    let byte =
+        |letter| letters.iter().position(|one| *one == letter).and_then(|byte| u8::try_from(byte).ok());
     let Some(bytes) = token.chars().map(byte).collect::<Option<Vec<u8>>>() else { return token.to_owned() };
     let mut text = String::new();
     for chunk in bytes.utf8_chunks() {

@@ -14,6 +14,8 @@ mod measure;
 mod params;
 mod report;
 mod sample;
+#[cfg(test)]
+mod tests;
 mod train;
 mod unigram;
 
@@ -79,13 +81,14 @@ impl Stage for Tokenize {
         let counted = count(context, &sample, |text, each| cut.words(text, each))?;
         let (trained, settings) = match base {
             Some(mut base) => {
-                let trained = base.extend(context, &params, counted.tables, cut.gives_bytes())?;
+                let trained = base.extend(context, &params, counted.words, cut.gives_bytes())?;
                 let settings = base.settings(template)?;
                 (trained, settings)
             }
             None => {
-                let settings = Settings::new(&params.specials(), template.unwrap_or_else(|| CHATML.to_owned()));
-                (train::train(context, &params, counted.tables)?, settings)
+                let settings =
+                    Settings::new(&params.specials(), template.unwrap_or_else(|| CHATML.to_owned()));
+                (train::train(context, &params, counted.words)?, settings)
             }
         };
         let folder = context.output("tokenizer");

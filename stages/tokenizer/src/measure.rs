@@ -49,7 +49,8 @@ pub(crate) fn measure<'a>(
     let mut measured = Measured::default();
     let mut shown: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     let unknown = tokenizer.role("unk_token").and_then(|token| tokenizer.token_id(token));
-    let bytes: Vec<u32> = (0..256).filter_map(|byte| tokenizer.token_id(&format!("<0x{byte:02X}>"))).collect();
+    let bytes: Vec<u32> =
+        (0..256).filter_map(|byte| tokenizer.token_id(&format!("<0x{byte:02X}>"))).collect();
     for (source, text) in texts {
         let ids = tokenizer.encode(text)?;
         let missing = ids.iter().filter(|id| Some(**id) == unknown || bytes.contains(id)).count();

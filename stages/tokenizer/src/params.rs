@@ -182,7 +182,9 @@ impl Params {
             match token {
                 _ if token.is_empty() => return wrong("a special token cannot be empty".into()),
                 _ if token.chars().nth(1).is_none() => {
-                    return wrong(format!("`{token}` is a character of texts, so it cannot be a special token"));
+                    return wrong(format!(
+                        "`{token}` is a character of texts, so it cannot be a special token"
+                    ));
                 }
                 _ if !seen.insert(token) => return wrong(format!("special token `{token}` is named twice")),
                 _ => {}
@@ -191,7 +193,8 @@ impl Params {
         let least = BYTES + self.specials().len();
         if self.algorithm != Algorithm::Byte && self.vocab_size() < least {
             let message = format!("{} tokens are too few", self.vocab_size.0);
-            let help = format!("{BYTES} stand for single bytes and {} are special: at least {least}", least - BYTES);
+            let help =
+                format!("{BYTES} stand for single bytes and {} are special: at least {least}", least - BYTES);
             return Err(FieldError::new("/vocab_size", message).help(help));
         }
         if self.vocab_size.0 > MOST_TOKENS {
@@ -208,7 +211,9 @@ impl Params {
             return Err(FieldError::new("/sample", message).help("1 to 16GiB"));
         }
         if self.min_frequency.is_some_and(|count| count.0 == 0) {
-            return Err(FieldError::new("/min_frequency", "what stands nowhere cannot be a token").help("1 or more"));
+            return Err(
+                FieldError::new("/min_frequency", "what stands nowhere cannot be a token").help("1 or more")
+            );
         }
         Ok(())
     }

@@ -32,7 +32,13 @@ struct Vocabulary {
 }
 
 impl Report {
-    pub(crate) fn new(params: &Params, sample: &Sample, read: Read, trained: &Trained, measured: Measured) -> Self {
+    pub(crate) fn new(
+        params: &Params,
+        sample: &Sample,
+        read: Read,
+        trained: &Trained,
+        measured: Measured,
+    ) -> Self {
         let fixed = params.algorithm == Algorithm::Byte;
         let wanted = if fixed { trained.tokens } else { params.vocab_size() };
         let min_frequency = params.min_frequency();
@@ -43,6 +49,13 @@ impl Report {
                 "the vocabulary has {} tokens, not {wanted}: nothing more stands {min_frequency} times in the text; {more} or \
                  ask for less",
                 trained.tokens
+            ));
+        }
+        if read.full {
+            warnings.push(format!(
+                "{} of {} bytes were read: the text has more different words than fit into memory",
+                read.bytes,
+                sample.wanted()
             ));
         }
         if read.bytes == 0 {

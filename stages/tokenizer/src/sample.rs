@@ -49,6 +49,11 @@ impl Sample {
             pieces.retain(|_| at.next().is_some_and(|at| at == 0 || number(at) != number(at - 1)));
         }
         let of = size(&pieces);
+        // In an order whose every beginning is spread evenly too.
+        let bits = pieces.len().next_power_of_two().trailing_zeros();
+        let mut spread: Vec<_> = (0..pieces.len()).collect();
+        spread.sort_by_key(|at| at.reverse_bits() >> (usize::BITS - bits.max(1)));
+        let pieces = spread.into_iter().map(|at| pieces[at]).collect();
         Ok(Self { corpora, pieces, share: Share { take: bytes.min(of), of } })
     }
 
@@ -62,13 +67,22 @@ impl Sample {
         self.share.of
     }
 
+    /// About how many bytes are read.
+    pub(crate) fn wanted(&self) -> u64 {
+        self.share.take
+    }
+
     /// Whether there is text that is not read.
     pub(crate) fn leaves_out(&self) -> bool {
         self.share.take < self.share.of
     }
 
     /// Hands the texts of a piece that are read to `each`, with their source. Of a chat that is what was said.
-    pub(crate) fn read(&self, (corpus, piece): &(usize, Piece), mut each: impl FnMut(&str, &str)) -> Result<()> {
+    pub(crate) fn read(
+        &self,
+        (corpus, piece): &(usize, Piece),
+        mut each: impl FnMut(&str, &str),
+    ) -> Result<()> {
         let (mut seen, mut taken) = (0, 0);
         for batch in self.corpora[*corpus].read(piece)? {
             for document in batch?.iter() {
@@ -135,8 +149,10 @@ mod tests {
         let bytes: usize = some.iter().map(String::len).sum();
         assert!((1 << 20..3 << 19).contains(&bytes), "{bytes}");
         let numbers: Vec<usize> = some.iter().map(|text| text[..5].parse().unwrap()).collect();
-        // From the beginning and near the end, in order, and the same again.
-        assert!(numbers[0] == 0 && *numbers.last().unwrap() > 3000 && numbers.is_sorted(), "{numbers:?}");
+        // A quarter from each quarter, beginning with the first and one from behind the middle; and the same again.
+        let quarter = |at: usize| numbers.iter().filter(|number| *number / 1000 == at).count();
+        assert!((0..4).all(|at| quarter(at).abs_diff(numbers.len() / 4) <= 4), "{numbers:?}");
+        assert!(numbers[0] == 0 && numbers[numbers.len() / 4] >= 2000, "{numbers:?}");
         assert_eq!(some, read(&plan(1 << 20)));
     }
 

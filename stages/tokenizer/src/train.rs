@@ -2,7 +2,7 @@
 use crate::bpe::{self, Limits, Vocabulary, Words};
 use crate::count::Table;
 use crate::files::{Way, pairs_model, tokenizer_json};
-use crate::letters::{letters, spell};
+use crate::letters::letters;
 use crate::params::{Algorithm, BYTES, Params};
 use crate::unigram;
 use muse_artifacts::tokenizer::split::Split;
@@ -23,16 +23,12 @@ pub(crate) struct Trained {
 }
 
 /// Trains on words and how often each was met.
-pub(crate) fn train(
-    context: &mut Context,
-    params: &Params,
-    words: Vec<Table>,
-) -> Result<Trained, StageError> {
+pub(crate) fn train(context: &mut Context, params: &Params, words: Table) -> Result<Trained, StageError> {
     let split = params.split.into();
     let specials: Vec<(String, u32)> = params.specials().into_iter().zip(0..).collect();
     match params.algorithm {
         Algorithm::Bpe => pairs(context, params, words, split, specials),
-        Algorithm::Byte => pairs(context, params, Vec::new(), split, specials),
+        Algorithm::Byte => pairs(context, params, Table::default(), split, specials),
         Algorithm::Unigram => pieces(context, params, words, split, specials),
         Algorithm::Char => Ok(characters(params, &words, split, specials)),
     }
@@ -41,7 +37,7 @@ pub(crate) fn train(
 fn pairs(
     context: &mut Context,
     params: &Params,
-    tables: Vec<Table>,
+    words: Table,
     split: Split,
     specials: Vec<(String, u32)>,
 ) -> Result<Trained, StageError> {
@@ -52,19 +48,16 @@ fn pairs(
     specials.iter().for_each(|(text, _)| _ = vocabulary.push(text.clone()));
     alphabet.iter().for_each(|letter| _ = vocabulary.push(letter.to_string()));
     let single = letters.map(|letter| vocabulary.id(letter.encode_utf8(&mut [0; 4])).unwrap_or_default());
-    let mut words = Words::default();
-    // Table by table, so that what is counted and what is merged are not both in memory.
-    for (word, count) in tables.into_iter().flatten() {
-        words.push(word.iter().map(|byte| single[usize::from(*byte)]), count);
+    let mut counted = Words::default();
+    for (word, count) in words {
+        counted.push(word.iter().map(|byte| single[usize::from(*byte)]), count);
     }
-    let limits = Limits {
-        size: if params.algorithm == Algorithm::Byte { 0 } else { params.vocab_size() },
-        min_frequency: params.min_frequency(),
-        max_length: usize::try_from(params.max_token_length.0).unwrap_or(usize::MAX),
-        closed: specials.iter().map(|(text, _)| text.clone()).collect(),
-    };
+    let mut limits = limits(params, &specials);
+    if params.algorithm == Algorithm::Byte {
+        limits.size = 0;
+    }
     let total = params.vocab_size.0;
-    let merges = bpe::learn(words, &mut vocabulary, &limits, |tokens| {
+    let merges = bpe::learn(counted, &mut vocabulary, &limits, |tokens| {
         context.progress(tokens as u64, Some(total), "tokens");
         context.go_on()
     })?;
@@ -77,14 +70,12 @@ fn pairs(
 fn pieces(
     context: &mut Context,
     params: &Params,
-    tables: Vec<Table>,
+    words: Table,
     split: Split,
     specials: Vec<(String, u32)>,
 ) -> Result<Trained, StageError> {
     let room = params.vocab_size().saturating_sub(specials.len());
-    let longest = usize::try_from(params.max_token_length.0).unwrap_or(usize::MAX);
-    let closed = specials.iter().map(|(text, _)| text.as_str()).collect();
-    let pieces = unigram::learn(context, tables, room, longest, &closed)?;
+    let pieces = unigram::learn(context, words, room, &limits(params, &specials))?;
     // A special token stands in the model for its id alone: no text is ever as unlikely as this.
     let special = specials.iter().map(|(text, _)| json!([text, unigram::NEVER]));
     let vocab: Vec<_> = special.chain(pieces.iter().map(|(text, score)| json!([text, score]))).collect();
@@ -94,15 +85,16 @@ fn pieces(
     Ok(Trained { json, tokens, learned: pieces.len().saturating_sub(BYTES), specials })
 }
 
-fn characters(params: &Params, tables: &[Table], split: Split, specials: Vec<(String, u32)>) -> Trained {
+fn characters(params: &Params, words: &Table, split: Split, specials: Vec<(String, u32)>) -> Trained {
     let mut counts: FxHashMap<char, u64> = FxHashMap::default();
-    for (word, count) in tables.iter().flatten() {
+    for (word, count) in words {
         for letter in String::from_utf8_lossy(word).chars() {
             let sum = counts.entry(letter).or_default();
             *sum = sum.saturating_add(*count);
         }
     }
-    let mut letters: Vec<_> = counts.into_iter().filter(|(_, count)| *count >= params.min_frequency()).collect();
+    let mut letters: Vec<_> =
+        counts.into_iter().filter(|(_, count)| *count >= params.min_frequency()).collect();
     letters.sort_unstable_by_key(|(letter, count)| (Reverse(*count), *letter));
     letters.truncate(params.vocab_size().saturating_sub(specials.len() + BYTES));
     let bytes = (0..BYTES).map(|byte| format!("<0x{byte:02X}>"));
@@ -115,8 +107,11 @@ fn characters(params: &Params, tables: &[Table], split: Split, specials: Vec<(St
     Trained { json, tokens: tokens.len(), learned: letters.len(), specials }
 }
 
-/// Words as the model spells them.
-pub(crate) fn spelled(tables: Vec<Table>) -> impl Iterator<Item = (String, u64)> {
-    let letters = letters();
-    tables.into_iter().flatten().map(move |(word, count)| (spell(&letters, &word), count))
+fn limits(params: &Params, specials: &[(String, u32)]) -> Limits {
+    Limits {
+        size: params.vocab_size(),
+        min_frequency: params.min_frequency(),
+        max_length: usize::try_from(params.max_token_length.0).unwrap_or(usize::MAX),
+        closed: specials.iter().map(|(text, _)| text.clone()).collect(),
+    }
 }

@@ -32,6 +32,9 @@ pub(crate) struct Limits {
 pub(crate) struct Merge {
     pub(crate) left: u32,
     pub(crate) right: u32,
+    pub(crate) merged: u32,
+    /// How often the pair stood there.
+    pub(crate) count: i64,
 }
 
 /// A pair in the queue, with the words in which it may stand.
@@ -97,7 +100,7 @@ pub(crate) fn learn<E>(
         if merged as usize == lengths.len() {
             lengths.push(length);
         }
-        merges.push(Merge { left, right });
+        merges.push(Merge { left, right, merged, count: now });
         for at in &top.words {
             let fits = |other: u32| lengths[other as usize] + length <= limits.max_length;
             words.merge(*at, (left, right), merged, fits, &mut changes);
@@ -119,8 +122,11 @@ pub(crate) fn learn<E>(
         }
     }
     // A pair that was learned again counts from then on.
-    let last: FxHashMap<u64, usize> =
-        merges.iter().enumerate().map(|(at, merge): (usize, &Merge)| (pair(merge.left, merge.right), at)).collect();
+    let last: FxHashMap<u64, usize> = merges
+        .iter()
+        .enumerate()
+        .map(|(at, merge): (usize, &Merge)| (pair(merge.left, merge.right), at))
+        .collect();
     let mut at = 0..;
     merges.retain(|merge| last.get(&pair(merge.left, merge.right)).copied() == at.next());
     Ok(merges)

@@ -2,8 +2,8 @@
 use super::*;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
-use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::Trainer;
+use tokenizers::models::bpe::{BPE, BpeTrainer};
 
 type Made = (BTreeMap<String, u32>, Vec<[String; 2]>);
 
@@ -50,7 +50,8 @@ fn agree(words: &[(String, u64)], size: usize, min_frequency: u64, max_length: u
 
 #[test]
 fn ties_runs_and_tokens_made_in_two_ways() {
-    let words = |list: &[(&str, u64)]| list.iter().map(|(word, count)| ((*word).into(), *count)).collect::<Vec<_>>();
+    let words =
+        |list: &[(&str, u64)]| list.iter().map(|(word, count)| ((*word).into(), *count)).collect::<Vec<_>>();
     agree(&words(&[("ab", 1), ("cd", 1), ("ba", 1), ("dc", 1)]), 100, 1, 64);
     agree(&words(&[("aaaa", 3), ("aaaaa", 2), ("aaab", 5), ("baaa", 1)]), 100, 1, 64);
     agree(&words(&[("abc", 5), ("ab", 3), ("bc", 4), ("abcabc", 2), ("xbc", 3)]), 100, 1, 64);

@@ -41,7 +41,11 @@ impl Vocabulary {
 
     /// Texts and ids, in the order of the ids.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, usize)> {
-        self.texts.iter().enumerate().filter(|(_, text)| !text.is_empty()).map(|(id, text)| (text.as_str(), id))
+        self.texts
+            .iter()
+            .enumerate()
+            .filter(|(_, text)| !text.is_empty())
+            .map(|(id, text)| (text.as_str(), id))
     }
 
     /// How many characters each token has, by its id.
