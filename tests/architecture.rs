@@ -95,7 +95,7 @@ fn library_files() -> Vec<PathBuf> {
         let Ok(entries) = fs::read_dir(&folder) else { continue };
         for path in entries.map(|entry| entry.unwrap().path()) {
             let name = path.file_name().unwrap().to_str().unwrap();
-            if path.is_dir() && name != "tests" && path != root.join("runtime/cli") {
+            if path.is_dir() && !["tests", "examples"].contains(&name) && path != root.join("runtime/cli") {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 files.push(path);

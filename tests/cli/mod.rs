@@ -1,4 +1,5 @@
 //! The promises of each command, from outside.
+mod download;
 mod drawing;
 mod environment;
 mod exec;

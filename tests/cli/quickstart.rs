@@ -37,7 +37,7 @@ fn it_runs_once_and_then_what_depends_on_a_change() {
     let report = context.read("out/report");
     assert!(report.contains("== packed\n{") && report.contains("\"positions_used\": 0.9"), "{report}");
     // What each stage made can be looked at.
-    let seen = context.muse(["inspect", "pipelines/quickstart.yaml:corpus"]).ok();
+    let seen = context.muse(["inspect", "pipelines/quickstart.yaml:corpus", "--preset", "smoke"]).ok();
     seen.prints("synthetic").prints("first documents");
 }
 

@@ -21,5 +21,5 @@ pub(crate) struct ExecStageArgs {
 
 /// Runs it.
 pub(crate) fn run(app: &mut App<'_>, args: &ExecStageArgs) -> CliResult {
-    Ok(exec_stage(&args.job, app.kinds, args.lifeline))
+    Ok(exec_stage(&args.job, app.kinds, app.environment.texts(), args.lifeline))
 }

@@ -1,5 +1,6 @@
 //! What a running stage is handed: its inputs, where its outputs go, and whom to tell how far it is.
 use crate::{Job, JobInput, StageError, StageEvent};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +13,7 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(50);
 /// One attempt, seen from inside the stage.
 pub struct Context {
     job: Job,
+    variables: BTreeMap<String, String>,
     cancelled: Arc<AtomicBool>,
     tell: Box<dyn FnMut(&StageEvent) + Send>,
     told: Option<Instant>,
@@ -21,7 +23,19 @@ pub struct Context {
 impl Context {
     /// A context for `job`. Events go to `tell`; `cancelled` turns true when the stage should save and stop.
     pub fn new(job: Job, cancelled: Arc<AtomicBool>, tell: impl FnMut(&StageEvent) + Send + 'static) -> Self {
-        Self { job, cancelled, tell: Box::new(tell), told: None, resume: None }
+        Self { job, variables: BTreeMap::new(), cancelled, tell: Box::new(tell), told: None, resume: None }
+    }
+
+    /// The same, with the environment of the stage's process.
+    #[must_use]
+    pub fn with_variables(self, variables: BTreeMap<String, String>) -> Self {
+        Self { variables, ..self }
+    }
+
+    /// A variable of the environment, which is what the engine lets a stage see: how to reach the outside, secrets that
+    /// it declares. No result may depend on one.
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str)
     }
 
     /// The job as it was handed over.

@@ -185,9 +185,11 @@ mod tests {
     use super::super::{InspectArgs, run};
     use super::*;
     use crate::app::printed_by;
+    use crate::args::ValueArgs;
 
     fn inspect(path: &Path) -> (Option<u8>, String) {
-        let args = InspectArgs { what: path.display().to_string(), json: false };
+        let args =
+            InspectArgs { what: path.display().to_string(), values: ValueArgs::default(), json: false };
         printed_by(|app| run(app, &args))
     }
 

@@ -27,6 +27,9 @@ pub(crate) struct InspectArgs {
     /// A path, or PIPELINE:STAGE.
     #[arg(value_name = "WHAT")]
     pub(crate) what: String,
+    /// Values of the pipeline.
+    #[command(flatten)]
+    pub(crate) values: ValueArgs,
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
@@ -53,9 +56,9 @@ pub(crate) fn run(app: &mut App<'_>, args: &InspectArgs) -> CliResult {
 
 /// What the store keeps for a stage.
 fn result(app: &mut App<'_>, args: &InspectArgs, stage: &StageOfPipeline) -> CliResult {
-    let opened = app.open(&stage.pipeline, &ValueArgs::default())?;
+    let opened = app.open(&stage.pipeline, &args.values)?;
     let (number, output) = opened.one_stage(&stage.stage)?;
-    let record = opened.result(&stage.pipeline, &ValueArgs::default(), number)?;
+    let record = opened.result(&stage.pipeline, &args.values, number)?;
     let outputs =
         record.outputs.iter().filter(|(name, _)| output.is_none_or(|output| output == name.as_str()));
     let mut text = String::new();

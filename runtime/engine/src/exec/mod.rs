@@ -6,6 +6,7 @@ mod guard;
 mod plugin;
 
 use muse_stage::{Context, Job, StageError, StageEvent, StageKind, run_job, stop_on_sigterm};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,9 +20,14 @@ type Events = Arc<Mutex<File>>;
 
 /// Runs one job and answers the process's exit code: 0 only where the stage is done.
 ///
-/// With `lifeline`, standard input is a pipe that the engine holds: when it closes, the engine is gone, and so is
+/// `variables` is what this process sees of the environment. With `lifeline`, standard input is a pipe that the engine holds: when it closes, the engine is gone, and so is
 /// everything that this process started.
-pub fn exec_stage(path: &Path, kinds: &[&'static dyn StageKind], lifeline: bool) -> u8 {
+pub fn exec_stage(
+    path: &Path,
+    kinds: &[&'static dyn StageKind],
+    variables: BTreeMap<String, String>,
+    lifeline: bool,
+) -> u8 {
     guard::adopt_orphans();
     if lifeline {
         guard::die_with_the_engine();
@@ -32,7 +38,7 @@ pub fn exec_stage(path: &Path, kinds: &[&'static dyn StageKind], lifeline: bool)
     // Reading the job leads to another folder.
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let outcome = match read(&path) {
-        Ok(job) => run(job, &path, kinds, &events),
+        Ok(job) => run(job, &path, kinds, variables, &events),
         Err(message) => StageEvent::Failed { message, help: None },
     };
     // Whatever the stage left running could still write to its outputs.
@@ -41,7 +47,13 @@ pub fn exec_stage(path: &Path, kinds: &[&'static dyn StageKind], lifeline: bool)
     u8::from(outcome != StageEvent::Done)
 }
 
-fn run(job: Job, path: &Path, kinds: &[&'static dyn StageKind], events: &Events) -> StageEvent {
+fn run(
+    job: Job,
+    path: &Path,
+    kinds: &[&'static dyn StageKind],
+    variables: BTreeMap<String, String>,
+    events: &Events,
+) -> StageEvent {
     if let Some(plugin) = &job.plugin {
         return plugin::run(plugin, path, events);
     }
@@ -50,7 +62,8 @@ fn run(job: Job, path: &Path, kinds: &[&'static dyn StageKind], events: &Events)
         return StageEvent::Failed { message, help: Some("run the same binary that planned this".into()) };
     };
     let sink = Arc::clone(events);
-    let mut context = Context::new(job, stop_on_sigterm(), move |event| tell(&sink, event));
+    let context = Context::new(job, stop_on_sigterm(), move |event| tell(&sink, event));
+    let mut context = context.with_variables(variables);
     catch_unwind(AssertUnwindSafe(|| run_job(*kind, &mut context))).unwrap_or_else(|_| {
         let message = "the stage panicked; its log says where".to_owned();
         StageEvent::Failed {
