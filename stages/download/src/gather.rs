@@ -100,7 +100,7 @@ impl<'a> Gather<'a> {
     }
 
     /// The documents of `source` come now.
-    pub(crate) fn from_source(&mut self, source: &str) {
+    pub(crate) fn begin_source(&mut self, source: &str) {
         source.clone_into(&mut self.source);
     }
 

@@ -3,7 +3,7 @@ use crate::hub::{Hub, HubFile, Info, by_card, holds_documents, known_splits};
 use crate::names::ending;
 use crate::net::{Patience, Remote, Token};
 use crate::params::{RepoKind, is_commit};
-use crate::read::{Column, Input, Place, Plan, columns_of, look, rows_of};
+use crate::read::{Column, Input, Place, Plan, look, table_of};
 use muse_stage::StageError;
 use serde_json::{Value, json};
 use std::fs;
@@ -109,13 +109,13 @@ pub fn inspect_file(path: &Path) -> Result<Option<Value>, StageError> {
 fn contents(place: &Place, name: &str) -> Result<Option<Value>, StageError> {
     let input = Input::open(place)?;
     if is_parquet(name) {
-        let (fields, rows, sample) = rows_of(&input, name, SAMPLE)?;
-        let columns = columns_of(&input, name)?;
+        let table = table_of(&input, name, SAMPLE)?;
         let types: Vec<Value> =
-            fields.into_iter().map(|(name, kind)| json!({ "name": name, "type": kind })).collect();
-        let sample: Vec<Value> = sample.into_iter().map(|row| short(&Value::Object(row))).collect();
+            table.fields.into_iter().map(|(name, kind)| json!({ "name": name, "type": kind })).collect();
+        let sample: Vec<Value> = table.sample.into_iter().map(|row| short(&Value::Object(row))).collect();
         return Ok(Some(json!({
-            "file": name, "format": "parquet", "columns": types, "rows": rows, "read_as": read_as(&columns), "sample": sample,
+            "file": name, "format": "parquet", "columns": types, "rows": table.rows,
+            "read_as": read_as(&table.columns), "sample": sample,
         })));
     }
     let Some(seen) = look(input, name, SAMPLE)? else { return Ok(None) };

@@ -157,7 +157,7 @@ fn add(have: &mut Vec<Range<u64>>, range: Range<u64>, size: u64) {
     let touched = &have[first..last];
     let start = touched.first().map_or(range.start, |old| old.start.min(range.start));
     let end = touched.last().map_or(range.end, |old| old.end.max(range.end));
-    have.splice(first..last, [start..end]);
+    have.splice(first..last, std::iter::once(start..end));
 }
 
 #[cfg(test)]

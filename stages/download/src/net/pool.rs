@@ -32,6 +32,9 @@ struct Open {
     left: AtomicUsize,
 }
 
+/// A part of a file that one request is for.
+type Segment = (Arc<Open>, Range<u64>);
+
 /// What is not given out yet.
 struct Queue {
     files: std::vec::IntoIter<Wanted>,
@@ -99,7 +102,7 @@ fn work(shared: &Shared) -> Result<(), NetError> {
 }
 
 /// The next segment; opens the next file where the last one is given out.
-fn next(shared: &Shared) -> Result<Option<(Arc<Open>, Range<u64>)>, NetError> {
+fn next(shared: &Shared) -> Result<Option<Segment>, NetError> {
     let mut queue = shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
         if let Some((open, segments)) = &mut queue.open {

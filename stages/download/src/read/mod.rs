@@ -12,7 +12,7 @@ mod text;
 mod zip;
 
 pub(crate) use look::look;
-pub(crate) use parquet::{Input, columns_of, rows_of};
+pub(crate) use parquet::{Input, table_of};
 pub(crate) use plan::{Column, Plan};
 
 use crate::names::ending;

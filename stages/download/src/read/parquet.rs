@@ -290,15 +290,24 @@ fn row_of(batch: &RecordBatch, at: usize) -> Result<Row, String> {
         .collect()
 }
 
-/// Schema, number of rows and the first rows of a file, for people.
-pub(crate) fn rows_of(
-    input: &Input,
-    name: &str,
-    most: usize,
-) -> Result<(Vec<(String, String)>, u64, Vec<Row>), StageError> {
+/// What a file of parquet holds, for people.
+pub(crate) struct Table {
+    /// Names and types.
+    pub(crate) fields: Vec<(String, String)>,
+    /// The columns as they are understood.
+    pub(crate) columns: Vec<Column>,
+    pub(crate) rows: u64,
+    /// The first rows.
+    pub(crate) sample: Vec<Row>,
+}
+
+/// Looks at a file and at its first rows.
+pub(crate) fn table_of(input: &Input, name: &str, most: usize) -> Result<Table, StageError> {
     let metadata = metadata(input, name)?;
     let fields = metadata.schema().fields().iter();
     let fields = fields.map(|field| (field.name().clone(), field.data_type().to_string())).collect();
+    let mut columns = columns(&metadata);
+    weigh(&metadata, &mut columns);
     let rows = u64::try_from(metadata.metadata().file_metadata().num_rows()).unwrap_or(0);
     let mut sample = Vec::new();
     for group in 0..metadata.metadata().num_row_groups() {
@@ -308,28 +317,22 @@ pub(crate) fn rows_of(
         let room = (most - sample.len()) as u64;
         for batch in group_reader(input, &metadata, group, None, room, name)? {
             let batch = batch.map_err(|error| unreadable(name, &error))?;
-            for at in 0..batch.num_rows().min(most - sample.len()) {
-                // A sample shows what can be shown.
-                let schema = batch.schema();
-                let columns = schema.fields().iter().zip(batch.columns());
-                let shown = columns.map(|(field, array)| {
-                    let value = cell(array, at).unwrap_or_else(|what| format!("({what})").into());
-                    (field.name().clone(), value)
-                });
-                sample.push(shown.collect());
-            }
+            sample.extend((0..batch.num_rows().min(most - sample.len())).map(|at| shown(&batch, at)));
             if sample.len() >= most {
                 break;
             }
         }
     }
-    Ok((fields, rows, sample))
+    Ok(Table { fields, columns, rows, sample })
 }
 
-/// The columns of a file as they are understood.
-pub(crate) fn columns_of(input: &Input, name: &str) -> Result<Vec<Column>, StageError> {
-    let metadata = metadata(input, name)?;
-    let mut columns = columns(&metadata);
-    weigh(&metadata, &mut columns);
-    Ok(columns)
+/// A row as far as it can be shown.
+fn shown(batch: &RecordBatch, at: usize) -> Row {
+    let schema = batch.schema();
+    let columns = schema.fields().iter().zip(batch.columns());
+    let values = columns.map(|(field, array)| {
+        let value = cell(array, at).unwrap_or_else(|what| format!("({what})").into());
+        (field.name().clone(), value)
+    });
+    values.collect()
 }

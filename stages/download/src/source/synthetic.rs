@@ -29,7 +29,7 @@ pub(crate) fn run(context: &mut Context, params: &Params) -> Result<(), StageErr
     let source = params.name.clone().unwrap_or_else(|| "synthetic".into());
     let threads = context.threads();
     let mut gather = Gather::new(context, params)?;
-    gather.from_source(&source);
+    gather.begin_source(&source);
     let blocks =
         (0..count.div_ceil(BLOCK)).map(|block| block * BLOCK..((block + 1).saturating_mul(BLOCK)).min(count));
     let make = |block: std::ops::Range<u64>| {
