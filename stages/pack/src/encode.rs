@@ -172,7 +172,10 @@ mod tests {
             Item::Batch(batch, first, _) => (first, batch.len() as u64),
         };
         let whole: Vec<_> = items(&corpora, u64::MAX).map(numbered).collect();
-        assert_eq!(whole.iter().filter(|(_, count)| *count > 0).collect::<Vec<_>>(), [&(0, 20_000), &(20_000, 3)]);
+        assert_eq!(
+            whole.iter().filter(|(_, count)| *count > 0).collect::<Vec<_>>(),
+            [&(0, 20_000), &(20_000, 3)]
+        );
         let parts: Vec<_> = items(&corpora, 0).map(numbered).collect();
         assert!(parts.len() > 3, "{parts:?}");
         let mut next = 0;

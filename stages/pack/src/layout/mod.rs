@@ -6,7 +6,7 @@ mod window;
 use crate::Strategy;
 use muse_artifacts::tokens::{Piece, SplitMeta, Stream};
 use muse_stage::{Context, StageError};
-use window::Window;
+use window::{PIECES, Window};
 
 /// How often, in sequences, to look whether to stop.
 const LOOK_EVERY: u64 = 1 << 12;
@@ -60,7 +60,7 @@ fn windows(
 ) -> Result<SplitMeta, StageError> {
     let ends = stream.ends()?;
     let mut layout = stream.lay_out(length)?;
-    let mut window = Window::new(length, seed, pack, order);
+    let mut window = Window::new(length, PIECES, seed, pack, order);
     let mut start = 0;
     for end in ends {
         let end = end?;

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tempfile::TempDir;
 
 /// End of text, as in all tokenizers of muse.
@@ -89,6 +90,18 @@ pub(crate) fn chat(turns: &[(&str, &str)]) -> Document {
 
 /// Runs the stage with whatever stands in `in/`.
 pub(crate) fn run_with(folder: &Path, params: Value, threads: u32) -> StageEvent {
+    run_until(folder, params, threads, false)
+}
+
+/// The same, and the stage is told to stop as soon as it says how far it is.
+pub(crate) fn run_until(folder: &Path, params: Value, threads: u32, told: bool) -> StageEvent {
+    let stop = Arc::new(AtomicBool::new(false));
+    let heard = Arc::clone(&stop);
+    let tell = move |_: &StageEvent| heard.store(told, Ordering::Relaxed);
+    run_job(&Pack, &mut Context::new(job(folder, params, threads), stop, tell))
+}
+
+fn job(folder: &Path, params: Value, threads: u32) -> Job {
     let said = Pack.check_json(&params);
     assert!(said.is_ok(), "{said:?}");
     let mut inputs =
@@ -102,7 +115,7 @@ pub(crate) fn run_with(folder: &Path, params: Value, threads: u32) -> StageEvent
     }
     let _ = fs::remove_dir_all(folder.join("out"));
     fs::create_dir_all(folder.join("out")).unwrap();
-    let job = Job {
+    Job {
         job: 1,
         mode: JobMode::Run,
         kind: "pack".into(),
@@ -120,8 +133,7 @@ pub(crate) fn run_with(folder: &Path, params: Value, threads: u32) -> StageEvent
         gpus: vec![],
         pins: [].into(),
         secrets: vec![],
-    };
-    run_job(&Pack, &mut Context::new(job, Arc::default(), |_| ()))
+    }
 }
 
 fn input(path: &str, entries: Vec<(String, PathBuf)>) -> JobInput {

@@ -196,6 +196,16 @@ fn a_broken_corpus_is_an_error_and_leaves_nothing_that_opens() {
 }
 
 #[test]
+fn whoever_is_told_to_stop_stops() {
+    let folder = place();
+    corpus(folder.path(), "a", &[text("a"), text("b")]);
+    corpus(folder.path(), "b", &[text("c"), text("d")]);
+    for params in [json!({ "context": 8 }), json!({ "context": 8, "strategy": "balanced" })] {
+        assert_eq!(run_until(folder.path(), params, 2, true), StageEvent::Interrupted);
+    }
+}
+
+#[test]
 fn parameters_that_make_no_sense() {
     let wrong = |params: serde_json::Value| Pack.check_json(&params).unwrap_err();
     assert_eq!(wrong(json!({ "context": 0 })).pointer, "/context");
