@@ -186,9 +186,8 @@ mod tests {
     #[test]
     fn the_same_text_fills_the_room_for_any_number_of_threads() {
         let folder = tempfile::tempdir().unwrap();
-        let texts = (0..30_u32).map(|number| {
-            let words =
-                (0..60_000).map(|word| format!(" {:x}", (word * 31 + number).wrapping_mul(2_654_435_761)));
+        let texts = (0..30_u32).map(|text| {
+            let words = (0..800).map(|word| format!("{text}-{word}{} ", "x".repeat(800)));
             words.collect::<String>()
         });
         corpus(folder.path(), texts.map(|text| (text, "test".into())));
