@@ -176,10 +176,12 @@ impl Base {
         };
         let base = object("tokenizer_config.json")?;
         let roles = object("special_tokens_map.json")?;
-        let own = base.get("chat_template").and_then(Value::as_str).map(str::to_owned);
-        let own = read("chat_template.jinja")?.or(own);
+        // A base may have several, by name: then its settings keep them.
+        let own =
+            read("chat_template.jinja")?.or_else(|| Some(base.get("chat_template")?.as_str()?.to_owned()));
+        let lacks = own.is_none() && !base.contains_key("chat_template");
         let chatml = ["<|im_start|>", "<|im_end|>"].iter().all(|token| self.vocabulary.id(token).is_some());
-        let template = template.or(own).or_else(|| chatml.then(|| CHATML.to_owned()));
+        let template = template.or(own).or_else(|| (lacks && chatml).then(|| CHATML.to_owned()));
         Ok(Settings { base, roles, template })
     }
 }
