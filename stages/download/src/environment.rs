@@ -1,6 +1,6 @@
-//! The one place that reads the environment: how the hub is reached. None of it is part of a key.
+//! How the hub is reached, by the variables that the engine hands over. None of it is part of a key.
 use crate::net::Token;
-use std::env;
+use muse_stage::Context;
 
 /// Where the hub is when nobody says otherwise.
 pub(crate) const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
@@ -15,18 +15,14 @@ pub(crate) struct Surroundings {
 }
 
 impl Surroundings {
-    /// `HF_ENDPOINT`, `HF_HUB_OFFLINE`, and `HF_TOKEN` where it stands among `secrets`.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the engine passes these to stages; no result depends on them"
-    )]
-    pub(crate) fn read(secrets: &[String]) -> Self {
-        let said = |name: &str| env::var(name).ok().filter(|value| !value.trim().is_empty());
-        let declared = secrets.iter().any(|name| name == TOKEN);
+    /// `HF_ENDPOINT`, `HF_HUB_OFFLINE`, and `HF_TOKEN` where the stage declares it as a secret.
+    pub(crate) fn of(context: &Context) -> Self {
+        let said = |name| context.variable(name).filter(|value| !value.trim().is_empty());
+        let declared = context.job().secrets.iter().any(|name| name == TOKEN);
         Self {
-            endpoint: said("HF_ENDPOINT").unwrap_or_else(|| DEFAULT_ENDPOINT.into()),
-            token: declared.then(|| said(TOKEN)).flatten().map(|token| Token::new(&token)),
-            offline: said("HF_HUB_OFFLINE").is_some_and(|value| is_true(&value)),
+            endpoint: said("HF_ENDPOINT").unwrap_or(DEFAULT_ENDPOINT).to_owned(),
+            token: declared.then(|| said(TOKEN)).flatten().map(Token::new),
+            offline: said("HF_HUB_OFFLINE").is_some_and(is_true),
         }
     }
 }

@@ -124,11 +124,12 @@ impl Taker for Gather<'_> {
         let document = DocumentRef { body: body.clone(), source: &self.source };
         self.writer.push(&document)?;
         self.taken += 1;
-        if let Some(total) = self.total {
-            let done = self.done.load(Ordering::Relaxed).min(total.saturating_sub(1));
-            self.context.progress(done, Some(total), "bytes");
-        } else {
-            self.context.progress(self.taken, self.limit, "documents");
+        match (self.limit, self.total) {
+            (None, Some(total)) => {
+                let done = self.done.load(Ordering::Relaxed).min(total.saturating_sub(1));
+                self.context.progress(done, Some(total), "bytes");
+            }
+            (limit, _) => self.context.progress(self.taken, limit, "documents"),
         }
         let full = self.limit.is_some_and(|limit| self.taken >= limit);
         Ok(if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })

@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 /// Bytes are read in pieces of this size.
 const PIECE: usize = 256 << 10;
 /// And made to last on the disk this often: what a kill loses of each connection.
-const KEEP: u64 = 16 << 20;
+const KEEP: u64 = 8 << 20;
 
 /// A file on a server.
 pub(crate) struct Target {
@@ -86,7 +86,7 @@ fn once(web: &Web, target: &Target, part: &Part, gap: Range<u64>, came: &mut u64
         if at >= gap.end {
             break Ok(());
         }
-        if let Err(stop) = web.patience.go_on() {
+        if let Err(stop) = web.go_on() {
             break Err(stop);
         }
         let read = match answer.body.read(&mut piece) {
@@ -132,7 +132,7 @@ impl Target {
                 if answer.total.is_some_and(|total| total != self.size) {
                     return changed(format!("it had {} bytes when it was begun", self.size));
                 }
-                if answer.whole && etag.is_some() && answer.etag != *etag {
+                if etag.is_some() && answer.etag.is_some() && answer.etag != *etag {
                     return changed("its ETag is another than when it was begun".into());
                 }
             }

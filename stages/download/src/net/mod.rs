@@ -17,3 +17,5 @@ pub(crate) use web::{Token, Web};
 
 #[cfg(test)]
 pub(crate) use patience::Clock;
+#[cfg(test)]
+pub(crate) use pool::SEGMENT;

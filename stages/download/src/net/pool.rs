@@ -5,7 +5,7 @@ use muse_stage::{Context, StageError};
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,9 +13,11 @@ use std::time::Duration;
 /// Requests at once.
 const CONNECTIONS: usize = 8;
 /// A request is for no more than this, so that one large file keeps all connections busy.
-const SEGMENT: u64 = 32 << 20;
+pub(crate) const SEGMENT: u64 = 16 << 20;
 /// How often progress is told and the wish to stop is heard.
 const GLANCE: Duration = Duration::from_millis(100);
+/// How long a connection has to put down what it has when all is over.
+const LAST_MOMENT: Duration = Duration::from_secs(2);
 
 /// A file to fetch.
 pub(crate) struct Wanted {
@@ -46,7 +48,6 @@ struct Shared {
     queue: Mutex<Queue>,
     /// Bytes of files that are whole, or were there before.
     ready: AtomicU64,
-    over: AtomicBool,
 }
 
 /// Fetches all files; each is whole and checked when it has its name. The first error ends it.
@@ -57,48 +58,57 @@ pub(crate) fn fetch_all(web: &Arc<Web>, files: Vec<Wanted>, context: &mut Contex
         web: Arc::clone(web),
         queue: Mutex::new(Queue { files: files.into_iter(), open: None }),
         ready: AtomicU64::new(0),
-        over: AtomicBool::new(false),
     });
     let (send, heard) = channel();
     // Not scoped: a connection that hangs must not keep a stage from stopping.
     for _ in 0..CONNECTIONS {
         let (shared, send) = (Arc::clone(&shared), send.clone());
-        std::thread::spawn(move || {
-            let end = work(&shared);
-            if end.is_err() {
-                shared.over.store(true, Ordering::Relaxed);
-            }
-            let _ = send.send(end);
-        });
+        std::thread::spawn(move || _ = send.send(work(&shared)));
     }
     drop(send);
-    let mut ended = 0;
-    while ended < CONNECTIONS {
+    let mut working = CONNECTIONS;
+    let end = loop {
+        if working == 0 {
+            break Ok(());
+        }
         match heard.recv_timeout(GLANCE) {
-            Ok(Ok(())) => ended += 1,
-            Ok(Err(error)) => return Err(error.into()),
+            Ok(Ok(())) => working -= 1,
+            Ok(Err(error)) => {
+                working -= 1;
+                break Err(error.into());
+            }
             Err(RecvTimeoutError::Timeout) => {
-                context.go_on()?;
+                if let Err(stop) = context.go_on() {
+                    break Err(stop);
+                }
                 let done = shared.ready.load(Ordering::Relaxed) + (web.fetched() - before);
                 context.progress(done.min(total), Some(total), "bytes");
             }
             // A thread that is gone without a word has panicked.
-            Err(RecvTimeoutError::Disconnected) => return Err(StageError::new("a connection broke down")),
+            Err(RecvTimeoutError::Disconnected) => break Err(StageError::new("a connection broke down")),
+        }
+    };
+    if end.is_ok() {
+        context.progress(total, Some(total), "bytes");
+    } else {
+        // The others put down what they have, if they can do it soon.
+        web.halt();
+        while working > 0 && heard.recv_timeout(LAST_MOMENT).is_ok() {
+            working -= 1;
         }
     }
-    context.progress(total, Some(total), "bytes");
-    Ok(())
+    end
 }
 
 fn work(shared: &Shared) -> Result<(), NetError> {
-    while !shared.over.load(Ordering::Relaxed) {
+    loop {
+        shared.web.go_on()?;
         let Some((open, range)) = next(shared)? else { return Ok(()) };
         fetch_range(&shared.web, &open.wanted.target, &open.part, &range)?;
         if open.left.fetch_sub(1, Ordering::AcqRel) == 1 {
             close(shared, open)?;
         }
     }
-    Ok(())
 }
 
 /// The next segment; opens the next file where the last one is given out.

@@ -6,7 +6,7 @@ use reqwest::header::{self, HeaderMap};
 use reqwest::redirect::Policy;
 use reqwest::{StatusCode, Url};
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 const REDIRECTS: usize = 10;
@@ -47,6 +47,8 @@ pub(crate) struct Web {
     pub(crate) patience: Patience,
     /// Bytes of bodies that came.
     fetched: AtomicU64,
+    /// One connection failed for good: the others need not go on.
+    halted: AtomicBool,
     offline: bool,
 }
 
@@ -60,8 +62,6 @@ pub(crate) struct Answer {
     pub(crate) etag: Option<String>,
     /// What the hub said of the file before it sent us elsewhere.
     pub(crate) linked: Linked,
-    /// The server does not know parts.
-    pub(crate) whole: bool,
     /// The body's end is marked, so that a cut cannot go unnoticed.
     pub(crate) framed: bool,
 }
@@ -101,7 +101,15 @@ impl Web {
         let client = builder
             .build()
             .map_err(|error| NetError::lasting(format!("no HTTP client: {}", Self::said(&error))))?;
-        Ok(Self { client, home: token, here, patience, fetched: AtomicU64::new(0), offline })
+        Ok(Self {
+            client,
+            home: token,
+            here,
+            patience,
+            fetched: AtomicU64::new(0),
+            halted: AtomicBool::new(false),
+            offline,
+        })
     }
 
     /// The same for the hub's own crate, which asks small questions only.
@@ -128,6 +136,16 @@ impl Web {
     /// Bytes of bodies that came so far.
     pub(crate) fn fetched(&self) -> u64 {
         self.fetched.load(Ordering::Relaxed)
+    }
+
+    /// Ends all requests soon; what came is kept.
+    pub(crate) fn halt(&self) {
+        self.halted.store(true, Ordering::Relaxed);
+    }
+
+    /// An error once there is no sense in going on.
+    pub(crate) fn go_on(&self) -> Result<(), NetError> {
+        if self.halted.load(Ordering::Relaxed) { Err(NetError::Stopped) } else { self.patience.go_on() }
     }
 
     pub(crate) fn count(&self, bytes: u64) {
@@ -205,8 +223,7 @@ impl Web {
         let framed = length.is_some()
             || headers.contains_key(header::TRANSFER_ENCODING)
             || body.version() == reqwest::Version::HTTP_2;
-        let whole = body.status() == StatusCode::OK;
-        Answer { body, start, total, etag, linked, whole, framed }
+        Answer { body, start, total, etag, linked, framed }
     }
 }
 

@@ -75,7 +75,7 @@ pub(crate) fn run_by(web: &Arc<Web>, context: &mut Context, params: &Params) -> 
 }
 
 fn web(context: &Context) -> Result<Arc<Web>, StageError> {
-    let offline = Surroundings::read(&[]).offline;
+    let offline = Surroundings::of(context).offline;
     Ok(Arc::new(Web::new(None, Patience::new(context.stop_flag()), offline)?))
 }
 

@@ -13,16 +13,17 @@ use std::path::{Path, PathBuf};
 
 /// The commit that a revision is today.
 pub(crate) fn pin(context: &mut Context, params: &Params) -> Result<String, StageError> {
-    let hub = open(params, Surroundings::read(&context.job().secrets), context)?;
+    let hub = open(params, context)?;
     Ok(hub.info(&params.revision)?.commit)
 }
 
 pub(crate) fn run(context: &mut Context, params: &Params) -> Result<(), StageError> {
-    let hub = open(params, Surroundings::read(&context.job().secrets), context)?;
+    let hub = open(params, context)?;
     run_by(&hub, context, params)
 }
 
-fn open(params: &Params, around: Surroundings, context: &Context) -> Result<Hub, StageError> {
+fn open(params: &Params, context: &Context) -> Result<Hub, StageError> {
+    let around = Surroundings::of(context);
     let patience = Patience::new(context.stop_flag());
     Ok(Hub::of(params, &around.endpoint, around.token, patience, around.offline)?)
 }

@@ -49,6 +49,16 @@ fn the_generator() {
 }
 
 #[test]
+fn threads_change_no_byte() {
+    let made = [1, 7].map(|threads| {
+        let bench = Bench { threads, ..Bench::new() };
+        bench.run(json!({ "source": "synthetic", "count": 3000, "seed": 5 })).unwrap();
+        ["00000.parquet", "report.json"].map(|name| std::fs::read(bench.out("corpus").join(name)).unwrap())
+    });
+    assert!(made[0] == made[1]);
+}
+
+#[test]
 fn a_file() {
     let bench = Bench::new();
     let path = bench.folder.path().join("in");

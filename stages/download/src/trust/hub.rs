@@ -3,10 +3,12 @@ use super::Bench;
 use super::server::{What, sha256};
 use crate::hub::Hub;
 use crate::inspect::{inspect_by, inspect_file};
+use crate::net::SEGMENT;
 use crate::params::RepoKind;
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -80,6 +82,38 @@ fn what_a_cut_left_is_not_fetched_again() {
     // And not a byte more for a third run.
     assert_eq!(bench.documents(hub(json!({}))).unwrap().len(), 100);
     assert_eq!(bench.hub.sent("/cdn/"), bytes.len());
+}
+
+#[test]
+fn a_stage_that_is_stopped_keeps_what_came() {
+    let mut bench = Bench::new();
+    pinned(&mut bench);
+    let bytes = vec![b'x'; 600_000];
+    bench.hub.put(REPO, "a.bin", bytes.clone(), true);
+    bench.hub.fault("/cdn/", What::Cut(250_000), 1);
+    bench.hub.fault("/cdn/", What::Status(503, ""), 1);
+    bench.stops = true;
+    let params = hub(json!({ "as": "files" }));
+    assert_eq!(bench.run(params.clone()).unwrap_err(), "interrupted");
+    assert!(!bench.out("files").exists());
+    bench.run(params).unwrap();
+    assert_eq!(bench.hub.sent("/cdn/"), bytes.len());
+    assert_eq!(std::fs::read(bench.out("files").join("a.bin")).unwrap(), bytes);
+}
+
+#[test]
+fn a_large_file_comes_in_parts_at_once() {
+    let mut bench = Bench::new();
+    pinned(&mut bench);
+    let bytes: Vec<u8> = (0..SEGMENT * 2 + 5_000_000).map(|at| (at >> 12) as u8).collect();
+    bench.hub.put(REPO, "a.bin", bytes.clone(), true);
+    bench.hub.fault("/cdn/", What::Cut(10_000_000), 2);
+    bench.run(hub(json!({ "as": "files" }))).unwrap();
+    assert!(std::fs::read(bench.out("files").join("a.bin")).unwrap() == bytes);
+    assert_eq!(bench.hub.sent("/cdn/"), bytes.len());
+    let state = bench.hub.state();
+    let parts: BTreeSet<&String> = state.asked.iter().filter_map(|asked| asked.range.as_ref()).collect();
+    assert_eq!(parts.len(), 5, "{parts:?}");
 }
 
 #[test]

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use server::Hub;
 use std::cell::Cell;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// A hub, a folder, and a clock that does not wait.
@@ -28,6 +29,9 @@ pub(super) struct Bench {
     pub(super) pins: Value,
     pub(super) token: Option<&'static str>,
     pub(super) offline: bool,
+    pub(super) threads: u32,
+    /// The stage is told to stop while it waits.
+    pub(super) stops: bool,
     runs: Cell<usize>,
 }
 
@@ -41,6 +45,8 @@ impl Bench {
             pins: json!({}),
             token: None,
             offline: false,
+            threads: 2,
+            stops: false,
             runs: Cell::new(0),
         }
     }
@@ -78,7 +84,7 @@ impl Bench {
             inputs: Default::default(),
             outputs: Default::default(),
             resume: Some(self.resume()),
-            threads: 2,
+            threads: self.threads,
             gpus: Vec::new(),
             pins: pins.map(|(id, value)| (id.clone(), value.as_str().unwrap().to_owned())).collect(),
             secrets: Vec::new(),
@@ -87,9 +93,13 @@ impl Bench {
     }
 
     pub(super) fn patience(&self) -> Patience {
-        let waits = Arc::clone(&self.waits);
-        let clock: Clock = Arc::new(move |wait| waits.lock().unwrap().push(wait.as_secs()));
-        Patience::with_clock(Arc::default(), clock)
+        let (waits, stop) = (Arc::clone(&self.waits), Arc::new(AtomicBool::new(false)));
+        let (stops, told) = (self.stops, Arc::clone(&stop));
+        let clock: Clock = Arc::new(move |wait| {
+            waits.lock().unwrap().push(wait.as_secs());
+            told.store(stops, Ordering::Relaxed);
+        });
+        Patience::with_clock(stop, clock)
     }
 
     pub(super) fn web(&self) -> Arc<Web> {
