@@ -39,6 +39,11 @@ fn it_runs_once_and_then_what_depends_on_a_change() {
     // What each stage made can be looked at.
     let seen = context.muse(["inspect", "pipelines/quickstart.yaml:corpus", "--preset", "smoke"]).ok();
     seen.prints("synthetic").prints("first documents");
+    let tokenizer = "pipelines/quickstart.yaml:tokenizer";
+    let table =
+        context.muse(["inspect", tokenizer, tokenizer, "--set", "vocab=500", "--preset", "smoke"]).ok();
+    table.prints("characters/token").prints("500");
+    context.muse(["inspect", tokenizer, "pipelines/quickstart.yaml:packed", "--preset", "smoke"]).ends(2);
 }
 
 #[test]

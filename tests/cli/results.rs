@@ -252,3 +252,15 @@ fn max_size_goes_on_until_the_store_is_that_small() {
     assert!(blobs(&context).iter().any(|(_, bytes)| bytes == b"ever\n"));
     context.muse(["gc", "--max-size", "lots"]).ends(2).says("lots");
 }
+
+#[test]
+fn a_data_file_shows_its_columns_and_what_they_would_be_read_as() {
+    let context = TestContext::new();
+    context
+        .write("a.jsonl", "{\"id\": 1, \"instruction\": \"add\", \"input\": \"1 2\", \"output\": \"3\"}\n");
+    let seen = context.muse(["inspect", "a.jsonl"]).ok();
+    seen.prints("read_as").prints("chat").prints("instruction");
+    let json = context.muse(["inspect", "a.jsonl", "--json"]).ok().json();
+    assert_eq!(json["data"]["sample"][0]["output"], "3", "{json}");
+    context.muse(["inspect", "hub:no-owner"]).ends(2).says("hub:OWNER/NAME");
+}

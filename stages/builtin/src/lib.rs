@@ -1,6 +1,12 @@
 //! The one list of stage kinds that muse is built with.
 use muse_stage::StageKind;
 
+/// What kinds know of data before there is a run: for `muse inspect`.
+pub mod look {
+    pub use muse_stage_download::{RepoKind, inspect_file, inspect_hub};
+    pub use muse_stage_tokenizer::compare;
+}
+
 /// Every built-in kind, in the order in which a language model is made.
 pub const BUILTIN: &[&'static dyn StageKind] = &[
     &muse_stage_download::Download,

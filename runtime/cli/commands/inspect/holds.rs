@@ -90,6 +90,12 @@ impl Holds {
         Ok(Self::File { bytes: about.len(), kind, lines })
     }
 
+    /// The first line of a drawing: what it is, and how large.
+    pub(super) fn line(&self, name: &str) -> String {
+        let text = self.draw(name);
+        format!("{}\n", text.lines().next().unwrap_or_default())
+    }
+
     pub(super) fn draw(&self, name: &str) -> String {
         match self {
             Self::Folder { files, bytes: size, largest, report, samples } => {
@@ -188,8 +194,12 @@ mod tests {
     use crate::args::ValueArgs;
 
     fn inspect(path: &Path) -> (Option<u8>, String) {
-        let args =
-            InspectArgs { what: path.display().to_string(), values: ValueArgs::default(), json: false };
+        let args = InspectArgs {
+            what: vec![path.display().to_string()],
+            text: Vec::new(),
+            values: ValueArgs::default(),
+            json: false,
+        };
         printed_by(|app| run(app, &args))
     }
 

@@ -1,32 +1,44 @@
 //! `muse inspect`: what a file, a folder or a result holds.
+mod compare;
 mod holds;
+mod hub;
 
 use crate::app::App;
 use crate::args::ValueArgs;
+use crate::display::tree;
 use crate::exit;
-use crate::failure::CliResult;
+use crate::failure::{CliError, CliResult};
 use crate::format::{duration, moment};
 use crate::values::StageOfPipeline;
 use clap::Args;
 use holds::{Holds, Listed};
+use muse_stages::look;
 use muse_store::TreeEntry;
+use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
-  muse inspect data/train.jsonl                 size, lines, first lines
-  muse inspect out/tokenizer                    a folder: its files, largest first
-  muse inspect pipelines/tiny.yaml:count        a stage's result";
+  muse inspect data/train.jsonl                 columns, what would be read as text or chat, first rows
+  muse inspect out/tokenizer                    a folder: its files, its report, its first documents
+  muse inspect pipelines/tiny.yaml:count        a stage's result
+  muse inspect hub:roneneldan/TinyStories       a data set of the hub: configurations, splits, sizes, licence, rows
+  muse inspect hub:models/Qwen/Qwen3-0.6B@main  a model's repository, of a branch, a tag or a commit
+  muse inspect a/ b/ p.yaml:tokenizer --text t  tokenizers side by side on a text";
 
-/// What a file, a folder or a result holds.
+/// What a file, a folder, a result or a data set of the hub holds.
 ///
-/// Shows sizes, the first lines of a text and the largest files of a folder. PIPELINE:STAGE, with or without
-/// `.OUTPUT`, shows what the store keeps for a stage: its outputs, how it was made and when.
+/// Shows columns and rows of data files, the report of what a stage made, sizes and first lines of the rest. PIPELINE:STAGE,
+/// with or without `.OUTPUT`, shows what the store keeps for a stage: its outputs, how it was made and when. Several
+/// tokenizers are compared, by how many characters and bytes a token stands for.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct InspectArgs {
-    /// A path, or PIPELINE:STAGE.
-    #[arg(value_name = "WHAT")]
-    pub(crate) what: String,
+    /// A path, PIPELINE:STAGE, or hub:OWNER/NAME.
+    #[arg(value_name = "WHAT", required = true)]
+    pub(crate) what: Vec<String>,
+    /// A text to compare tokenizers on. May be repeated.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) text: Vec<PathBuf>,
     /// Values of the pipeline.
     #[command(flatten)]
     pub(crate) values: ValueArgs,
@@ -37,21 +49,37 @@ pub(crate) struct InspectArgs {
 
 /// Shows it.
 pub(crate) fn run(app: &mut App<'_>, args: &InspectArgs) -> CliResult {
-    let path = app.environment.folder.join(&args.what);
+    let [what] = args.what.as_slice() else { return compare::compare(app, args) };
+    let path = app.environment.folder.join(what);
     // A path that is there is meant as one, also with a colon in its name.
-    match StageOfPipeline::find(&args.what) {
-        Some(stage) if !path.exists() => result(app, args, &stage),
-        _ => {
-            let holds = Holds::of(&path)?;
-            if args.json {
-                app.out.json(&holds)?;
-            } else {
-                app.out.text(&holds.draw(&args.what))?;
-            }
-            app.out.flush()?;
-            Ok(exit::DONE)
-        }
+    match StageOfPipeline::find(what) {
+        _ if path.exists() => {}
+        _ if what.starts_with(hub::PREFIX) => return hub::show(app, what, args.json),
+        Some(stage) => return result(app, args, &stage),
+        None => {}
     }
+    let holds = Holds::of(&path)?;
+    let data = match &holds {
+        Holds::File { .. } => {
+            look::inspect_file(&path).map_err(|error| CliError::usage(error.to_string()))?
+        }
+        Holds::Folder { .. } => None,
+    };
+    // Of plain text the first lines say it all.
+    match data.filter(|data| data["format"] != "text") {
+        Some(data) if args.json => app.out.json(&serde_json::json!({ "file": holds, "data": data }))?,
+        Some(mut data) => {
+            // The first line has these.
+            data.as_object_mut()
+                .into_iter()
+                .for_each(|data| data.retain(|name, _| name != "bytes" && name != "file"));
+            app.out.text(&format!("{}{}", holds.line(what), tree::draw(&data, 2)))?;
+        }
+        None if args.json => app.out.json(&holds)?,
+        None => app.out.text(&holds.draw(what))?,
+    }
+    app.out.flush()?;
+    Ok(exit::DONE)
 }
 
 /// What the store keeps for a stage.
