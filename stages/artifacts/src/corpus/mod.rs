@@ -15,7 +15,7 @@ pub use writer::{CorpusWriter, Totals};
 pub struct Document {
     /// What it holds.
     pub body: Body,
-    /// Where it is from: the name that reports and mixing weights use.
+    /// Where it is from: the name that reports use.
     pub source: String,
 }
 
