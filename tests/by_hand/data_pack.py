@@ -119,7 +119,7 @@ class Muse:
         ports = {}
         for port, path in inputs.items():
             (folder / "in" / port).symlink_to(path)
-            if port in ("tokens",):
+            if port == "tokens":
                 continue
             ports[port] = {"path": f"in/{port}", "list": False, "entries": [["", f"in/{port}"]]}
         job = {"job": 1, "mode": "run", "kind": kind, "version": 1, "stage": kind, "key": "b3:0", "attempt": 1,
@@ -160,7 +160,8 @@ def peer(name, corpus, tokenizer, threads):
         encoder.encode_special_tokens = True
 
         def encode(batch):
-            return [each.ids for each in encoder.encode_batch(batch, add_special_tokens=False)]
+            # The quicker of its two ways: without the offsets that nobody asks for here.
+            return [each.ids for each in encoder.encode_batch_fast(batch, add_special_tokens=False)]
     else:
         import tiktoken
         encoder = tiktoken_of(json.loads(path.read_text(encoding="utf-8")))
