@@ -12,6 +12,10 @@ const SAMPLE: usize = 100;
 /// And no more of them than so many bytes.
 const SAMPLE_BYTES: usize = 4 << 20;
 
+/// What to do where files do not have the same columns.
+const TOGETHER: &str = "files with other columns are another source; a glob such as `*.jsonl` names only those that \
+                        belong together";
+
 /// Takes rows as they come.
 pub(super) struct Records<'a> {
     pub(super) reading: &'a mut Reading,
@@ -35,7 +39,7 @@ impl<'a> Records<'a> {
             let enough = rows.len() >= SAMPLE || self.bytes >= SAMPLE_BYTES;
             return Ok(if enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) });
         }
-        if let Some((plan, _)) = &self.reading.plan {
+        if let Some(plan) = &self.reading.plan {
             return give(plan, number, &row, self.name, self.taker);
         }
         self.bytes += size;
@@ -59,7 +63,7 @@ impl<'a> Records<'a> {
         let rows = std::mem::take(&mut self.waiting);
         let columns = columns(rows.iter().map(|(_, row)| row));
         self.reading.decide(&columns, self.name)?;
-        let Some((plan, _)) = &self.reading.plan else { return Ok(ControlFlow::Continue(())) };
+        let Some(plan) = &self.reading.plan else { return Ok(ControlFlow::Continue(())) };
         for (number, row) in &rows {
             if give(plan, *number, row, self.name, self.taker)?.is_break() {
                 return Ok(ControlFlow::Break(()));
@@ -93,8 +97,7 @@ impl Reading {
                             "{name}: no column `{wanted}`, by which {first} was read; there are: {}",
                             super::plan::list_of(columns)
                         );
-                        let help = "files with other columns are another source: name only those that belong together";
-                        Err(StageError::new(message).help(help))
+                        Err(StageError::new(message).help(TOGETHER))
                     }
                 }
             }
@@ -124,7 +127,7 @@ pub(crate) fn columns<'a>(rows: impl Iterator<Item = &'a Row>) -> Vec<Column> {
     columns
 }
 
-fn give(plan: &Plan, number: u64, row: &Row, name: &str, taker: &mut dyn Taker) -> Flow {
+fn give((plan, first): &(Plan, String), number: u64, row: &Row, name: &str, taker: &mut dyn Taker) -> Flow {
     // The usual case without a copy.
     if let Plan::Text(column) = plan
         && let Some(Value::String(text)) = row.get(column)
@@ -132,7 +135,15 @@ fn give(plan: &Plan, number: u64, row: &Row, name: &str, taker: &mut dyn Taker) 
     {
         return taker.document(&BodyRef::Text(text));
     }
-    match plan.document(row).map_err(|what| broken_row(name, number, &what))? {
+    let document = plan.document(row).map_err(|what| {
+        let error = broken_row(name, number, &what);
+        if name == first {
+            error
+        } else {
+            error.help(format!("{first} was read as {}: {TOGETHER}", plan.describe()))
+        }
+    })?;
+    match document {
         None => {
             taker.empty();
             Ok(ControlFlow::Continue(()))

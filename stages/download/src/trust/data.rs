@@ -181,7 +181,13 @@ fn shards_must_have_what_the_first_was_read_by() {
     assert_eq!(
         read(&files, json!({})).unwrap_err(),
         "s-7.parquet: no column `text`, by which s-0.parquet was read; there are: body; \
-         files with other columns are another source: name only those that belong together"
+         files with other columns are another source; a glob such as `*.jsonl` names only those that belong together"
+    );
+    let other = [("a.jsonl", b"{\"text\": \"x\"}".to_vec()), ("report.json", b"{\"total\": 1}".to_vec())];
+    assert_eq!(
+        read(&other, json!({})).unwrap_err(),
+        "report.json: row 1: no field `text`; it has: total; a.jsonl was read as text from text: files with other \
+         columns are another source; a glob such as `*.jsonl` names only those that belong together"
     );
     // A column more, another order, another width of the same type: nothing that matters.
     let wide = parquet(vec![

@@ -5,7 +5,7 @@ use crate::net::{Of, Target, Wanted, fetch_all};
 use serde_json::json;
 
 fn text() -> Vec<u8> {
-    (0..14).flat_map(|at| format!("line {at}\n").into_bytes()).collect()
+    (0..7).flat_map(|at| format!("line {at}\n").into_bytes()).collect()
 }
 
 fn put(bench: &Bench, path: &str, bytes: Vec<u8>) -> String {
@@ -85,7 +85,7 @@ fn a_url_that_changes_on_the_way_is_no_mixture() {
     let bench = Bench::new();
     let url = put(&bench, "/t.txt", text());
     bench.hub.fault("/t.txt", What::Cut(1), 1);
-    bench.hub.fault("/t.txt", What::Cut(50), 1);
+    bench.hub.fault("/t.txt", What::Cut(20), 1);
     bench.hub.fault("/t.txt", What::Status(400, ""), 1);
     bench.pin(&url).unwrap_err();
     let mut other = text();
@@ -138,7 +138,7 @@ fn an_end_that_nobody_marks_is_not_trusted() {
     let params = json!({ "source": "http", "urls": [url], "sha256": [sha256(&text())] });
     bench.run(params.clone()).unwrap();
     std::fs::remove_dir_all(bench.resume()).unwrap();
-    bench.hub.fault("/t.txt", What::Cut(60), 9);
+    bench.hub.fault("/t.txt", What::Cut(30), 9);
     let error = bench.run(params).unwrap_err();
     assert!(error.contains("is not what it should be"), "{error}");
     bench.hub.state().faults.clear();
