@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Requests at once.
-const CONNECTIONS: usize = 8;
+pub(super) const CONNECTIONS: usize = 8;
 /// A request is for no more than this, so that one large file keeps all connections busy.
 pub(crate) const SEGMENT: u64 = 16 << 20;
 /// How often progress is told and the wish to stop is heard.

@@ -1,11 +1,14 @@
 //! A file on a server that is read in parts, as far as it is needed. What came stays on the disk.
+use super::pool::CONNECTIONS;
 use super::{NetError, Part, Target, Web, fetch_range};
 use bytes::Bytes;
 use muse_stage::StageError;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 use std::io::{self, Read};
+use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// What a reader fetches ahead of what it is asked for: little at first, twice as much each time.
@@ -57,6 +60,29 @@ impl Remote {
             *inner.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
             io::Error::other(text)
         })
+    }
+
+    /// The same for many ranges, several at once. The first that fails ends it.
+    pub(crate) fn ensure_all(&self, ranges: &[Range<u64>]) -> io::Result<()> {
+        let part = self.part()?;
+        let missing: Vec<&Range<u64>> = ranges.iter().filter(|range| part.gap(range).is_some()).collect();
+        if let [only] = missing.as_slice() {
+            return self.ensure(only.start, only.end);
+        }
+        let (next, ended) = (AtomicUsize::new(0), Mutex::new(Ok(())));
+        std::thread::scope(|scope| {
+            for _ in 0..CONNECTIONS.min(missing.len()) {
+                scope.spawn(|| {
+                    while let Some(range) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        if let Err(error) = self.ensure(range.start, range.end) {
+                            next.store(missing.len(), Ordering::Relaxed);
+                            *ended.lock().unwrap_or_else(PoisonError::into_inner) = Err(error);
+                        }
+                    }
+                });
+            }
+        });
+        ended.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What went wrong on the way, rather than what a reader made of it.

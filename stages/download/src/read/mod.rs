@@ -1,6 +1,7 @@
 //! Files become documents: whatever their format and packing, one after the other, in bounded memory.
 mod cells;
 mod chat;
+mod input;
 mod json;
 mod look;
 mod parquet;
@@ -11,8 +12,9 @@ mod table;
 mod text;
 mod zip;
 
+pub(crate) use input::Input;
 pub(crate) use look::look;
-pub(crate) use parquet::{Input, table_of};
+pub(crate) use parquet::table_of;
 pub(crate) use plan::{Column, Plan};
 
 use crate::names::ending;

@@ -2,25 +2,19 @@
 use super::cells::{cell, text};
 use super::chat::Row;
 use super::plan::{Column, Kind, Plan};
-use super::stream::{Bytes as Stream, Counted};
-use super::{Flow, Place, Reading, Taker, broken, broken_row, open};
-use crate::net::Remote;
+use super::{Flow, Input, Reading, Taker, broken, broken_row};
 use arrow_array::RecordBatch;
 use arrow_schema::DataType;
-use bytes::Bytes;
 use muse_artifacts::corpus::{BodyRef, Document};
 use muse_stage::StageError;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
-use parquet::file::reader::{ChunkReader, Length};
-use std::fs::File;
-use std::io::{self, Read};
-use std::ops::ControlFlow;
-use std::os::unix::fs::FileExt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::reader::Length;
+use std::ops::{ControlFlow, Range};
+use std::sync::atomic::Ordering;
 
 /// A batch is about so many bytes of values: row groups of others may be huge.
 const BATCH_BYTES: u64 = 1 << 20;
@@ -31,92 +25,8 @@ const AT_ONCE: u64 = 32 << 20;
 const MARGIN: u64 = 64 << 10;
 /// The end of a file, where the list of its row groups stands.
 const FOOTER: u64 = 64 << 10;
-
-/// A file of parquet, here or elsewhere.
-pub(crate) enum Input {
-    Disk(File),
-    Remote(Remote),
-}
-
-impl Input {
-    pub(crate) fn open(place: &Place) -> Result<Self, StageError> {
-        Ok(match place {
-            Place::Disk(path) => Self::Disk(open(path)?),
-            Place::Remote(remote) => Self::Remote(remote.clone()),
-        })
-    }
-
-    fn again(&self) -> io::Result<Self> {
-        Ok(match self {
-            Self::Disk(file) => Self::Disk(file.try_clone()?),
-            Self::Remote(remote) => Self::Remote(remote.clone()),
-        })
-    }
-
-    /// The first bytes, as far as there are that many.
-    pub(super) fn head(&self, head: &mut [u8; 4]) -> io::Result<usize> {
-        match self {
-            Self::Disk(file) => {
-                let mut known = 0;
-                while known < head.len() {
-                    match file.read_at(&mut head[known..], known as u64)? {
-                        0 => break,
-                        read => known += read,
-                    }
-                }
-                Ok(known)
-            }
-            Self::Remote(remote) => {
-                let known = usize::try_from(remote.size().min(4)).unwrap_or(4);
-                remote.ensure(0, known as u64)?;
-                remote.reader(0).read_exact(&mut head[..known])?;
-                Ok(known)
-            }
-        }
-    }
-
-    /// All bytes in order, counted in `done`.
-    pub(super) fn bytes(self, done: Arc<AtomicU64>) -> Stream {
-        match self {
-            Self::Disk(file) => Box::new(Counted { inner: file, bytes: done }),
-            Self::Remote(remote) => Box::new(Counted { inner: remote.reader(0), bytes: done }),
-        }
-    }
-
-    fn fetch(&self, start: u64, end: u64) -> io::Result<()> {
-        match self {
-            Self::Disk(_) => Ok(()),
-            Self::Remote(remote) => remote.ensure(start, end),
-        }
-    }
-}
-
-impl Length for Input {
-    fn len(&self) -> u64 {
-        match self {
-            Self::Disk(file) => Length::len(file),
-            Self::Remote(remote) => remote.size(),
-        }
-    }
-}
-
-impl ChunkReader for Input {
-    type T = Box<dyn Read>;
-
-    fn get_read(&self, start: u64) -> parquet::errors::Result<Box<dyn Read>> {
-        Ok(match self {
-            Self::Disk(file) => Box::new(file.get_read(start)?),
-            Self::Remote(remote) => Box::new(remote.get_read(start)?),
-        })
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
-        match self {
-            Self::Disk(file) => file.get_bytes(start, length),
-            Self::Remote(remote) => remote.get_bytes(start, length),
-        }
-    }
-}
+/// Of a remote file so much is fetched ahead of what is read, over several connections.
+const AHEAD: u64 = 128 << 20;
 
 fn unreadable(name: &str, error: &dyn std::fmt::Display) -> StageError {
     broken(name, &format!("parquet that cannot be read: {error}"))
@@ -129,7 +39,7 @@ fn metadata(input: &Input, name: &str) -> Result<ArrowReaderMetadata, StageError
         return Err(broken(name, "no parquet: it has fewer bytes than the shortest has"));
     }
     let footer = FOOTER.min((size / 64).max(1 << 10)).min(size);
-    input.fetch(size - footer, size).map_err(|error| unreadable(name, &error))?;
+    input.fetch(std::slice::from_ref(&(size - footer..size))).map_err(|error| unreadable(name, &error))?;
     // Hints of arrow writers would give the same column other types in other files.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     ArrowReaderMetadata::load(input, options).map_err(|error| unreadable(name, &error))
@@ -141,8 +51,12 @@ pub(super) fn read(reading: &mut Reading, input: Input, name: &str, taker: &mut 
     weigh(&metadata, &mut columns);
     reading.decide(&columns, name)?;
     let Some((plan, _)) = &reading.plan else { return Ok(ControlFlow::Continue(())) };
-    let mut row = 0;
+    let (mut row, mut ahead) = (0, 0);
     for group in 0..metadata.metadata().num_row_groups() {
+        if group >= ahead {
+            let parts = parts_from(&metadata, group, &plan.columns(), taker.room(), &mut ahead);
+            input.fetch(&parts).map_err(|error| unreadable(name, &error))?;
+        }
         let rows = metadata.metadata().row_group(group).num_rows();
         if rows > 0 && read_group(&input, &metadata, group, plan, name, &mut row, taker)?.is_break() {
             return Ok(ControlFlow::Break(()));
@@ -201,6 +115,49 @@ fn read_group(
     Ok(ControlFlow::Continue(()))
 }
 
+/// What is needed of the row groups from `group` on, for `room` rows; `ahead` becomes the first that is left for later.
+fn parts_from(
+    metadata: &ArrowReaderMetadata,
+    group: usize,
+    wanted: &[&str],
+    room: Option<u64>,
+    ahead: &mut usize,
+) -> Vec<Range<u64>> {
+    let mut room = room.unwrap_or(u64::MAX);
+    let (mut parts, mut bytes) = (Vec::new(), 0);
+    *ahead = group;
+    for about in metadata.metadata().row_groups().iter().skip(group) {
+        if room == 0 || bytes >= AHEAD {
+            break;
+        }
+        let (more, _) = parts_of(about, Some(wanted), room);
+        bytes += more.iter().map(|part| part.end - part.start).sum::<u64>();
+        parts.extend(more);
+        room = room.saturating_sub(u64::try_from(about.num_rows()).unwrap_or(0));
+        *ahead += 1;
+    }
+    parts
+}
+
+/// What is needed of one row group for `room` rows, and about how much memory the columns have.
+fn parts_of(about: &RowGroupMetaData, wanted: Option<&[&str]>, room: u64) -> (Vec<Range<u64>>, u64) {
+    let rows = u64::try_from(about.num_rows()).unwrap_or(0).max(1);
+    let share = room.min(rows);
+    let (mut parts, mut memory) = (Vec::new(), 0);
+    for chunk in about.columns() {
+        let column = chunk.column_path().parts().first();
+        if wanted.is_some_and(|wanted| !column.is_some_and(|column| wanted.contains(&column.as_str()))) {
+            continue;
+        }
+        let (start, length) = chunk.byte_range();
+        let part = (u128::from(length) * u128::from(share) * 5 / 4 / u128::from(rows)) as u64;
+        let part = if share == rows { length } else { part.saturating_add(MARGIN).min(length) };
+        parts.push(start..start.saturating_add(part.min(AT_ONCE)));
+        memory += u64::try_from(chunk.uncompressed_size()).unwrap_or(0);
+    }
+    (parts, memory)
+}
+
 /// Reads one row group, about `room` rows of it; of a remote file that much is fetched at once.
 fn group_reader(
     input: &Input,
@@ -213,19 +170,8 @@ fn group_reader(
     let failed = |error: &dyn std::fmt::Display| unreadable(name, error);
     let about = metadata.metadata().row_group(group);
     let rows = u64::try_from(about.num_rows()).unwrap_or(0).max(1);
-    let share = room.min(rows);
-    let mut memory = 0;
-    for chunk in about.columns() {
-        let column = chunk.column_path().parts().first();
-        if wanted.is_some_and(|wanted| !column.is_some_and(|column| wanted.contains(&column.as_str()))) {
-            continue;
-        }
-        let (start, length) = chunk.byte_range();
-        let part = (u128::from(length) * u128::from(share) * 5 / 4 / u128::from(rows)) as u64;
-        let part = if share == rows { length } else { part.saturating_add(MARGIN).min(length) };
-        input.fetch(start, start.saturating_add(part.min(AT_ONCE))).map_err(|error| failed(&error))?;
-        memory += u64::try_from(chunk.uncompressed_size()).unwrap_or(0);
-    }
+    let (parts, memory) = parts_of(about, wanted, room);
+    input.fetch(&parts).map_err(|error| failed(&error))?;
     let mask = match wanted {
         None => ProjectionMask::all(),
         Some(wanted) => {
@@ -235,7 +181,7 @@ fn group_reader(
         }
     };
     let each = (memory / rows).max(1);
-    let batch = (BATCH_BYTES / each).clamp(1, BATCH_ROWS).min(share.max(1));
+    let batch = (BATCH_BYTES / each).clamp(1, BATCH_ROWS).min(room.max(1));
     let input = input.again().map_err(|error| failed(&error))?;
     ParquetRecordBatchReaderBuilder::new_with_metadata(input, metadata.clone())
         .with_row_groups(vec![group])
