@@ -85,34 +85,45 @@ impl Tokenizer {
     /// begins with the token that follows the prompt when text is generated.
     fn encode_marked(&self, text: &str, marks: Marks) -> Result<EncodedChat> {
         let mut chat = EncodedChat::default();
-        let (mut learned, mut rest) = (false, text);
-        while !rest.is_empty() {
-            let mark = rest.find([marks.begin, marks.end]).unwrap_or(rest.len());
-            let special = self.specials.iter().filter_map(|(special, id)| {
-                Some((rest[..mark].find(special.as_str())?, std::cmp::Reverse(special.len()), *id))
-            });
-            let special = special.min();
-            let plain = special.map_or(mark, |(at, _, _)| at);
-            if plain > 0 {
-                self.encode_into(&rest[..plain].replace(marks.said, ""), &mut chat.ids)?;
-                chat.learned.resize(chat.ids.len(), learned);
+        let mut firsts: Vec<char> =
+            self.specials.iter().filter_map(|(special, _)| special.chars().next()).collect();
+        firsts.extend([marks.begin, marks.end]);
+        let (mut learned, mut from, mut at) = (false, 0, 0);
+        while let Some(found) = text[at..].find(|letter| firsts.contains(&letter)) {
+            let here = at + found;
+            let mut letters = text[here..].chars();
+            let letter = letters.next().unwrap_or_default();
+            at = text.len() - letters.as_str().len();
+            let special =
+                self.specials.iter().find(|(special, _)| text[here..].starts_with(special.as_str()));
+            let mark = letter == marks.begin || letter == marks.end;
+            if !mark && special.is_none() {
+                continue;
             }
-            rest = match special {
-                Some((at, length, id)) => {
-                    chat.ids.push(id);
+            self.add_plain(&text[from..here], marks, learned, &mut chat)?;
+            match special {
+                Some((special, id)) => {
+                    chat.ids.push(*id);
                     chat.learned.push(learned);
-                    &rest[at + length.0..]
+                    at = here + special.len();
                 }
-                None => {
-                    let mut letters = rest[mark..].chars();
-                    if let Some(letter) = letters.next() {
-                        learned = letter == marks.begin;
-                    }
-                    letters.as_str()
-                }
-            };
+                None => learned = letter == marks.begin,
+            }
+            from = at;
         }
+        self.add_plain(&text[from..], marks, learned, &mut chat)?;
         Ok(chat)
+    }
+
+    /// Adds a piece that holds no special token.
+    fn add_plain(&self, text: &str, marks: Marks, learned: bool, chat: &mut EncodedChat) -> Result<()> {
+        if text.contains(marks.said) {
+            self.encode_into(&text.replace(marks.said, ""), &mut chat.ids)?;
+        } else {
+            self.encode_into(text, &mut chat.ids)?;
+        }
+        chat.learned.resize(chat.ids.len(), learned);
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@ use crate::corpus::MessageRef;
 use crate::{ArtifactError, Result};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
-use minijinja::{Environment, Error, ErrorKind, Value as Jinja};
+use minijinja::{Environment, Error, ErrorKind, State, Value as Jinja};
 use serde_json::{Map, Value};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,6 +26,9 @@ pub const CHATML: &str = "\
 
 const NAME: &str = "chat";
 const FILTER: &str = "muse_learned";
+/// The marks, as a template's values: the filter finds them there.
+const BEGIN: &str = "muse_begin";
+const END: &str = "muse_end";
 
 /// Characters that no text holds, to mark what a template writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +94,10 @@ impl Template {
         );
         // A result holds no time. Templates that ask for one mostly do so to name today's date.
         environment.add_function("strftime_now", |_: String| "");
+        environment.add_filter(FILTER, |state: &State<'_, '_>, text: String| {
+            let mark = |name| state.lookup(name).map(|mark| mark.to_string()).unwrap_or_default();
+            format!("{}{text}{}", mark(BEGIN), mark(END))
+        });
         environment.add_template_owned(NAME, text).map_err(|error| wrong(&path, &error))?;
         Ok(Self { path, environment, marked })
     }
@@ -117,13 +124,13 @@ impl Template {
             row.insert("content".into(), said(message.content).into());
             rows.push(Value::Object(row));
         }
-        let mut environment = self.environment.clone();
-        environment.add_filter(FILTER, move |text: String| format!("{}{text}{}", marks.begin, marks.end));
-        let template = environment.get_template(NAME).map_err(|error| wrong(&self.path, &error))?;
+        let template = self.environment.get_template(NAME).map_err(|error| wrong(&self.path, &error))?;
         let mut values = Map::new();
         values.extend(roles.iter().map(|(role, token)| (role.clone(), Value::from(token.as_str()))));
         values.insert("messages".into(), rows.into());
         values.insert("add_generation_prompt".into(), answer.into());
+        values.insert(BEGIN.into(), marks.begin.to_string().into());
+        values.insert(END.into(), marks.end.to_string().into());
         let values = Jinja::from(Serde(&values));
         template.render(values).map_err(|error| wrong(&self.path, &error))
     }
