@@ -6,11 +6,13 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// Bytes are read in pieces of this size.
 const PIECE: usize = 256 << 10;
-/// And made to last on the disk this often: what a kill loses of each connection.
+/// And made to last on the disk this often: no more than this is lost of each connection by a kill.
 const KEEP: u64 = 8 << 20;
+const KEEP_AFTER: Duration = Duration::from_secs(1);
 
 /// Fetches what `part` lacks of `range`.
 pub(crate) fn fetch_range(
@@ -39,7 +41,7 @@ fn once(web: &Web, target: &Target, part: &Part, gap: Range<u64>, came: &mut u64
         let message = format!("{} answered with another part than was asked for", shown(&target.url));
         return Err(NetError::lasting(message));
     }
-    let (mut at, mut kept) = (answer.start, gap.start);
+    let (mut at, mut kept, mut kept_at) = (answer.start, gap.start, Instant::now());
     let mut piece = vec![0; PIECE];
     let disk = |source| NetError::Disk { path: part.path().to_owned(), source };
     let end = loop {
@@ -66,9 +68,9 @@ fn once(web: &Web, target: &Target, part: &Part, gap: Range<u64>, came: &mut u64
             *came += (room - skip) as u64;
         }
         at += room as u64;
-        if at.saturating_sub(kept) >= KEEP {
+        if at > kept && (at - kept >= KEEP || kept_at.elapsed() >= KEEP_AFTER) {
             part.keep(kept..at).map_err(disk)?;
-            kept = at;
+            (kept, kept_at) = (at, Instant::now());
         }
     };
     part.keep(kept..at.max(kept)).map_err(disk)?;
