@@ -79,6 +79,15 @@ def altered(texts, size, seed=7):
     return made
 
 
+def peak_of(process):
+    """The most memory that a process has held, in bytes, as far as it is still there."""
+    try:
+        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text())
+    except OSError:
+        return 0
+    return int(found[1]) * 1024 if found else 0
+
+
 class Muse:
     """Runs stages by the binary, each in a folder of its own, as `muse run` does."""
 
@@ -120,13 +129,14 @@ class Muse:
         began = time.perf_counter()
         child = subprocess.Popen([str(self.binary), "exec-stage", str(folder / "job.json")], cwd=folder,
                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        lines = list(child.stdout)
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        seconds = time.perf_counter() - began
-        if child.returncode:
-            sys.exit(f"{kind} {params} ended with {child.returncode}: {lines[-1:]}")
-        return seconds, usage.ru_maxrss * 1024, folder / "out" / output
+        peak, last = 0, ""
+        # Not what wait4 says: that counts this script too, which the child was forked from.
+        for last in child.stdout:
+            peak = max(peak, peak_of(child.pid))
+        child.stdin.close()
+        if child.wait():
+            sys.exit(f"{kind} {params} ended with {child.returncode}: {last}")
+        return time.perf_counter() - began, peak, folder / "out" / output
 
     def train(self, corpus, **params):
         return self.stage("tokenizer", params, {"corpus": self.work / corpus}, "tokenizer")

