@@ -135,6 +135,7 @@ impl Hub {
             name: file.path.clone(),
             url: self.address("resolve", commit, &file.path)?,
             size: file.size,
+            parts: true,
             of: Of::Hub {
                 repo: self.repo.clone(),
                 commit: commit.to_owned(),

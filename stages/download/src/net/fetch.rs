@@ -77,11 +77,19 @@ fn once(web: &Web, target: &Target, part: &Part, gap: Range<u64>, came: &mut u64
     end
 }
 
-/// What a server says of a URL: its size, where it tells, and its ETag.
-pub(crate) fn probe(web: &Web, url: &str) -> Result<(Option<u64>, Option<String>), NetError> {
+/// What a server says of a URL.
+pub(crate) struct Probe {
+    /// Where it tells.
+    pub(crate) size: Option<u64>,
+    pub(crate) etag: Option<String>,
+    /// It gives parts.
+    pub(crate) parts: bool,
+}
+
+/// Asks a server for the first byte of a URL, to see what it says.
+pub(crate) fn probe(web: &Web, url: &str) -> Result<Probe, NetError> {
     let answer = web.patience.insist(|_| web.get(url, Some(0..1), None, None))?;
-    let etag = answer.etag.clone();
-    Ok((answer.total, etag))
+    Ok(Probe { size: answer.total, etag: answer.etag, parts: answer.partial })
 }
 
 /// Fetches a URL whose size nobody tells, from its start to its end. A cut begins again.

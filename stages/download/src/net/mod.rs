@@ -11,7 +11,7 @@ mod web;
 
 pub(crate) use check::Check;
 pub(crate) use error::{NetError, Refusal, Repo};
-pub(crate) use fetch::{fetch_range, probe, stream_whole};
+pub(crate) use fetch::{Probe, fetch_range, probe, stream_whole};
 pub(crate) use part::Part;
 pub(crate) use patience::Patience;
 pub(crate) use pool::{Wanted, fetch_all, verify};

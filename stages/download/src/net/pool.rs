@@ -130,8 +130,9 @@ fn next(shared: &Shared) -> Result<Option<Segment>, NetError> {
         let part = Part::open(&wanted.path, wanted.target.size, &wanted.target.tag()).map_err(disk)?;
         shared.ready.fetch_add(part.bytes(), Ordering::Relaxed);
         // One for a file that lacks nothing too: somebody has to close it. Taken from the back.
-        let mut segments: Vec<Range<u64>> = (0..part.size().div_ceil(SEGMENT).max(1))
-            .map(|at| at * SEGMENT..((at + 1) * SEGMENT).min(part.size()))
+        let each = if wanted.target.parts { SEGMENT } else { part.size().max(1) };
+        let mut segments: Vec<Range<u64>> = (0..part.size().div_ceil(each).max(1))
+            .map(|at| at * each..at.saturating_add(1).saturating_mul(each).min(part.size()))
             .collect();
         segments.reverse();
         let left = AtomicUsize::new(segments.len());

@@ -12,6 +12,8 @@ pub(crate) struct Target {
     pub(crate) name: String,
     pub(crate) url: String,
     pub(crate) size: u64,
+    /// The server gives parts. Who gives the whole only is asked once, not for each part.
+    pub(crate) parts: bool,
     pub(crate) of: Of,
 }
 

@@ -13,6 +13,9 @@ const REDIRECTS: usize = 10;
 const CONNECT: Duration = Duration::from_secs(30);
 /// One request takes no longer. What came until then is kept, and the next request goes on from there.
 const REQUEST: Duration = Duration::from_secs(300);
+/// But for what a server gives whole only: a request for more than this has a day.
+const LARGE: u64 = 64 << 20;
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// A question to the hub's API takes no longer.
 const QUESTION: Duration = Duration::from_secs(60);
@@ -58,6 +61,8 @@ pub(crate) struct Answer {
     /// Where the body begins, and how long the whole is, as far as the server says.
     pub(crate) start: u64,
     pub(crate) total: Option<u64>,
+    /// It is the part that was asked for, not the whole.
+    pub(crate) partial: bool,
     /// A name of the content that changes with it.
     pub(crate) etag: Option<String>,
     /// What the hub said of the file before it sent us elsewhere.
@@ -85,6 +90,7 @@ impl Web {
             .user_agent(concat!("muse/", env!("CARGO_PKG_VERSION")))
             .redirect(Policy::none())
             .connect_timeout(CONNECT)
+            .tcp_keepalive(CONNECT)
             .timeout(REQUEST);
         let (mut token, mut here) = (None, false);
         if let Some((endpoint, secret)) = home {
@@ -181,7 +187,8 @@ impl Web {
         let mut linked = Linked::default();
         let origin = here.origin();
         for _ in 0..=REDIRECTS {
-            let mut request = self.client.get(here.clone());
+            let large = range.as_ref().is_none_or(|range| range.end - range.start > LARGE);
+            let mut request = self.client.get(here.clone()).timeout(if large { DAY } else { REQUEST });
             let token = self.home.as_ref().filter(|(home, _)| home.origin() == here.origin());
             if let Some((_, token)) = token {
                 request = request.bearer_auth(token.reveal());
@@ -223,7 +230,7 @@ impl Web {
         let framed = length.is_some()
             || headers.contains_key(header::TRANSFER_ENCODING)
             || body.version() == reqwest::Version::HTTP_2;
-        Answer { body, start, total, etag, linked, framed }
+        Answer { body, start, total, partial, etag, linked, framed }
     }
 }
 

@@ -4,7 +4,7 @@ use crate::environment::Surroundings;
 use crate::gather::{Gather, Item};
 use crate::names::{file_name, stem};
 use crate::net::{
-    Check, NetError, Of, Part, Patience, Target, Wanted, Web, fetch_all, probe, stream_whole, verify,
+    Check, NetError, Of, Part, Patience, Probe, Target, Wanted, Web, fetch_all, probe, stream_whole, verify,
 };
 use crate::params::{Output, Params};
 use crate::read::Place;
@@ -87,7 +87,7 @@ fn fetch(
     context: &mut Context,
 ) -> Result<(), StageError> {
     let name = file_name(url.split(['?', '#']).next().unwrap_or(url)).to_owned();
-    let (size, etag) = probe(web, url)?;
+    let Probe { size, etag, parts } = probe(web, url)?;
     let Some(size) = size else {
         let part = path.with_extension("stream");
         stream_whole(web, &name, url, &part, checked)?;
@@ -97,7 +97,7 @@ fn fetch(
         // Nothing tells whether what an earlier attempt left is of the same content.
         Part::drop_all(path).map_err(StageError::io(path))?;
     }
-    let target = Target { name, url: url.to_owned(), size, of: Of::Anyone { etag } };
+    let target = Target { name, url: url.to_owned(), size, parts, of: Of::Anyone { etag } };
     fetch_all(web, vec![Wanted { target, path: path.to_owned() }], context)
 }
 

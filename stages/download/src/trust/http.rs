@@ -1,7 +1,7 @@
 //! URLs: pinned by what they hold, resumed at any byte, never half.
 use super::Bench;
 use super::server::{Plain, What, sha256};
-use crate::net::{Of, Target, Wanted, fetch_all};
+use crate::net::{Of, SEGMENT, Target, Wanted, fetch_all};
 use serde_json::json;
 
 fn text() -> Vec<u8> {
@@ -26,7 +26,8 @@ fn a_cut_at_any_byte_resumes() {
             let path = bench.folder.path().join(format!("{ranges}{cut}"));
             bench.hub.fault("/t.txt", What::Cut(cut), 1);
             let of = Of::Anyone { etag: Some("\"e1\"".into()) };
-            let target = Target { name: "t".into(), url: url.clone(), size: bytes.len() as u64, of };
+            let target =
+                Target { name: "t".into(), url: url.clone(), size: bytes.len() as u64, parts: ranges, of };
             let wanted = Wanted { target, path: path.clone() };
             fetch_all(&web, vec![wanted], &mut bench.context(&json!({}))).unwrap();
             assert_eq!(std::fs::read(&path).unwrap(), bytes, "cut at {cut}");
@@ -39,7 +40,8 @@ fn a_cut_at_any_byte_resumes() {
         );
         let path = bench.folder.path().join(format!("{ranges}-slow"));
         let of = Of::Anyone { etag: Some("\"e1\"".into()) };
-        let target = Target { name: "t".into(), url: url.clone(), size: bytes.len() as u64, of };
+        let target =
+            Target { name: "t".into(), url: url.clone(), size: bytes.len() as u64, parts: ranges, of };
         let end =
             fetch_all(&web, vec![Wanted { target, path: path.clone() }], &mut bench.context(&json!({})));
         bench.hub.state().faults.clear();
@@ -47,6 +49,18 @@ fn a_cut_at_any_byte_resumes() {
         assert_eq!(end.is_ok(), ranges);
         assert_eq!(path.exists(), ranges);
     }
+}
+
+#[test]
+fn who_knows_no_parts_is_asked_once() {
+    let bench = Bench::new();
+    let bytes = vec![b'x'; SEGMENT as usize * 2 + 1];
+    let url = put(&bench, "/big.txt", bytes.clone());
+    bench.hub.state().plain.get_mut("/big.txt").unwrap().ranges = false;
+    let pin = bench.pin(&url).unwrap();
+    assert!(pin.ends_with(&format!(" {}", bytes.len())), "{pin}");
+    // To see what it says, and to fetch it.
+    assert_eq!(bench.hub.state().asked.len(), 2);
 }
 
 #[test]
