@@ -80,6 +80,10 @@ pub struct Said {
 
 /// A stage kind as muse holds it: parameters are JSON. Implemented for every [`Stage`].
 pub trait StageKind: Send + Sync {
+    /// [`Stage::KIND`].
+    fn name(&self) -> &'static str;
+    /// [`Stage::VERSION`].
+    fn version(&self) -> u32;
     /// Name, version, ports, parameters.
     fn describe(&self) -> Description;
     /// [`Stage::check`], and what follows from parameters that are right.
@@ -91,6 +95,14 @@ pub trait StageKind: Send + Sync {
 }
 
 impl<S: Stage> StageKind for S {
+    fn name(&self) -> &'static str {
+        S::KIND
+    }
+
+    fn version(&self) -> u32 {
+        S::VERSION
+    }
+
     fn describe(&self) -> Description {
         let schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<S::Params>();
         self.habits(Description {

@@ -49,7 +49,7 @@ pub fn stop_on_sigterm() -> Arc<AtomicBool> {
 /// Runs one job of `kind` and tells how it ended, as the event that closes it.
 pub fn run_job(kind: &dyn StageKind, context: &mut Context) -> StageEvent {
     let job = context.job().clone();
-    let version = kind.describe().version;
+    let version = kind.version();
     let result = if job.job != JOB_FORMAT {
         let message = format!("the job file has format {}; this program reads {JOB_FORMAT}", job.job);
         Err(StageError::new(message).help("run the same muse and plugin that planned this"))

@@ -31,10 +31,16 @@ pub trait PluginFinder {
     fn find(&self, name: &str, named: Option<&Path>) -> Result<Option<(PathBuf, Description)>, String>;
 }
 
+/// A kind, described when it is first asked for: most pipelines use few, and a schema takes its time.
+struct BuiltIn {
+    stage: &'static dyn StageKind,
+    kind: OnceLock<Arc<Kind>>,
+}
+
 /// Every stage kind that is built in.
 #[derive(Debug, Default)]
 pub struct Kinds {
-    kinds: BTreeMap<String, Arc<Kind>>,
+    kinds: BTreeMap<&'static str, BuiltIn>,
 }
 
 impl Kind {
@@ -68,23 +74,32 @@ impl fmt::Debug for Kind {
     }
 }
 
+impl BuiltIn {
+    fn get(&self) -> &Arc<Kind> {
+        self.kind.get_or_init(|| Arc::new(Kind::new(self.stage.describe(), Link::BuiltIn(self.stage))))
+    }
+}
+
+impl fmt::Debug for BuiltIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BuiltIn({})", self.stage.name())
+    }
+}
+
 impl Kinds {
     /// The kinds of a list.
     pub fn new(builtin: &[&'static dyn StageKind]) -> Self {
-        let kinds = builtin.iter().map(|&stage| {
-            let description = stage.describe();
-            (description.name.clone(), Arc::new(Kind::new(description, Link::BuiltIn(stage))))
-        });
+        let kinds = builtin.iter().map(|&stage| (stage.name(), BuiltIn { stage, kind: OnceLock::new() }));
         Self { kinds: kinds.collect() }
     }
 
     /// The kind of that name.
     pub fn get(&self, name: &str) -> Option<&Arc<Kind>> {
-        self.kinds.get(name)
+        self.kinds.get(name).map(BuiltIn::get)
     }
 
     /// All of them, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Kind>> {
-        self.kinds.values()
+        self.kinds.values().map(BuiltIn::get)
     }
 }

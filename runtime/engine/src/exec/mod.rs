@@ -57,7 +57,7 @@ fn run(
     if let Some(plugin) = &job.plugin {
         return plugin::run(plugin, path, events);
     }
-    let Some(kind) = kinds.iter().find(|kind| kind.describe().name == job.kind) else {
+    let Some(kind) = kinds.iter().find(|kind| kind.name() == job.kind) else {
         let message = format!("this muse has no stage kind `{}`", job.kind);
         return StageEvent::Failed { message, help: Some("run the same binary that planned this".into()) };
     };
