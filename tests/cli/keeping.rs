@@ -1,5 +1,6 @@
 //! What gc may take and what it may not: durations, last runs, live runs.
 use crate::support::TestContext;
+use crate::support::wait::{LONG, until};
 use std::fs;
 
 /// Whether the store holds a blob of this content.
@@ -26,15 +27,16 @@ fn a_result_goes_when_its_duration_is_over() {
 ",
     );
     context.run::<&str>([]).ok();
-    std::thread::sleep(std::time::Duration::from_millis(5));
-    context.muse(["gc"]).ok();
-    assert_eq!((holds(&context, "short\n"), holds(&context, "long\n")), (false, true));
+    let gone = |content: &str| {
+        context.muse(["gc"]).ok();
+        !holds(&context, content)
+    };
+    until("its time is over", LONG, || gone("short\n"));
+    assert!(holds(&context, "long\n"));
     // A changed duration holds from the next run on, and remakes nothing.
     context.replace("pipelines/p.yaml", "3d", "1ms");
     assert_eq!(context.run(["long"]).ok().stages("hit"), ["long"]);
-    std::thread::sleep(std::time::Duration::from_millis(5));
-    context.muse(["gc"]).ok();
-    assert!(!holds(&context, "long\n"));
+    until("its time is over too", LONG, || gone("long\n"));
 }
 
 #[test]
@@ -73,10 +75,7 @@ fn what_a_live_run_holds_stays() {
         go.display()
     ));
     let mut run = context.command(["run", "pipelines/p.yaml", "-q"]).spawn().unwrap();
-    while !at.exists() {
-        assert!(run.try_wait().unwrap().is_none(), "the run ended early");
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
+    until("the stage begins", LONG, || at.exists());
     context.muse(["gc", "--max-size", "0"]).ok();
     assert!(holds(&context, "first\n"), "gc took what a live run stands on");
     fs::write(go, "").unwrap();

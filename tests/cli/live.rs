@@ -1,6 +1,6 @@
 //! A run that goes on, seen from beside it, and what its end tells.
 use crate::support::TestContext;
-use std::time::Duration;
+use crate::support::wait::{LONG, until};
 
 #[test]
 fn status_and_runs_show_a_run_that_goes_on() {
@@ -19,10 +19,7 @@ fn status_and_runs_show_a_run_that_goes_on() {
         go.display()
     ));
     let mut run = context.command(["run", "pipelines/p.yaml", "-q"]).spawn().unwrap();
-    while !at.exists() {
-        assert!(run.try_wait().unwrap().is_none(), "the run ended early");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    until("the stage begins", LONG, || at.exists());
     let status = context.muse(["status", "pipelines/p.yaml", "--json"]).ok().json();
     assert_eq!(status["live"], true, "{status:#}");
     let stages = status["stages"].as_array().unwrap();
@@ -59,20 +56,20 @@ stages:
 #[test]
 fn a_mistake_in_an_included_file_is_told_at_its_place_there() {
     let context = TestContext::pipeline(
-        "include: [../shared/stages.yaml]
+        "include: [../common/stages.yaml]
 stages: { a: { uses: command, inputs: { x: shared }, with: { run: 'true', outputs: [y] } } }
 ",
     );
     context.write(
-        "shared/stages.yaml",
+        "common/stages.yaml",
         "stages:\n  shared: { uses: command, with: { run: 'true', output: [x] } }\n",
     );
     let output = context.muse(["validate", "pipelines/p.yaml"]).ends(2);
-    output.says("shared/stages.yaml:2:").says("`outputs`");
-    context.remove("shared/stages.yaml");
+    output.says("common/stages.yaml:2:").says("`outputs`");
+    context.remove("common/stages.yaml");
     context
         .muse(["validate", "pipelines/p.yaml"])
         .ends(2)
         .says("pipelines/p.yaml:2:")
-        .says("shared/stages.yaml");
+        .says("common/stages.yaml");
 }

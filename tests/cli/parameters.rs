@@ -19,12 +19,12 @@ fn shown(context: &TestContext, more: &[&str]) -> String {
 #[test]
 fn set_beats_preset_beats_file_beats_include() {
     let context = TestContext::pipeline(&format!(
-        "include: [../shared/base.yaml]
+        "include: [../common/base.yaml]
 params: {{ b: file }}
 presets: {{ small: {{ a: preset, b: preset }} }}
 {ECHO}"
     ));
-    context.write("shared/base.yaml", "params: { a: include, b: include }\n");
+    context.write("common/base.yaml", "params: { a: include, b: include }\n");
     assert_eq!(shown(&context, &[]), "include file\n");
     assert_eq!(shown(&context, &["--preset", "small"]), "preset preset\n");
     assert_eq!(shown(&context, &["--preset", "small", "--set", "a=set"]), "set preset\n");
@@ -47,17 +47,17 @@ fn what_two_includes_both_have_is_an_error() {
 #[test]
 fn included_stages_name_files_from_where_they_stand() {
     let context = TestContext::pipeline(
-        "include: [../shared/data.yaml]
+        "include: [../common/data.yaml]
 stages: { use: { uses: command, inputs: { t: text }, with: { run: cp in/t out/y, outputs: [y] } } }
 ",
     );
     context.write(
-        "shared/data.yaml",
+        "common/data.yaml",
         "stages: { text: { uses: command, with: { run: cp in/f out/x, files: { f: here.txt }, outputs: [x] } } }\n",
     );
-    context.write("shared/here.txt", "shared\n");
+    context.write("common/here.txt", "here\n");
     context.run::<&str>([]).ok();
-    assert_eq!(context.result("use"), "shared\n");
+    assert_eq!(context.result("use"), "here\n");
 }
 
 #[test]
@@ -127,8 +127,8 @@ fn keys_are_free_of_folder_and_user() {
 fn two_projects_share_results_through_one_store() {
     let text = "stages: { a: { uses: command, with: { run: echo > out/x, outputs: [x] } } }\n";
     let (mine, mut yours) = (TestContext::pipeline(text), TestContext::pipeline(text));
-    mine.run(["--cache-dir", "../shared"]).ok();
-    yours.set("MUSE_CACHE_DIR", mine.path("../shared").display().to_string());
+    mine.run(["--cache-dir", "../common"]).ok();
+    yours.set("MUSE_CACHE_DIR", mine.path("../common").display().to_string());
     assert_eq!(yours.run::<&str>([]).ok().stages("hit"), ["a"]);
 }
 

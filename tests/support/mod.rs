@@ -1,6 +1,7 @@
 //! What every test stands on: a project in a folder of its own, and the `muse` program in a clean environment.
 mod counter;
 mod output;
+pub(crate) mod wait;
 
 pub(crate) use counter::Counter;
 pub(crate) use output::{Output, Planned};

@@ -1,5 +1,5 @@
 //! A disk that is full or read-only: exit code 4 and a clear word, nothing lost, and the next run is fine.
-use super::wait::may_mount;
+use crate::support::wait::may_mount;
 use crate::support::{Output, TestContext};
 use std::process::Command;
 

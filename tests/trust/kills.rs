@@ -1,7 +1,7 @@
 //! kill -9 of muse: at random moments nothing wrong stays behind, and no process of a stage outlives it.
 use super::graph::Dice;
-use super::wait::{code, processes_with, signal, until, until_ended, until_written};
 use crate::support::TestContext;
+use crate::support::wait::{code, processes_with, signal, until, until_ended, until_written};
 use rustix::process::Signal;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -120,7 +120,7 @@ fn no_process_of_a_stage_outlives_muse() {
     let mut child =
         context.command(["run", "pipelines/p.yaml", "--jobs", "2"]).stderr(Stdio::null()).spawn().unwrap();
     until_written(&ready);
-    until("both stages have begun", super::wait::LONG, || processes_with(&mark).len() >= 8);
+    until("both stages have begun", crate::support::wait::LONG, || processes_with(&mark).len() >= 8);
     signal(&child, Signal::KILL);
     until_ended(&mut child);
     until("all processes of its stages end", Duration::from_secs(1), || processes_with(&mark).is_empty());

@@ -9,4 +9,3 @@ mod outputs;
 mod secrets;
 mod sharing;
 mod signals;
-mod wait;

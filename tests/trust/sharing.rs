@@ -1,5 +1,5 @@
 //! Several processes and one store: each body runs once, the others wait, and who is gone or late does no harm.
-use super::wait::{code, line_with, signal, stdout, until, until_ended, until_written};
+use crate::support::wait::{code, line_with, signal, stdout, until, until_ended, until_written};
 use crate::support::{Output, TestContext};
 use rustix::process::Signal;
 use std::collections::BTreeMap;
@@ -185,7 +185,7 @@ fn gc_beside_runs_takes_nothing_that_they_need() {
         let mut run = context.command(["run", "pipelines/p.yaml", "--json", "--set", &format!("n={n}")]);
         let mut run = run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let mut ended = None;
-        until("the run ends", super::wait::LONG, || {
+        until("the run ends", crate::support::wait::LONG, || {
             context.muse(["gc"]).ok();
             ended = run.try_wait().unwrap();
             ended.is_some()

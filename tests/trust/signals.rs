@@ -1,6 +1,6 @@
 //! Ctrl-C and SIGTERM: stages may save their work, what is finished stays, and a second signal ends it all.
-use super::wait::{LONG, code, processes_with, signal, until, until_ended, until_written};
 use crate::support::TestContext;
+use crate::support::wait::{LONG, code, processes_with, signal, until, until_ended, until_written};
 use rustix::process::Signal;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};

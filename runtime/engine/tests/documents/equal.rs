@@ -198,10 +198,10 @@ fn a_pipeline_of_several_files_expands_into_one() {
     write("data/a.txt", "");
     write("configs/m.yaml", "layers: 3\n");
     write(
-        "shared/more/low.yaml",
+        "common/more/low.yaml",
         "params: { model: ../../configs/m.yaml, rate: 1e-3 }\nstages:\n  low: { uses: command, with: { run: [cat, \"$${x}\", \"${HOME:-${params.rate}}\"], files: { t: \"../../data/*.txt\" }, outputs: [a.b, c] } }\n",
     );
-    write("pipelines/p.yaml", "muse: 1\nname: big\ninclude: [../shared/more/low.yaml]\nparams: { names: [a/b, \"x,y\", \"${params.rate}\", true, \"]\" ] }\nstages:
+    write("pipelines/p.yaml", "muse: 1\nname: big\ninclude: [../common/more/low.yaml]\nparams: { names: [a/b, \"x,y\", \"${params.rate}\", true, \"]\" ] }\nstages:
   w: { uses: download, with: { urls: [\"$${literal}\", \"https://${params.rate}\", \"a: b # c\", \"\\u0085\\t\\\"\", \"1\"], paths: [../data/a.txt] } }
   m:
     uses: pretrain
