@@ -60,7 +60,7 @@ pub struct Params {
     #[serde(default)]
     pub documents: Documents,
     /// The name of the source in the corpus, for reports and mixing. Without it the repository's name, the name of
-    /// the file without its number, or `synthetic`.
+    /// the file without its number, or `synthetic`; a single file, whose name is no part of the key, is called `file`.
     #[serde(default)]
     pub name: Option<String>,
     /// The most documents to take. Of parquet files on the hub only the parts that hold them are read.
