@@ -14,7 +14,7 @@ struct Shared<I, R> {
     done: BTreeMap<usize, R>,
     /// Threads that still work.
     working: usize,
-    /// The sink failed, or a thread panicked: nobody wants more.
+    /// The sink has ended, or something panicked: nobody wants more.
     over: bool,
 }
 
@@ -43,11 +43,18 @@ where
     let changed = Condvar::new();
     let lock = || shared.lock().unwrap_or_else(PoisonError::into_inner);
     std::thread::scope(|scope| {
+        // Also when the sink panics, or the threads would wait for ever.
+        let _over = OnDrop(|| {
+            lock().over = true;
+            changed.notify_all();
+        });
         for _ in 0..threads {
             scope.spawn(|| {
-                // Also when `work` panics, or the sink would wait for ever.
+                // Also when `work` panics, or the sink and other threads would wait for its result for ever.
                 let _leave = OnDrop(|| {
-                    lock().working -= 1;
+                    let mut state = lock();
+                    state.working -= 1;
+                    state.over |= std::thread::panicking();
                     changed.notify_all();
                 });
                 loop {
@@ -66,7 +73,7 @@ where
                 }
             });
         }
-        let ended = loop {
+        loop {
             let mut state = lock();
             let wanted = state.wanted;
             if let Some(result) = state.done.remove(&wanted) {
@@ -81,10 +88,7 @@ where
             } else {
                 drop(changed.wait(state).unwrap_or_else(PoisonError::into_inner));
             }
-        };
-        lock().over = true;
-        changed.notify_all();
-        ended
+        }
     })
 }
 
@@ -136,5 +140,29 @@ mod tests {
         });
         assert_eq!((ended, last), (Err(42), 41));
         assert_eq!(in_order(3, 0.., Ok, |number| if number == 9 { Err(9) } else { Ok(()) }), Err(9));
+    }
+
+    #[test]
+    fn a_panic_ends_it_wherever_it_happens() {
+        for in_sink in [false, true] {
+            let (tell, told) = std::sync::mpsc::channel();
+            // On a thread of its own, so that waiting for ever would be a failure.
+            std::thread::spawn(move || {
+                let fail = |number: usize, here: bool| assert!(!here || number != 42, "as is wanted here");
+                let work = |number| {
+                    fail(number, !in_sink);
+                    Ok::<_, ()>(number)
+                };
+                let all = || {
+                    in_order(3, 0.., work, |number| {
+                        fail(number, in_sink);
+                        Ok(())
+                    })
+                };
+                tell.send(std::panic::catch_unwind(std::panic::AssertUnwindSafe(all)).is_err())
+            });
+            let patience = std::time::Duration::from_secs(60);
+            assert_eq!(told.recv_timeout(patience), Ok(true), "in the sink: {in_sink}");
+        }
     }
 }
