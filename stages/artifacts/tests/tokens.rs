@@ -321,6 +321,7 @@ fn flat_files_that_are_wrong_say_where() {
         let (message, help) = said(index(&words).unwrap().collect::<Result<Vec<_>>>());
         assert!(message.starts_with(wrong) && help.contains("two u64"), "{message} {help}");
     }
+    assert!(said(index(&[])).0.contains("no documents"));
     // With a count in front, as one writer of theirs puts it there.
     assert!(said(index(&[1, 0, 3])).0.contains("no whole number of documents"));
     fs::write(&idx, "MUSE").unwrap();

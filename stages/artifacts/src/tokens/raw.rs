@@ -87,6 +87,9 @@ pub fn muse_lengths(path: &Path, tokens: u64) -> Result<impl Iterator<Item = Res
         return Err(wrong(path, format!("{bytes} bytes are no whole number of documents")));
     }
     let (count, path) = ((bytes - 8) / 16, path.to_owned());
+    if count == 0 && tokens > 0 {
+        return Err(wrong(&path, format!("it has no documents, and its `.bin` has {tokens} tokens")));
+    }
     let mut file = BufReader::new(file);
     let mut next = 0;
     let documents = (0..count).map(move |at| {
