@@ -169,6 +169,42 @@ fn templates_as_others_write_them() {
     assert!(error.contains("chat_template.jinja") && error.contains("no such role: tool"), "{error}");
 }
 
+/// A tokenizer as [`folder`] makes it, with changes to its `tokenizer.json`.
+fn changed(change: impl Fn(&mut serde_json::Value)) -> Tokenizer {
+    let folder = folder(Split::Script);
+    let path = folder.path().join("tokenizer.json");
+    let mut json = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    change(&mut json);
+    fs::write(&path, json.to_string()).unwrap();
+    open(folder.path())
+}
+
+#[test]
+fn special_tokens_that_overlap_themselves_are_text_where_somebody_says_them() {
+    let tokenizer = changed(|json| json["added_tokens"][3]["content"] = "##".into());
+    let hash = tokenizer.token_id("##").unwrap();
+    for said in ["##", "###", "####", "# ## ###"] {
+        let chat = tokenizer.encode_chat(&refs(&[Message::new("user", said)])).unwrap();
+        assert!(!chat.ids.contains(&hash), "{said}");
+        assert_eq!(tokenizer.decode(&chat.ids).unwrap(), format!("<|im_start|>user\n{said}<|im_end|>\n"));
+    }
+}
+
+#[test]
+fn texts_are_whole_and_the_same_each_time_whatever_the_file_says() {
+    let cut = changed(|json| {
+        json["truncation"] =
+            json!({ "direction": "Right", "max_length": 8, "strategy": "LongestFirst", "stride": 0 });
+        json["padding"] = json!({ "strategy": { "Fixed": 600 }, "direction": "Right", "pad_to_multiple_of": null,
+                                  "pad_id": 3, "pad_type_id": 0, "pad_token": "<|pad|>" });
+        json["model"]["dropout"] = 0.5.into();
+    });
+    assert!(!cut.is_quick());
+    for line in LINES {
+        assert_eq!(cut.encode(line).unwrap(), SCRIPT.encode(line).unwrap());
+    }
+}
+
 #[test]
 fn what_is_known_of_a_tokenizer() {
     assert_eq!(SCRIPT.vocab_size(), 420);

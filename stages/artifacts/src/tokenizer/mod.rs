@@ -17,8 +17,9 @@ use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use template::Template;
+use tokenizers::ModelWrapper;
 
-/// The token that ends a document, where `tokenizer_config.json` names none.
+/// The token that ends a document, where the vocabulary has it.
 const END_OF_TEXT: &str = "<|endoftext|>";
 
 /// A tokenizer that can be used, from any number of threads.
@@ -48,6 +49,7 @@ impl Tokenizer {
         };
         let mut inner = tokenizers::Tokenizer::from_bytes(&bytes).map_err(|error| wrong(&error))?;
         inner.set_encode_special_tokens(true);
+        whole_and_by_rule(&mut inner).map_err(|error| wrong(&error))?;
         let json: Value = serde_json::from_slice(&bytes).map_err(|error| wrong(&error))?;
         let config = optional_json(&folder.join("tokenizer_config.json"))?;
         let added = inner.get_added_tokens_decoder();
@@ -90,7 +92,7 @@ impl Tokenizer {
         self.inner.id_to_token(id)
     }
 
-    /// The token that ends a document: `eos_token` of its settings, else `<|endoftext|>`.
+    /// The token that ends a document: `<|endoftext|>`, else `eos_token` of its settings.
     pub fn end_of_text(&self) -> Option<u32> {
         // A chat model's settings may end generation with the turn; documents end with the text.
         let named = self.role("eos_token").and_then(|token| self.token_id(token));
@@ -142,6 +144,19 @@ impl Tokenizer {
     fn wrong(&self, error: &dyn std::fmt::Display) -> ArtifactError {
         ArtifactError::format(&self.folder, error.to_string())
     }
+}
+
+/// Takes out what `tokenizer.json` may say of one use of it: a length to cut and fill to, and merges left out by chance.
+fn whole_and_by_rule(inner: &mut tokenizers::Tokenizer) -> tokenizers::Result<()> {
+    inner.with_truncation(None)?.with_padding(None);
+    if let ModelWrapper::BPE(model) = inner.get_model()
+        && model.dropout.is_some()
+    {
+        let mut model = model.clone();
+        model.dropout = None;
+        inner.with_model(model);
+    }
+    Ok(())
 }
 
 fn optional_json(path: &Path) -> Result<Option<Value>> {

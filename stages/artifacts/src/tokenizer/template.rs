@@ -167,11 +167,13 @@ fn with_filter(text: &str) -> (String, bool) {
 /// A text in which special tokens are broken by a mark.
 fn defuse(text: &str, specials: &[(String, u32)], mark: char) -> String {
     let mut text = text.to_owned();
-    for (special, _) in
-        specials.iter().filter(|(special, _)| text.contains(special.as_str())).collect::<Vec<_>>()
-    {
+    for (special, _) in specials {
         let first = special.chars().next().map_or(0, char::len_utf8);
-        text = text.replace(special, &format!("{}{mark}{}", &special[..first], &special[first..]));
+        let (head, tail) = special.split_at(first);
+        // Again where what was broken leaves one behind, as `##` in `###`. What has one letter cannot be broken.
+        while !tail.is_empty() && text.contains(special.as_str()) {
+            text = text.replace(special, &format!("{head}{mark}{tail}"));
+        }
     }
     text
 }
