@@ -95,3 +95,15 @@ fn what_was_fetched_to_be_pinned_is_not_fetched_again() {
     context.muse(["get", "pipelines/p.yaml", "a", "--to", "got"]).ok();
     assert_eq!(std::fs::read_to_string(context.path("got/t.txt")).unwrap(), "some text");
 }
+
+#[test]
+fn inspect_shows_what_a_data_set_holds_before_it_is_downloaded() {
+    let hub = Hub::start();
+    hub.put("datasets/o/r", "a.jsonl", lines(80), true);
+    let context = project(&hub);
+    let seen = context.muse(["inspect", "hub:o/r"]).ok();
+    seen.prints("a.jsonl").prints("read_as").prints("line 0");
+    let json = context.muse(["inspect", "hub:datasets/o/r@main", "--json"]).ok().json();
+    assert_eq!((&json["files"], &json["commit"]), (&1.into(), &"c".repeat(40).into()), "{json}");
+    context.muse(["inspect", "hub:o/none"]).ends(1).says("o/none");
+}

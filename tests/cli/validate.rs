@@ -123,14 +123,27 @@ fn every_command_refuses_a_broken_file_with_2() {
 }
 
 #[test]
-fn the_bundled_pipeline_is_valid_and_names_its_schema() {
+fn the_bundled_pipelines_are_valid_and_name_their_schema() {
     let context = TestContext::new();
-    let quickstart = concat!(env!("CARGO_MANIFEST_DIR"), "/pipelines/quickstart.yaml");
-    context.muse(["validate", quickstart]).ok();
-    let text = std::fs::read_to_string(quickstart).unwrap();
-    let first = text.lines().next().unwrap();
-    let schema = first.strip_prefix("# yaml-language-server: $schema=").unwrap();
-    let schema = std::path::Path::new(quickstart).with_file_name(schema);
-    let schema: serde_json::Value = serde_json::from_slice(&std::fs::read(schema).unwrap()).unwrap();
-    assert!(schema["properties"]["stages"].is_object());
+    let folder = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/pipelines"));
+    let pages: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "yaml"))
+        .collect();
+    assert!(pages.len() >= 3, "{pages:?}");
+    for page in pages {
+        let text = std::fs::read_to_string(&page).unwrap();
+        let presets = text.lines().skip_while(|line| *line != "presets:").skip(1);
+        let presets = presets.take_while(|line| line.starts_with("  "));
+        let named = presets.filter_map(|line| line.trim().split_once(':').map(|(name, _)| name));
+        context.muse(["validate", page.to_str().unwrap()]).ok();
+        for preset in named {
+            context.muse(["validate", page.to_str().unwrap(), "--preset", preset]).ok();
+        }
+        let first = text.lines().next().unwrap();
+        let schema = page.with_file_name(first.strip_prefix("# yaml-language-server: $schema=").unwrap());
+        let schema: serde_json::Value = serde_json::from_slice(&std::fs::read(schema).unwrap()).unwrap();
+        assert!(schema["properties"]["stages"].is_object());
+    }
 }
