@@ -1,5 +1,5 @@
 //! Several tokenizers side by side.
-use super::InspectArgs;
+use super::{InspectArgs, made};
 use crate::app::App;
 use crate::display::tree;
 use crate::exit;
@@ -51,12 +51,8 @@ pub(super) fn compare(app: &mut App<'_>, args: &InspectArgs) -> CliResult {
 fn tokenizer(app: &App<'_>, args: &InspectArgs, what: &str) -> CliResult<PathBuf> {
     let path = app.environment.folder.join(what);
     let Some(stage) = StageOfPipeline::find(what).filter(|_| !path.exists()) else { return Ok(path) };
-    let opened = app.open(&stage.pipeline, &args.values)?;
-    let (number, output) = opened.one_stage(&stage.stage)?;
-    let record = opened.result(&stage.pipeline, &args.values, number)?;
-    let mut wanted =
-        record.outputs.iter().filter(|(name, _)| output.is_none_or(|output| output == name.as_str()));
-    if let Some((_, artifact)) = wanted.find(|(_, artifact)| artifact.tree) {
+    let (opened, record) = made(app, args, &stage)?;
+    if let Some(artifact) = record.outputs.values().find(|artifact| artifact.tree) {
         let tree = opened.store.tree(&artifact.digest)?;
         let file = tree.entries().iter().find_map(|entry| match entry {
             TreeEntry::File { path, digest, .. } if path == "tokenizer.json" => Some(digest),

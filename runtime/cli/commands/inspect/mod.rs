@@ -9,11 +9,12 @@ use crate::display::tree;
 use crate::exit;
 use crate::failure::{CliError, CliResult};
 use crate::format::{duration, moment};
+use crate::open::Opened;
 use crate::values::StageOfPipeline;
 use clap::Args;
 use holds::{Holds, Listed};
 use muse_stages::look;
-use muse_store::TreeEntry;
+use muse_store::{Record, TreeEntry};
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -82,16 +83,21 @@ pub(crate) fn run(app: &mut App<'_>, args: &InspectArgs) -> CliResult {
     Ok(exit::DONE)
 }
 
-/// What the store keeps for a stage.
-fn result(app: &mut App<'_>, args: &InspectArgs, stage: &StageOfPipeline) -> CliResult {
+/// The record of a stage, of which only the output that was asked for is left, where one was.
+fn made(app: &App<'_>, args: &InspectArgs, stage: &StageOfPipeline) -> CliResult<(Opened, Record)> {
     let opened = app.open(&stage.pipeline, &args.values)?;
     let (number, output) = opened.one_stage(&stage.stage)?;
-    let record = opened.result(&stage.pipeline, &args.values, number)?;
-    let outputs =
-        record.outputs.iter().filter(|(name, _)| output.is_none_or(|output| output == name.as_str()));
+    let mut record = opened.result(&stage.pipeline, &args.values, number)?;
+    record.outputs.retain(|name, _| output.is_none_or(|output| output == name));
+    Ok((opened, record))
+}
+
+/// What the store keeps for a stage.
+fn result(app: &mut App<'_>, args: &InspectArgs, stage: &StageOfPipeline) -> CliResult {
+    let (opened, record) = made(app, args, stage)?;
     let mut text = String::new();
     let mut held = std::collections::BTreeMap::new();
-    for (name, artifact) in outputs {
+    for (name, artifact) in &record.outputs {
         let holds = if artifact.tree {
             let tree = opened.store.tree(&artifact.digest)?;
             let listed = tree.entries().iter().filter_map(|entry| match entry {
