@@ -93,6 +93,25 @@ fn every_format_in_every_packing() {
 }
 
 #[test]
+fn a_zip_is_read_by_name_and_a_damaged_one_is_named() {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for (name, text) in
+        [("b-2.txt", "two"), (".hidden.txt", "x"), ("__MACOSX/b.txt", "x"), ("b-1.txt", "one")]
+    {
+        zip.start_file(name, stored).unwrap();
+        zip.write_all(text.as_bytes()).unwrap();
+    }
+    let mut zip = zip.finish().unwrap().into_inner();
+    let lines = json!({ "documents": "line" });
+    assert_eq!(read(&[("x.zip", zip.clone())], lines.clone()).unwrap(), ["x|one", "x|two"]);
+    let at = zip.windows(3).position(|bytes| bytes == b"two").unwrap();
+    zip[at] = b'T';
+    let error = read(&[("x.zip", zip)], lines).unwrap_err();
+    assert!(error.starts_with("x.zip/b-2.txt: ") && error.contains("hecksum"), "{error}");
+}
+
+#[test]
 fn plain_text_is_cut_as_wished() {
     let text = "\u{feff}one\r\n  two\r\n\r\n \t\nthree\n\n\n";
     let files = [("b/t.txt", text.into()), ("a.txt", b"four".to_vec())];
