@@ -1,0 +1,1 @@
+//! The model: its configuration, layers, losses, optimizers and weights. It knows no files but weights, and no stage.

@@ -1,0 +1,1 @@
+//! `pretrain`: trains a model on packed tokens.
