@@ -89,12 +89,7 @@ impl Target {
             return Ok(());
         }
         // A pointer may hold more lines than it needs: look at it.
-        let mut text = Vec::new();
-        let answer = web.get(pointer, None, None, self.repo())?;
-        let read = answer.body.take(1 << 16).read_to_end(&mut text);
-        read.map_err(|error| NetError::passing(format!("{} was cut: {error}", shown(pointer))))?;
-        let names = String::from_utf8_lossy(&text).lines().any(|line| line == format!("oid sha256:{sha256}"));
-        if names && git_blob(&text) == oid {
+        if self.pointed(web, pointer, oid)? == sha256 {
             return Ok(());
         }
         let message =
@@ -102,20 +97,39 @@ impl Target {
         Err(NetError::Changed { message })
     }
 
+    /// The SHA-256 that the pointer names.
+    fn pointed(&self, web: &Web, pointer: &str, oid: &str) -> Result<String, NetError> {
+        let mut text = Vec::new();
+        let answer = web.get(pointer, None, None, self.repo())?;
+        let read = answer.body.take(1 << 16).read_to_end(&mut text);
+        read.map_err(|error| NetError::passing(format!("{} was cut: {error}", shown(pointer))))?;
+        let lines = String::from_utf8_lossy(&text);
+        match lines.lines().find_map(|line| line.strip_prefix("oid sha256:")) {
+            Some(sha256) if git_blob(&text) == oid => Ok(sha256.to_owned()),
+            _ => {
+                let message = format!("{} changed: what points to it is not what its commit holds", self.name);
+                Err(NetError::Changed { message })
+            }
+        }
+    }
+
     /// What the whole must be.
     pub(crate) fn check(&self, web: &Web) -> Result<Check, NetError> {
         match &self.of {
             Of::Anyone { .. } => Ok(Check::Nothing),
             Of::Hub { oid, pointer: None, .. } => Ok(Check::Git(oid.clone())),
-            Of::Hub { learned, repo, .. } => {
+            Of::Hub { oid, pointer: Some(pointer), learned, repo, .. } => {
                 if learned.get().is_none() {
                     // All bytes came in an earlier attempt.
                     let answer = web.patience.insist(|_| web.get(&self.url, Some(0..1), None, Some(repo)))?;
                     self.recognise(web, &answer)?;
                 }
-                let is_sha256 =
-                    |text: &&String| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
-                Ok(learned.get().filter(is_sha256).map_or(Check::Nothing, |hex| Check::Sha256(hex.clone())))
+                // Who hands on the bytes, but not what the hub says of them, is held to the commit all the same.
+                let sha256 = match learned.get() {
+                    Some(known) => known.clone(),
+                    None => web.patience.insist(|_| self.pointed(web, pointer, oid))?,
+                };
+                Ok(Check::Sha256(sha256))
             }
         }
     }

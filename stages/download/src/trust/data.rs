@@ -128,6 +128,13 @@ fn plain_text_is_cut_as_wished() {
 }
 
 #[test]
+fn a_file_that_is_called_file_has_a_name_like_any_other() {
+    let row = |text: &str| json!({ "text": text }).to_string().into_bytes();
+    let files = [("file list.jsonl", row("a")), ("d/file 1.txt", b"b".to_vec())];
+    assert_eq!(read(&files, json!({})).unwrap(), ["d|b", "file list|a"]);
+}
+
+#[test]
 fn what_is_no_text_is_named_by_line_and_byte() {
     let bad = b"good\nb\xe9d\n".to_vec();
     let wanted = "line 2: byte 6 is no UTF-8";

@@ -149,6 +149,18 @@ fn wrong_bytes_never_become_a_result() {
 }
 
 #[test]
+fn a_mirror_that_says_nothing_of_its_files_is_held_to_the_commit() {
+    let mut bench = Bench::new();
+    pinned(&mut bench);
+    bench.hub.put(REPO, "a.jsonl", lines(10), true);
+    bench.hub.state().repos.get_mut(REPO).unwrap().silent = true;
+    bench.hub.fault("/cdn/", What::Flip, 1);
+    let error = bench.run(hub(json!({}))).unwrap_err();
+    assert!(error.starts_with("what came as a.jsonl is not what it should be: its digest is "), "{error}");
+    assert_eq!(bench.documents(hub(json!({}))).unwrap().len(), 10);
+}
+
+#[test]
 fn a_file_that_changed_under_its_commit_is_refused() {
     for (beside, more, said) in [
         (true, "", "which is not what its commit points to"),

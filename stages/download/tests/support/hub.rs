@@ -21,6 +21,8 @@ pub(crate) struct Repo {
     pub(crate) swapped: BTreeMap<String, Vec<u8>>,
     /// Who does not send this token is not let in.
     pub(crate) token: Option<String>,
+    /// It gives files without a word on which commit they are of, and what they are.
+    pub(crate) silent: bool,
 }
 
 /// A file outside of the hub.
@@ -276,7 +278,8 @@ fn tree(repo: &Repo, path: &str, query: &str, port: u16) -> Reply {
 }
 
 fn resolve(repo: &Repo, file: &str, range: Option<&str>, port: u16) -> Reply {
-    let commit = format!("X-Repo-Commit: {}\r\n", repo.commit);
+    let commit =
+        if repo.silent { String::new() } else { format!("X-Repo-Commit: {}\r\n", repo.commit) };
     let swapped = |bytes| repo.swapped.get(file).unwrap_or(bytes);
     match repo.files.get(file).map(|(bytes, beside)| (swapped(bytes), *beside)) {
         None => reply(404, format!("{commit}X-Error-Code: EntryNotFound\r\n"), ""),
