@@ -5,7 +5,7 @@
 use crate::bpe::{self, Limits, Vocabulary, Words};
 use crate::count::Table;
 use crate::cut::Cut;
-use crate::files::Settings;
+use crate::files::{Settings, special_token};
 use crate::letters::{letters, spell};
 use crate::params::{Algorithm, Normalize, Params, Split};
 use crate::train::Trained;
@@ -70,21 +70,20 @@ impl Base {
                 "leave out `algorithm`, `split`, `normalize` and `add_prefix_space`",
             );
         }
-        let mut vocabulary = Vocabulary::default();
-        for (text, id) in tokenizer.get_vocab(true) {
-            vocabulary.place(&text, id);
-        }
-        if vocabulary.len() >= params.vocab_size() {
-            let help = "`vocab_size` is how many tokens there are in the end, those of the base counted";
+        let tokens = tokenizer.get_vocab(true);
+        let (has, wanted) = (tokens.values().max().map_or(0, |id| *id as usize + 1), params.vocab_size());
+        let special =
+            params.special_tokens.iter().flatten().filter(|token| !tokens.contains_key(*token)).count();
+        // Before there is room made for them: a file can name any id.
+        if has >= wanted || has + special > wanted {
+            let more = if special > 0 { format!(" and {special} more are special") } else { String::new() };
             return wrong(
-                format!(
-                    "it has {} tokens already, and {} are asked for",
-                    vocabulary.len(),
-                    params.vocab_size()
-                ),
-                help,
+                format!("it has {has} tokens already{more}, and {wanted} are asked for"),
+                "`vocab_size` is how many tokens there are in the end, those of the base counted",
             );
         }
+        let mut vocabulary = Vocabulary::default();
+        tokens.iter().for_each(|(text, id)| vocabulary.place(text, *id));
         Ok(Self { folder: folder.to_owned(), json, byte_fallback: model.byte_fallback, model, vocabulary })
     }
 
@@ -101,7 +100,6 @@ impl Base {
         words: Table,
         bytes: bool,
     ) -> Result<Trained, StageError> {
-        let before = self.vocabulary.len();
         let mut specials = Vec::new();
         for token in params.special_tokens.iter().flatten() {
             specials.push((token.clone(), self.vocabulary.push(token.clone())));
@@ -131,9 +129,12 @@ impl Base {
             old.push(if texts { pair.join(" ").into() } else { json!(pair) });
         }
         if let Some(added) = self.json.get_mut("added_tokens").and_then(Value::as_array_mut) {
-            for (text, id) in specials.iter().filter(|(_, id)| *id as usize >= before) {
-                added.push(json!({ "id": id, "content": text, "single_word": false, "lstrip": false,
-                                   "rstrip": false, "normalized": false, "special": true }));
+            for (text, id) in &specials {
+                // What the base knows as a word, or as a token that is not special, becomes special.
+                match added.iter_mut().find(|token| token.get("content") == Some(&text.as_str().into())) {
+                    Some(token) => token["special"] = true.into(),
+                    None => added.push(special_token(text, *id)),
+                }
             }
         }
         let json = std::mem::take(&mut self.json);

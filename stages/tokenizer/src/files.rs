@@ -43,21 +43,22 @@ pub(crate) struct Way {
 
 impl Way {
     /// Text to words to the letters of their bytes.
-    pub(crate) fn bytes(params: &Params, split: Split) -> Self {
+    pub(crate) fn bytes(params: &Params) -> Self {
         let letters = json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false });
-        let steps = json!({ "type": "Sequence", "pretokenizers": [cut(split), letters] });
+        let steps = json!({ "type": "Sequence", "pretokenizers": [cut(params), letters] });
         Self { normalizer: normalizer(params), pre_tokenizer: steps, decoder: letters }
     }
 
     /// Text to words to characters.
-    pub(crate) fn characters(params: &Params, split: Split) -> Self {
+    pub(crate) fn characters(params: &Params) -> Self {
         let back =
             json!({ "type": "Sequence", "decoders": [{ "type": "ByteFallback" }, { "type": "Fuse" }] });
-        Self { normalizer: normalizer(params), pre_tokenizer: cut(split), decoder: back }
+        Self { normalizer: normalizer(params), pre_tokenizer: cut(params), decoder: back }
     }
 }
 
-fn cut(split: Split) -> Value {
+fn cut(params: &Params) -> Value {
+    let split = Split::from(params.split);
     json!({ "type": "Split", "pattern": { "Regex": split.pattern() }, "behavior": "Isolated", "invert": false })
 }
 
@@ -78,16 +79,18 @@ pub(crate) fn normalizer(params: &Params) -> Value {
 
 /// A `tokenizer.json` of this model. `added` are its special tokens and their ids.
 pub(crate) fn tokenizer_json(way: &Way, model: &Value, added: &[(String, u32)]) -> Value {
-    let token = |(text, id): &(String, u32)| {
-        json!({ "id": id, "content": text, "single_word": false, "lstrip": false, "rstrip": false,
-                "normalized": false, "special": true })
-    };
     json!({
         "version": "1.0", "truncation": null, "padding": null,
-        "added_tokens": added.iter().map(token).collect::<Vec<_>>(),
+        "added_tokens": added.iter().map(|(text, id)| special_token(text, *id)).collect::<Vec<_>>(),
         "normalizer": way.normalizer, "pre_tokenizer": way.pre_tokenizer, "post_processor": null,
         "decoder": way.decoder, "model": model,
     })
+}
+
+/// A special token, as `tokenizer.json` has it.
+pub(crate) fn special_token(text: &str, id: u32) -> Value {
+    json!({ "id": id, "content": text, "single_word": false, "lstrip": false, "rstrip": false,
+            "normalized": false, "special": true })
 }
 
 /// A byte-pair model of tokens with ids and merges.

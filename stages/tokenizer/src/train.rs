@@ -5,7 +5,6 @@ use crate::files::{Way, pairs_model, tokenizer_json};
 use crate::letters::letters;
 use crate::params::{Algorithm, BYTES, Params};
 use crate::unigram;
-use muse_artifacts::tokenizer::split::Split;
 use muse_stage::{Context, StageError};
 use rustc_hash::FxHashMap;
 use serde_json::{Value, json};
@@ -24,13 +23,12 @@ pub(crate) struct Trained {
 
 /// Trains on words and how often each was met.
 pub(crate) fn train(context: &mut Context, params: &Params, words: Table) -> Result<Trained, StageError> {
-    let split = params.split.into();
     let specials: Vec<(String, u32)> = params.specials().into_iter().zip(0..).collect();
     match params.algorithm {
-        Algorithm::Bpe => pairs(context, params, words, split, specials),
-        Algorithm::Byte => pairs(context, params, Table::default(), split, specials),
-        Algorithm::Unigram => pieces(context, params, words, split, specials),
-        Algorithm::Char => Ok(characters(params, &words, split, specials)),
+        Algorithm::Bpe => pairs(context, params, words, specials),
+        Algorithm::Byte => pairs(context, params, Table::default(), specials),
+        Algorithm::Unigram => pieces(context, params, words, specials),
+        Algorithm::Char => Ok(characters(params, &words, specials)),
     }
 }
 
@@ -38,7 +36,6 @@ fn pairs(
     context: &mut Context,
     params: &Params,
     words: Table,
-    split: Split,
     specials: Vec<(String, u32)>,
 ) -> Result<Trained, StageError> {
     let letters = letters();
@@ -52,10 +49,7 @@ fn pairs(
     for (word, count) in words {
         counted.push(word.iter().map(|byte| single[usize::from(*byte)]), count);
     }
-    let mut limits = limits(params, &specials);
-    if params.algorithm == Algorithm::Byte {
-        limits.size = 0;
-    }
+    let limits = limits(params, &specials);
     let total = params.vocab_size.0;
     let merges = bpe::learn(counted, &mut vocabulary, &limits, |tokens| {
         context.progress(tokens as u64, Some(total), "tokens");
@@ -63,7 +57,7 @@ fn pairs(
     })?;
     let spelled = merges.iter().map(|merge| [vocabulary.text(merge.left), vocabulary.text(merge.right)]);
     let model = pairs_model(vocabulary.iter(), spelled, false);
-    let json = tokenizer_json(&Way::bytes(params, split), &model, &specials);
+    let json = tokenizer_json(&Way::bytes(params), &model, &specials);
     Ok(Trained { json, tokens: vocabulary.len(), learned: merges.len(), specials })
 }
 
@@ -71,7 +65,6 @@ fn pieces(
     context: &mut Context,
     params: &Params,
     words: Table,
-    split: Split,
     specials: Vec<(String, u32)>,
 ) -> Result<Trained, StageError> {
     let room = params.vocab_size().saturating_sub(specials.len());
@@ -81,11 +74,11 @@ fn pieces(
     let vocab: Vec<_> = special.chain(pieces.iter().map(|(text, score)| json!([text, score]))).collect();
     let tokens = vocab.len();
     let model = json!({ "type": "Unigram", "unk_id": null, "vocab": vocab, "byte_fallback": false });
-    let json = tokenizer_json(&Way::bytes(params, split), &model, &specials);
+    let json = tokenizer_json(&Way::bytes(params), &model, &specials);
     Ok(Trained { json, tokens, learned: pieces.len().saturating_sub(BYTES), specials })
 }
 
-fn characters(params: &Params, words: &Table, split: Split, specials: Vec<(String, u32)>) -> Trained {
+fn characters(params: &Params, words: &Table, specials: Vec<(String, u32)>) -> Trained {
     let mut counts: FxHashMap<char, u64> = FxHashMap::default();
     for (word, count) in words {
         for letter in String::from_utf8_lossy(word).chars() {
@@ -103,7 +96,7 @@ fn characters(params: &Params, words: &Table, split: Split, specials: Vec<(Strin
         special.chain(bytes).chain(letters.iter().map(|(letter, _)| letter.to_string())).collect();
     let vocab = tokens.iter().enumerate().map(|(id, text)| (text.as_str(), id));
     let model = pairs_model(vocab, std::iter::empty(), true);
-    let json = tokenizer_json(&Way::characters(params, split), &model, &specials);
+    let json = tokenizer_json(&Way::characters(params), &model, &specials);
     Trained { json, tokens: tokens.len(), learned: letters.len(), specials }
 }
 

@@ -70,9 +70,8 @@ pub(crate) fn learn<E>(
     mut step: impl FnMut(usize) -> Result<(), E>,
 ) -> Result<Vec<Merge>, E> {
     let mut lengths: Vec<usize> = vocabulary.lengths();
-    let (mut counts, places) = count(&words);
+    let (mut counts, mut places) = count(&words);
     let mut queue = BinaryHeap::new();
-    let mut places: FxHashMap<u64, Vec<u32>> = places;
     enqueue(&mut queue, &mut places, &counts);
     let mut merges = Vec::new();
     let mut changes = Vec::new();

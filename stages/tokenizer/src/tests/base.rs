@@ -144,9 +144,27 @@ fn what_cannot_be_gone_on_from_says_why() {
         wrong(json!({ "vocab_size": 400 }), &base.path())
             .contains("it has 400 tokens already, and 400 are asked for")
     );
+    let three = json!({ "vocab_size": 402, "special_tokens": ["<a>", "<b>", "<c>"] });
+    assert!(wrong(three, &base.path()).contains("already and 3 more are special, and 402 are asked for"));
     assert!(wrong(json!({}), &unigram.path()).contains("only byte-pair tokenizers"));
     assert!(wrong(json!({ "algorithm": "char" }), &base.path()).contains("are its own"));
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("tokenizer.json"), "{}").unwrap();
     assert!(wrong(json!({}), folder.path()).contains("not a tokenizer"));
+    let mut far = base.json("tokenizer.json");
+    far["model"]["vocab"]["far"] = 4_000_000_000_u32.into();
+    std::fs::write(folder.path().join("tokenizer.json"), far.to_string()).unwrap();
+    assert!(wrong(json!({}), folder.path()).contains("it has 4000000001 tokens already"));
+}
+
+#[test]
+fn what_is_asked_for_as_special_is_special_though_the_base_has_it_as_a_word() {
+    let base = train(&params(json!({ "vocab_size": 400 })), &documents());
+    let word = base.open().token(399).unwrap();
+    let with = json!({ "vocab_size": 460, "special_tokens": [word, "<|im_end|>"] });
+    let run = try_train(&with, &more(), Some(&base.path()), 1).unwrap();
+    let specials = run.open().specials().to_vec();
+    assert!(specials.contains(&(word.clone(), 399)), "{specials:?}");
+    assert_eq!(specials.len(), 5);
+    assert_eq!(run.report["vocabulary"]["special"][&word], 399);
 }
