@@ -1,1 +1,3 @@
 //! The model: its configuration, layers, losses, optimizers and weights. It knows no files but weights, and no stage.
+pub mod config;
+pub mod schedule;
