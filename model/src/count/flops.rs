@@ -1,0 +1,55 @@
+//! How many operations a token takes.
+//!
+//! A multiplication and an addition are two. With `N` parameters that a token is multiplied by, `L` layers, `H` heads of
+//! width `Q` and sequences of `T` tokens, forward takes `2N + 4·L·H·Q·T` and training three times that, `6N + 12·L·H·Q·T`.
+//! As is usual for the share of a machine's peak, attention counts as if every token saw all `T` of its sequence (or of its
+//! window), though it sees half of them in the mean; recompute counts for nothing there, as it brings a model no further.
+use super::Parameters;
+use crate::config::Shape;
+use serde::Serialize;
+
+/// Operations for a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Flops {
+    /// Once through the model.
+    pub forward: u64,
+    /// Forward and backward: what the share of a machine's peak is counted by.
+    pub training: u64,
+    /// What training takes where blocks are computed a second time for their backward.
+    pub training_with_recompute: u64,
+}
+
+impl Flops {
+    /// Those of a model of this shape, in sequences of its context.
+    pub fn of(shape: &Shape) -> Self {
+        let parts = Parameters::of(shape);
+        let attention = 4 * (shape.layers * shape.query_width()) as u64 * shape.seen() as u64;
+        let forward = 2 * parts.products() + attention;
+        let blocks = 2 * (parts.attention + parts.mlp) + attention;
+        Self { forward, training: 3 * forward, training_with_recompute: 3 * forward + blocks }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Model;
+
+    #[test]
+    fn a_token_takes_what_the_formula_says() {
+        let model = Model { qk_norm: false, ..Model::new(12, 768, 12, 2048) };
+        let flops = Flops::of(&model.shape(32_000, 1024));
+        let products = 134_105_856 - 32_000 * 768 - 25 * 768;
+        assert_eq!(flops.training, 6 * products + 12 * 12 * 12 * 64 * 1024);
+        assert_eq!(flops.forward * 3, flops.training);
+        let head = 2 * 32_000 * 768;
+        assert_eq!(flops.training_with_recompute - flops.training, flops.forward - head);
+    }
+
+    #[test]
+    fn a_window_is_all_that_attention_sees() {
+        let of = |window| Flops::of(&Model { window, ..Model::new(2, 64, 4, 128) }.shape(100, 512)).forward;
+        assert_eq!(of(None) - of(Some(128)), 4 * 2 * 64 * (512 - 128));
+        assert_eq!(of(Some(4096)), of(None));
+    }
+}

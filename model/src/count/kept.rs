@@ -1,0 +1,58 @@
+//! What training keeps, operation by operation: the one place to correct where a measured peak says otherwise.
+use crate::config::Shape;
+
+/// What allocators take on top of all else: pages half full, and blocks cut to size.
+pub(super) const ALLOCATOR: f64 = 0.05;
+/// Tokens whose logits are there at once.
+pub(super) const CHUNK: u64 = 1024;
+/// Times the logits of a chunk are there at once, in f32: themselves, and their gradients.
+pub(super) const LOGITS: u64 = 2;
+/// Numbers of 8-bit state that share a scale in f32.
+pub(super) const STATE_BLOCK: u64 = 256;
+/// Times AdamW and SGD have their largest parameter once more while they change it, in f32.
+pub(super) const ADAMW: u64 = 2;
+/// Times Newton–Schulz has its largest matrix once more, in f32.
+pub(super) const NEWTON_SCHULZ: u64 = 4;
+
+/// A tensor that a block keeps from forward to backward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// What it is.
+    pub what: &'static str,
+    /// How many numbers of it there are for a token.
+    pub numbers: u64,
+    /// It is in f32 whatever the precision.
+    pub f32: bool,
+}
+
+/// All that a block keeps. What an operation can make again from what others keep is not kept twice: the output of
+/// attention is the input of the product behind it. Dropout makes its masks again from a seed.
+pub fn kept_by_a_block(shape: &Shape) -> Vec<Kept> {
+    let (width, ffn) = (shape.width as u64, shape.ffn as u64);
+    let (queries, keys) = (shape.query_width() as u64, shape.key_width() as u64);
+    let kept = |what, numbers| Kept { what, numbers, f32: false };
+    let mut all = vec![
+        kept("input of the norm before attention", width),
+        kept("input of queries, keys and values", width),
+    ];
+    if shape.qk_norm {
+        all.push(kept("queries and keys before their norms", queries + keys));
+    }
+    all.extend([
+        kept("queries and keys, turned", queries + keys),
+        kept("values", keys),
+        kept("output of attention", queries),
+        Kept { what: "log of the sum of attention", numbers: shape.heads as u64, f32: true },
+        kept("input of the norm before SwiGLU", width),
+        kept("input of gate and up", width),
+        kept("gate and up", 2 * ffn),
+        kept("input of down", ffn),
+    ]);
+    all
+}
+
+/// Numbers for a token that the backward of a block has at once beside what is kept: gradients of gate, up and their
+/// product, and of the residual stream before and after.
+pub(super) fn backward_of_a_block(shape: &Shape) -> u64 {
+    3 * shape.ffn as u64 + 2 * shape.width as u64
+}

@@ -1,0 +1,94 @@
+//! How many parameters a model has, part by part.
+use crate::config::Shape;
+use serde::Serialize;
+
+/// The parameters of a model by what they are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Parameters {
+    /// A row for each token.
+    pub embedding: u64,
+    /// Queries, keys, values and what becomes of their answers, in all blocks.
+    pub attention: u64,
+    /// SwiGLU, in all blocks.
+    pub mlp: u64,
+    /// All norms, those of queries and keys too.
+    pub norms: u64,
+    /// From the last block to logits. Nothing where it is the embedding.
+    pub head: u64,
+}
+
+impl Parameters {
+    /// Those of a model of this shape.
+    pub fn of(shape: &Shape) -> Self {
+        let whole = |value: usize| value as u64;
+        let (layers, width, ffn) = (whole(shape.layers), whole(shape.width), whole(shape.ffn));
+        let (queries, keys) = (whole(shape.query_width()), whole(shape.key_width()));
+        let rows = whole(shape.vocab_size) * width;
+        let qk_norms = if shape.qk_norm { 2 * whole(shape.head_width) } else { 0 };
+        Self {
+            embedding: rows,
+            attention: layers * width * 2 * (queries + keys),
+            mlp: layers * width * 3 * ffn,
+            norms: layers * (2 * width + qk_norms) + width,
+            head: if shape.tied { 0 } else { rows },
+        }
+    }
+
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.embedding + self.attention + self.mlp + self.norms + self.head
+    }
+
+    /// Those that a token is multiplied by: all but the norms and the embedding, of which a token takes one row. An
+    /// embedding that is the head too counts as the head.
+    pub fn products(&self) -> u64 {
+        let head = if self.head == 0 { self.embedding } else { self.head };
+        self.attention + self.mlp + head
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Model;
+
+    fn model(layers: usize, width: usize, heads: (usize, usize), ffn: usize) -> Model {
+        Model { kv_heads: Some(heads.1), ..Model::new(layers, width, heads.0, ffn) }
+    }
+
+    fn total(vocab_size: usize, model: &Model) -> u64 {
+        Parameters::of(&model.shape(vocab_size, 1024)).total()
+    }
+
+    #[test]
+    fn counts_of_known_models() {
+        assert_eq!(total(128_000, &model(28, 3840, (30, 5), 10_240)), 5_249_659_648);
+        assert_eq!(total(122_100, &model(28, 3840, (30, 5), 10_240)), 5_204_347_648);
+        assert_eq!(total(92_759, &model(14, 3840, (30, 5), 10_240)), 2_845_700_864);
+        assert_eq!(total(128_000, &model(52, 5120, (40, 8), 14_336)), 16_033_277_952);
+        assert_eq!(total(1000, &model(4, 256, (4, 2), 512)), 2_874_112);
+        let llama = |model: Model| Model { qk_norm: false, ..model };
+        assert_eq!(total(32_000, &llama(model(12, 768, (12, 12), 2048))), 134_105_856);
+        assert_eq!(total(65, &llama(model(4, 128, (4, 4), 512))), 1_066_368);
+    }
+
+    #[test]
+    fn parts_are_what_the_formula_says() {
+        let model = model(4, 256, (4, 2), 512);
+        let parts = Parameters::of(&model.shape(1000, 64));
+        assert_eq!((parts.embedding, parts.head), (256_000, 256_000));
+        assert_eq!(parts.attention, 4 * (2 * 256 * 256 + 2 * 256 * 128));
+        assert_eq!(parts.mlp, 4 * 3 * 256 * 512);
+        assert_eq!(parts.norms, 4 * (2 * 256 + 2 * 64) + 256);
+        assert_eq!(parts.products(), parts.total() - parts.norms - parts.embedding);
+    }
+
+    #[test]
+    fn a_tied_head_is_counted_once_and_multiplied_by_once() {
+        let tied = Model { tied: true, ..model(4, 256, (4, 2), 512) };
+        let parts = Parameters::of(&tied.shape(1000, 64));
+        let untied = Parameters::of(&model(4, 256, (4, 2), 512).shape(1000, 64));
+        assert_eq!(untied.total() - parts.total(), 256_000);
+        assert_eq!(untied.products(), parts.products());
+    }
+}
