@@ -1,1 +1,14 @@
 //! The operations of a language model: one trait over any backend of Burn, with faster bodies for some.
+//!
+//! [`Ops`] lists them; `plain` is what they mean, in Burn's own operations; `grad` hangs them into Burn's automatic
+//! differentiation; `cpu` has bodies for the CPU. A model that is written with `Ops` runs on all of them unchanged.
+mod cpu;
+mod cuda;
+mod grad;
+mod ops;
+mod plain;
+
+pub use ops::{AdamStep, Angles, Attended, HeadLoss, NO_LABEL, Objective, Ops, Turned};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,284 @@
+//! Attention, a block of queries of one head at a time: logits of more than a block never exist, and the way back makes
+//! them again.
+use super::numbers::{Floats, Ints, made};
+use super::product::{Matrix, multiply};
+use super::vector::{exp, largest, sum_of, widely};
+use crate::ops::Attended;
+use burn::backend::Flex;
+use burn::prelude::*;
+use burn::tensor::DType;
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Queries in a block.
+const BLOCK: usize = 64;
+
+type Heads = Tensor<Flex, 4>;
+
+/// Sizes, and how a row of `[batch, tokens, heads, width]` is found.
+#[derive(Clone, Copy)]
+struct Shape {
+    tokens: usize,
+    heads: usize,
+    kv_heads: usize,
+    width: usize,
+}
+
+impl Shape {
+    fn group(&self) -> usize {
+        self.heads / self.kv_heads
+    }
+
+    /// One head of one sequence, of `heads`.
+    fn head<'a>(&self, numbers: &'a [f32], batch: usize, head: usize, heads: usize) -> Matrix<'a> {
+        let sequence = batch * self.tokens * heads * self.width;
+        Matrix { numbers: &numbers[sequence + head * self.width..], row: heads * self.width, column: 1 }
+    }
+
+    fn blocks(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        let tokens = self.tokens;
+        (0..tokens).step_by(BLOCK).map(move |first| first..tokens.min(first + BLOCK))
+    }
+}
+
+fn rows(matrix: Matrix<'_>, first: usize) -> Matrix<'_> {
+    Matrix { numbers: &matrix.numbers[first * matrix.row..], ..matrix }
+}
+
+/// The keys that any of these queries sees.
+fn seen(queries: &Range<usize>, starts: &[i32]) -> Range<usize> {
+    let first = starts[queries.clone()].iter().min().map_or(0, |first| *first as usize);
+    first..queries.end
+}
+
+/// What one head of one sequence gives, rows one after another.
+struct Head {
+    output: Vec<f32>,
+    lse: Vec<f32>,
+    peak: f32,
+}
+
+pub(super) fn attend(
+    query: Heads,
+    key: Heads,
+    value: Heads,
+    starts: Tensor<Flex, 2, Int>,
+    scale: f64,
+) -> Attended<Flex> {
+    let ([batch, tokens, heads, width], [_, _, kv_heads, _]) = (query.dims(), key.dims());
+    let dtype = query.dtype();
+    let shape = Shape { tokens, heads, kv_heads, width };
+    let (query, key, value, starts) =
+        (Floats::of(query), Floats::of(key), Floats::of(value), Ints::of(starts));
+    let (query, key, value, starts) = (query.get(), key.get(), value.get(), starts.get());
+    let done: Vec<Head> = (0..batch * heads)
+        .into_par_iter()
+        .map(|at| {
+            let (batch, head) = (at / heads, at % heads);
+            let query = shape.head(query, batch, head, heads);
+            let [key, value] = [key, value].map(|x| shape.head(x, batch, head / shape.group(), kv_heads));
+            forward(shape, query, key, value, &starts[batch * tokens..][..tokens], scale as f32)
+        })
+        .collect();
+    let mut output = vec![0.0; batch * tokens * heads * width];
+    output.par_chunks_mut(heads * width).enumerate().for_each(|(row, out)| {
+        let (batch, token) = (row / tokens, row % tokens);
+        for (head, out) in out.chunks_exact_mut(width).enumerate() {
+            out.copy_from_slice(&done[batch * heads + head].output[token * width..][..width]);
+        }
+    });
+    let lse: Vec<f32> = done.iter().flat_map(|head| &head.lse).copied().collect();
+    let peak = |head: usize| done.iter().skip(head).step_by(heads).map(|head| head.peak);
+    let peak = (0..heads).map(|head| peak(head).fold(f32::NEG_INFINITY, f32::max)).collect();
+    Attended {
+        output: made(output, [batch, tokens, heads, width], dtype),
+        lse: made(lse, [batch, heads, tokens], DType::F32),
+        peak: made(peak, [heads], DType::F32),
+    }
+}
+
+fn forward(
+    shape: Shape,
+    query: Matrix<'_>,
+    key: Matrix<'_>,
+    value: Matrix<'_>,
+    starts: &[i32],
+    scale: f32,
+) -> Head {
+    let (tokens, width) = (shape.tokens, shape.width);
+    let mut head =
+        Head { output: vec![0.0; tokens * width], lse: Vec::with_capacity(tokens), peak: f32::NEG_INFINITY };
+    let mut logits = Vec::new();
+    for queries in shape.blocks() {
+        let (keys, many) = (seen(&queries, starts), queries.len());
+        let across = keys.len();
+        logits.resize(many * across, 0.0);
+        multiply(
+            [many, across, width],
+            rows(query, queries.start),
+            rows(key, keys.start).turned(),
+            (&mut logits, across),
+            scale,
+            false,
+        );
+        for (row, logits) in logits.chunks_exact_mut(across).enumerate() {
+            let token = queries.start + row;
+            let (first, end) = (starts[token] as usize - keys.start, token + 1 - keys.start);
+            let (lse, peak) = widely(|| softmax(logits, first..end));
+            head.lse.push(lse);
+            head.peak = head.peak.max(peak);
+        }
+        let out = &mut head.output[queries.start * width..];
+        multiply(
+            [many, width, across],
+            Matrix::new(&logits, across),
+            rows(value, keys.start),
+            (out, width),
+            1.0,
+            false,
+        );
+    }
+    head
+}
+
+/// Logits to shares, zero outside of `seen`; gives the logarithm of the sum and the largest logit.
+#[inline(always)]
+fn softmax(logits: &mut [f32], seen: Range<usize>) -> (f32, f32) {
+    logits[..seen.start].fill(0.0);
+    logits[seen.end..].fill(0.0);
+    let logits = &mut logits[seen];
+    let top = largest(logits);
+    logits.iter_mut().for_each(|x| *x = exp(*x - top));
+    let sum = sum_of(logits, logits, |x, _| x);
+    let part = 1.0 / sum;
+    logits.iter_mut().for_each(|x| *x *= part);
+    (top + sum.ln(), top)
+}
+
+pub(super) fn attend_back(
+    [query, key, value]: [Heads; 3],
+    starts: Tensor<Flex, 2, Int>,
+    scale: f64,
+    attended: Attended<Flex>,
+    grad: Heads,
+) -> [Heads; 3] {
+    let ([batch, tokens, heads, width], [_, _, kv_heads, _]) = (query.dims(), key.dims());
+    let dtype = query.dtype();
+    let shape = Shape { tokens, heads, kv_heads, width };
+    let [query, key, value, output, grad] = [query, key, value, attended.output, grad].map(Floats::of);
+    let (lse, starts) = (Floats::of(attended.lse), Ints::of(starts));
+    let given = Given {
+        query: query.get(),
+        key: key.get(),
+        value: value.get(),
+        output: output.get(),
+        grad: grad.get(),
+        lse: lse.get(),
+        starts: starts.get(),
+        scale: scale as f32,
+    };
+    // All queries that share keys belong to one task, which alone adds to their gradients.
+    let done: Vec<[Vec<f32>; 3]> = (0..batch * kv_heads)
+        .into_par_iter()
+        .map(|at| backward(shape, &given, at / kv_heads, at % kv_heads))
+        .collect();
+    let laid_out = |which: usize, heads: usize| {
+        let own = heads / kv_heads * width;
+        let mut out = vec![0.0; batch * tokens * heads * width];
+        out.par_chunks_mut(heads * width).enumerate().for_each(|(row, out)| {
+            let (batch, token) = (row / tokens, row % tokens);
+            for (kv, out) in out.chunks_exact_mut(own).enumerate() {
+                out.copy_from_slice(&done[batch * kv_heads + kv][which][token * own..][..own]);
+            }
+        });
+        made(out, [batch, tokens, heads, width], dtype)
+    };
+    [laid_out(0, heads), laid_out(1, kv_heads), laid_out(2, kv_heads)]
+}
+
+/// What the way back stands on.
+struct Given<'a> {
+    query: &'a [f32],
+    key: &'a [f32],
+    value: &'a [f32],
+    output: &'a [f32],
+    grad: &'a [f32],
+    lse: &'a [f32],
+    starts: &'a [i32],
+    scale: f32,
+}
+
+/// Gradients of the queries of a group (`[tokens, group, width]`) and of their keys and values.
+fn backward(shape: Shape, given: &Given<'_>, batch: usize, kv: usize) -> [Vec<f32>; 3] {
+    let Shape { tokens, heads, kv_heads, width } = shape;
+    let stride = shape.group() * width;
+    let [key, value] = [given.key, given.value].map(|x| shape.head(x, batch, kv, kv_heads));
+    let starts = &given.starts[batch * tokens..][..tokens];
+    let mut of_query = vec![0.0; tokens * stride];
+    let [mut of_key, mut of_value] = [vec![0.0; tokens * width], vec![0.0; tokens * width]];
+    let (mut shares, mut slopes) = (Vec::new(), Vec::new());
+    for member in 0..shape.group() {
+        let head = kv * shape.group() + member;
+        let [query, output, grad] =
+            [given.query, given.output, given.grad].map(|x| shape.head(x, batch, head, heads));
+        let lse = &given.lse[(batch * heads + head) * tokens..][..tokens];
+        for queries in shape.blocks() {
+            let (keys, many) = (seen(&queries, starts), queries.len());
+            let across = keys.len();
+            let block = |x| rows(x, queries.start);
+            shares.resize(many * across, 0.0);
+            slopes.resize(many * across, 0.0);
+            multiply(
+                [many, across, width],
+                block(query),
+                rows(key, keys.start).turned(),
+                (&mut shares, across),
+                given.scale,
+                false,
+            );
+            multiply(
+                [many, across, width],
+                block(grad),
+                rows(value, keys.start).turned(),
+                (&mut slopes, across),
+                1.0,
+                false,
+            );
+            for (row, (shares, slopes)) in
+                shares.chunks_exact_mut(across).zip(slopes.chunks_exact_mut(across)).enumerate()
+            {
+                let token = queries.start + row;
+                let seen = starts[token] as usize - keys.start..token + 1 - keys.start;
+                let (output, grad) = (
+                    &block(output).numbers[row * output.row..][..width],
+                    &block(grad).numbers[row * grad.row..][..width],
+                );
+                widely(|| {
+                    let delta = sum_of(output, grad, |a, b| a * b);
+                    of_logits(shares, slopes, seen, lse[token], delta, given.scale);
+                });
+            }
+            let (shares, slopes) = (Matrix::new(&shares, across), Matrix::new(&slopes, across));
+            let to = &mut of_value[keys.start * width..];
+            multiply([across, width, many], shares.turned(), block(grad), (to, width), 1.0, true);
+            let to = &mut of_key[keys.start * width..];
+            multiply([across, width, many], slopes.turned(), block(query), (to, width), 1.0, true);
+            let to = &mut of_query[queries.start * stride + member * width..];
+            multiply([many, width, across], slopes, rows(key, keys.start), (to, stride), 1.0, false);
+        }
+    }
+    [of_query, of_key, of_value]
+}
+
+/// Logits to shares, and the gradient of the shares to that of the logits, times `scale`.
+#[inline(always)]
+fn of_logits(shares: &mut [f32], slopes: &mut [f32], seen: Range<usize>, lse: f32, delta: f32, scale: f32) {
+    for outside in [0..seen.start, seen.end..shares.len()] {
+        shares[outside.clone()].fill(0.0);
+        slopes[outside].fill(0.0);
+    }
+    for (share, slope) in shares[seen.clone()].iter_mut().zip(&mut slopes[seen]) {
+        *share = exp(*share - lse);
+        *slope = *share * (*slope - delta) * scale;
+    }
+}

@@ -1,0 +1,116 @@
+//! Bodies for the CPU: fused, over contiguous rows, on all threads of rayon's pool.
+//!
+//! The work is cut into parts whose sizes depend on the shapes alone, and sums of parts are added in the parts' order, so
+//! the same instruction set gives the same bits for any number of threads.
+mod attention;
+mod head;
+mod numbers;
+mod product;
+mod rows;
+mod share;
+mod update;
+mod vector;
+
+use crate::ops::{AdamStep, Angles, Attended, HeadLoss, Objective, Ops, Turned};
+use burn::backend::Flex;
+use burn::prelude::*;
+
+impl Ops for Flex {
+    fn product(a: Tensor<Self, 2>, b: Tensor<Self, 2>, turned: Turned) -> Tensor<Self, 2> {
+        product::product(a, b, turned)
+    }
+
+    fn rms_norm(x: Tensor<Self, 2>, weight: Tensor<Self, 1>, epsilon: f64) -> Tensor<Self, 2> {
+        rows::rms_norm(x, weight, epsilon)
+    }
+
+    fn rms_norm_back(
+        x: Tensor<Self, 2>,
+        weight: Tensor<Self, 1>,
+        epsilon: f64,
+        grad: Tensor<Self, 2>,
+    ) -> (Tensor<Self, 2>, Tensor<Self, 1>) {
+        rows::rms_norm_back(x, weight, epsilon, grad)
+    }
+
+    fn rotate(
+        x: Tensor<Self, 3>,
+        angles: &Angles<Self>,
+        positions: Tensor<Self, 1, Int>,
+        back: bool,
+    ) -> Tensor<Self, 3> {
+        rows::rotate(x, angles, positions, back)
+    }
+
+    fn attend(
+        query: Tensor<Self, 4>,
+        key: Tensor<Self, 4>,
+        value: Tensor<Self, 4>,
+        starts: Tensor<Self, 2, Int>,
+        scale: f64,
+    ) -> Attended<Self> {
+        attention::attend(query, key, value, starts, scale)
+    }
+
+    fn attend_back(
+        sources: [Tensor<Self, 4>; 3],
+        starts: Tensor<Self, 2, Int>,
+        scale: f64,
+        attended: Attended<Self>,
+        grad: Tensor<Self, 4>,
+    ) -> [Tensor<Self, 4>; 3] {
+        attention::attend_back(sources, starts, scale, attended, grad)
+    }
+
+    fn swiglu(gate: Tensor<Self, 2>, up: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        rows::swiglu(gate, up)
+    }
+
+    fn swiglu_back(
+        gate: Tensor<Self, 2>,
+        up: Tensor<Self, 2>,
+        grad: Tensor<Self, 2>,
+    ) -> (Tensor<Self, 2>, Tensor<Self, 2>) {
+        rows::swiglu_back(gate, up, grad)
+    }
+
+    fn embed(weight: Tensor<Self, 2>, ids: Tensor<Self, 1, Int>) -> Tensor<Self, 2> {
+        rows::embed(weight, ids)
+    }
+
+    fn embed_back(ids: Tensor<Self, 1, Int>, vocabulary: usize, grad: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        rows::embed_back(ids, vocabulary, grad)
+    }
+
+    fn head_loss(
+        x: Tensor<Self, 2>,
+        weight: Tensor<Self, 2>,
+        labels: Tensor<Self, 1, Int>,
+        objective: &Objective,
+        share: f64,
+        back: bool,
+    ) -> HeadLoss<Self> {
+        head::head_loss(x, weight, labels, objective, share, back)
+    }
+
+    fn noise(len: usize, seed: u64, _: &Self::Device) -> Tensor<Self, 1> {
+        update::noise(len, seed)
+    }
+
+    fn dropout(x: Tensor<Self, 2>, rate: f64, seed: u64) -> Tensor<Self, 2> {
+        update::dropout(x, rate, seed)
+    }
+
+    fn sum_squares(x: Tensor<Self, 1>) -> Tensor<Self, 1> {
+        update::sum_squares(x)
+    }
+
+    fn adamw(
+        weight: Tensor<Self, 1>,
+        grad: Tensor<Self, 1>,
+        means: (Tensor<Self, 1>, Tensor<Self, 1>),
+        step: &AdamStep,
+    ) -> (Tensor<Self, 1>, (Tensor<Self, 1>, Tensor<Self, 1>)) {
+        update::adamw(weight, grad, means, step)
+    }
+}

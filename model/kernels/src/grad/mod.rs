@@ -1,0 +1,93 @@
+//! The operations in Burn's automatic differentiation: what each keeps for the way back, and the way.
+mod ops;
+
+use burn::backend::Autodiff;
+use burn::backend::autodiff::NodeId;
+use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops as Step, OpsKind};
+use burn::prelude::*;
+use burn::tensor::TensorPrimitive;
+use burn::tensor::ops::FloatTensor;
+use std::fmt;
+use std::marker::PhantomData;
+
+/// A backend that keeps what the way back needs.
+type Tracked<B, C> = Autodiff<B, C>;
+
+/// A step of the way back, given as a function from the gradient of the result to those of the sources. What the
+/// function holds is what is kept.
+struct Way<B, F>(PhantomData<(B, F)>);
+
+/// What is kept for a step.
+#[derive(Clone)]
+struct Kept<F>(F);
+
+impl<B, F> fmt::Debug for Way<B, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Way")
+    }
+}
+
+impl<F> fmt::Debug for Kept<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Kept")
+    }
+}
+
+impl<B, F, const N: usize> Backward<B, N> for Way<B, F>
+where
+    B: Backend,
+    F: FnOnce(FloatTensor<B>, [bool; N]) -> [Option<FloatTensor<B>>; N] + Clone + Send + 'static,
+{
+    type State = Kept<F>;
+
+    fn backward(self, step: Step<Kept<F>, N>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&step.node);
+        let sources: [Option<NodeId>; N] = step.parents.map(|node| node.map(|node| node.id));
+        let back = step.state.0(grad, sources.map(|node| node.is_some()));
+        for (node, grad) in sources.into_iter().zip(back) {
+            if let (Some(node), Some(grad)) = (node, grad) {
+                grads.register::<B>(node, grad);
+            }
+        }
+    }
+}
+
+/// The tensor of the backend below, without its history.
+fn inner<B: Backend, C: CheckpointStrategy, const D: usize>(x: &Tensor<Tracked<B, C>, D>) -> Tensor<B, D> {
+    x.clone().inner()
+}
+
+fn raw<B: Backend, const D: usize>(x: Tensor<B, D>) -> FloatTensor<B> {
+    x.into_primitive().tensor()
+}
+
+fn tensor<B: Backend, const D: usize>(x: FloatTensor<B>) -> Tensor<B, D> {
+    Tensor::from_primitive(TensorPrimitive::Float(x))
+}
+
+/// A result with its way back to `sources`. `back` is told which of them want a gradient.
+fn tracked<B, C, F, const D: usize, const N: usize>(
+    sources: [FloatTensor<Tracked<B, C>>; N],
+    output: Tensor<B, D>,
+    back: F,
+) -> Tensor<Tracked<B, C>, D>
+where
+    B: Backend,
+    C: CheckpointStrategy,
+    F: FnOnce(Tensor<B, D>, [bool; N]) -> [Option<FloatTensor<B>>; N] + Clone + Send + 'static,
+{
+    let back = move |grad, wanted| back(tensor(grad), wanted);
+    let step = way(&back).prepare::<C>(sources.map(|source| source.node)).compute_bound().stateful();
+    let output = raw(output);
+    tensor(match step {
+        OpsKind::Tracked(step) => step.finish(Kept(back), output),
+        OpsKind::UnTracked(step) => step.finish(output),
+    })
+}
+
+/// Fixes the type of a step by its function.
+fn way<B, F>(_: &F) -> Way<B, F> {
+    Way(PhantomData)
+}

@@ -1,0 +1,113 @@
+//! What each operation keeps. Of the gradients of a result only those that are wanted are made.
+use super::{Tracked, inner, raw, tracked};
+use crate::ops::{Angles, Attended, HeadLoss, Objective, Ops, Turned};
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::prelude::*;
+
+impl<B: Ops, C: CheckpointStrategy> Ops for Tracked<B, C> {
+    fn product(a: Tensor<Self, 2>, b: Tensor<Self, 2>, turned: Turned) -> Tensor<Self, 2> {
+        let (left, right) = (inner(&a), inner(&b));
+        let output = B::product(left.clone(), right.clone(), turned);
+        tracked([raw(a), raw(b)], output, move |grad, [of_a, of_b]| {
+            let a = of_a.then(|| match turned {
+                Turned::Neither => B::product(grad.clone(), right.clone(), Turned::Right),
+                Turned::Left => B::product(right.clone(), grad.clone(), Turned::Right),
+                Turned::Right => B::product(grad.clone(), right, Turned::Neither),
+            });
+            let b = of_b.then(|| match turned {
+                Turned::Neither => B::product(left, grad, Turned::Left),
+                Turned::Left => B::product(left, grad, Turned::Neither),
+                Turned::Right => B::product(grad, left, Turned::Left),
+            });
+            [a.map(raw), b.map(raw)]
+        })
+    }
+
+    fn rms_norm(x: Tensor<Self, 2>, weight: Tensor<Self, 1>, epsilon: f64) -> Tensor<Self, 2> {
+        let (rows, scale) = (inner(&x), inner(&weight));
+        let output = B::rms_norm(rows.clone(), scale.clone(), epsilon);
+        tracked([raw(x), raw(weight)], output, move |grad, _| {
+            let (x, weight) = B::rms_norm_back(rows, scale, epsilon, grad);
+            [Some(raw(x)), Some(raw(weight))]
+        })
+    }
+
+    fn rotate(
+        x: Tensor<Self, 3>,
+        angles: &Angles<Self>,
+        positions: Tensor<Self, 1, Int>,
+        back: bool,
+    ) -> Tensor<Self, 3> {
+        let angles = Angles { cos: inner(&angles.cos), sin: inner(&angles.sin) };
+        let positions = positions.inner();
+        let output = B::rotate(inner(&x), &angles, positions.clone(), back);
+        tracked([raw(x)], output, move |grad, _| [Some(raw(B::rotate(grad, &angles, positions, !back)))])
+    }
+
+    fn attend(
+        query: Tensor<Self, 4>,
+        key: Tensor<Self, 4>,
+        value: Tensor<Self, 4>,
+        starts: Tensor<Self, 2, Int>,
+        scale: f64,
+    ) -> Attended<Self> {
+        let sources = [inner(&query), inner(&key), inner(&value)];
+        let starts = starts.inner();
+        let [q, k, v] = sources.clone();
+        let attended = B::attend(q, k, v, starts.clone(), scale);
+        let kept = attended.clone();
+        let output = tracked([raw(query), raw(key), raw(value)], attended.output, move |grad, _| {
+            B::attend_back(sources, starts, scale, kept, grad).map(|grad| Some(raw(grad)))
+        });
+        Attended { output, lse: Tensor::from_inner(attended.lse), peak: Tensor::from_inner(attended.peak) }
+    }
+
+    fn swiglu(gate: Tensor<Self, 2>, up: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        let (left, right) = (inner(&gate), inner(&up));
+        let output = B::swiglu(left.clone(), right.clone());
+        tracked([raw(gate), raw(up)], output, move |grad, _| {
+            let (gate, up) = B::swiglu_back(left, right, grad);
+            [Some(raw(gate)), Some(raw(up))]
+        })
+    }
+
+    fn embed(weight: Tensor<Self, 2>, ids: Tensor<Self, 1, Int>) -> Tensor<Self, 2> {
+        let ids = ids.inner();
+        let [vocabulary, _] = weight.dims();
+        let output = B::embed(inner(&weight), ids.clone());
+        tracked([raw(weight)], output, move |grad, _| [Some(raw(B::embed_back(ids, vocabulary, grad)))])
+    }
+
+    fn head_loss(
+        x: Tensor<Self, 2>,
+        weight: Tensor<Self, 2>,
+        labels: Tensor<Self, 1, Int>,
+        objective: &Objective,
+        share: f64,
+        back: bool,
+    ) -> HeadLoss<Self> {
+        let (rows, head, labels) = (inner(&x), inner(&weight), labels.inner());
+        let made = B::head_loss(rows, head, labels, objective, share, back);
+        let plain = Tensor::from_inner(made.plain);
+        let Some((of_x, of_weight)) = made.back else {
+            return HeadLoss { loss: Tensor::from_inner(made.loss), plain, back: None };
+        };
+        let loss = tracked([raw(x), raw(weight)], made.loss, move |grad: Tensor<B, 1>, _| {
+            let times = |x: Tensor<B, 2>| x.clone() * grad.clone().cast(x.dtype()).unsqueeze();
+            [Some(raw(times(of_x))), Some(raw(times(of_weight)))]
+        });
+        HeadLoss { loss, plain, back: None }
+    }
+
+    fn noise(len: usize, seed: u64, device: &Self::Device) -> Tensor<Self, 1> {
+        Tensor::from_inner(B::noise(len, seed, device))
+    }
+
+    fn dropout(x: Tensor<Self, 2>, rate: f64, seed: u64) -> Tensor<Self, 2> {
+        if rate <= 0.0 {
+            return x;
+        }
+        let output = B::dropout(inner(&x), rate, seed);
+        tracked([raw(x)], output, move |grad, _| [Some(raw(B::dropout(grad, rate, seed)))])
+    }
+}

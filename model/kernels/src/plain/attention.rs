@@ -1,0 +1,90 @@
+//! Attention with all logits of a batch at once.
+use super::{narrow, wide};
+use crate::ops::Attended;
+use burn::prelude::*;
+
+/// `[batch, tokens, kv_heads, width]` as `[batch, heads, tokens, width]`, each head of keys repeated for its group.
+fn by_head<B: Backend>(x: Tensor<B, 4>, heads: usize) -> Tensor<B, 4> {
+    let [batch, tokens, own, width] = x.dims();
+    let x = x.swap_dims(1, 2);
+    if own == heads {
+        return x;
+    }
+    x.unsqueeze_dim::<5>(2).repeat_dim(2, heads / own).reshape([batch, heads, tokens, width])
+}
+
+/// The gradients of repeated heads, summed over each group: the way back of [`by_head`].
+fn by_token<B: Backend>(x: Tensor<B, 4>, own: usize) -> Tensor<B, 4> {
+    let [batch, heads, tokens, width] = x.dims();
+    let x = if own == heads {
+        x
+    } else {
+        x.reshape([batch, own, heads / own, tokens, width]).sum_dim(2).reshape([batch, own, tokens, width])
+    };
+    x.swap_dims(1, 2)
+}
+
+/// True where a token may not look: `[batch, 1, tokens, tokens]`.
+fn hidden<B: Backend>(starts: Tensor<B, 2, Int>) -> Tensor<B, 4, Bool> {
+    let [_, tokens] = starts.dims();
+    let places = Tensor::<B, 1, Int>::arange(0..tokens as i64, &starts.device());
+    let keys = places.clone().reshape([1, 1, tokens]);
+    let before = keys.clone().lower(starts.unsqueeze_dim::<3>(2));
+    let after = keys.greater(places.reshape([1, tokens, 1]));
+    before.bool_or(after).unsqueeze_dim(1)
+}
+
+/// Logits, minus infinity where nothing is seen.
+fn logits<B: Backend>(
+    query: Tensor<B, 4>,
+    key: Tensor<B, 4>,
+    hidden: Tensor<B, 4, Bool>,
+    scale: f64,
+) -> Tensor<B, 4> {
+    let [batch, heads, tokens, _] = query.dims();
+    let logits = wide(query.matmul(key.swap_dims(2, 3))).mul_scalar(scale);
+    logits.mask_fill(hidden.expand([batch, heads, tokens, tokens]), f64::NEG_INFINITY)
+}
+
+pub(crate) fn attend<B: Backend>(
+    query: Tensor<B, 4>,
+    key: Tensor<B, 4>,
+    value: Tensor<B, 4>,
+    starts: Tensor<B, 2, Int>,
+    scale: f64,
+) -> Attended<B> {
+    let (dtype, [batch, tokens, heads, _]) = (query.dtype(), query.dims());
+    let logits = logits(query.swap_dims(1, 2), by_head(key, heads), hidden(starts), scale);
+    let largest = logits.clone().max_dim(3);
+    let exponents = (logits - largest.clone()).exp();
+    let sum = exponents.clone().sum_dim(3);
+    let shares = narrow(exponents / sum.clone(), dtype);
+    Attended {
+        output: shares.matmul(by_head(value, heads)).swap_dims(1, 2),
+        lse: (sum.log() + largest.clone()).reshape([batch, heads, tokens]),
+        peak: largest.max_dim(2).max_dim(0).reshape([heads]),
+    }
+}
+
+pub(crate) fn attend_back<B: Backend>(
+    [query, key, value]: [Tensor<B, 4>; 3],
+    starts: Tensor<B, 2, Int>,
+    scale: f64,
+    attended: Attended<B>,
+    grad: Tensor<B, 4>,
+) -> [Tensor<B, 4>; 3] {
+    let (dtype, [_, _, heads, _]) = (query.dtype(), query.dims());
+    let [_, _, own, _] = key.dims();
+    let query = query.swap_dims(1, 2);
+    let (key, value) = (by_head(key, heads), by_head(value, heads));
+    let (output, grad) = (attended.output.swap_dims(1, 2), grad.swap_dims(1, 2));
+    let logits = logits(query.clone(), key.clone(), hidden(starts), scale);
+    let shares = (logits - attended.lse.unsqueeze_dim(3)).exp();
+    let of_value = narrow(shares.clone(), dtype).swap_dims(2, 3).matmul(grad.clone());
+    let delta = (wide(grad.clone()) * wide(output)).sum_dim(3);
+    let of_shares = wide(grad.matmul(value.swap_dims(2, 3)));
+    let of_logits = narrow((shares * (of_shares - delta)).mul_scalar(scale), dtype);
+    let of_query = of_logits.clone().matmul(key).swap_dims(1, 2);
+    let of_key = of_logits.swap_dims(2, 3).matmul(query);
+    [of_query, by_token(of_key, own), by_token(of_value, own)]
+}

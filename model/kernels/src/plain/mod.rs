@@ -1,0 +1,25 @@
+//! The operations in plain Burn: the reference that every other body is tested against.
+mod attention;
+mod head;
+mod noise;
+mod rows;
+mod update;
+
+pub(crate) use attention::{attend, attend_back};
+pub(crate) use head::head_loss;
+pub(crate) use noise::{at, dropout, noise, threshold, words};
+pub(crate) use rows::{embed, embed_back, product, rms_norm, rms_norm_back, rotate, swiglu, swiglu_back};
+pub(crate) use update::{adamw, sum_squares};
+
+use burn::prelude::*;
+use burn::tensor::DType;
+
+/// The same numbers in f32.
+pub(crate) fn wide<B: Backend, const D: usize>(x: Tensor<B, D>) -> Tensor<B, D> {
+    if x.dtype() == DType::F32 { x } else { x.cast(DType::F32) }
+}
+
+/// The numbers in another type again.
+pub(crate) fn narrow<B: Backend, const D: usize>(x: Tensor<B, D>, dtype: DType) -> Tensor<B, D> {
+    if x.dtype() == dtype { x } else { x.cast(dtype) }
+}

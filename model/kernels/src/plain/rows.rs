@@ -1,0 +1,92 @@
+//! Products, and what works row by row.
+use super::{narrow, wide};
+use crate::ops::{Angles, Turned};
+use burn::prelude::*;
+use burn::tensor::activation::sigmoid;
+
+pub(crate) fn product<B: Backend>(a: Tensor<B, 2>, b: Tensor<B, 2>, turned: Turned) -> Tensor<B, 2> {
+    match turned {
+        Turned::Neither => a.matmul(b),
+        Turned::Left => a.transpose().matmul(b),
+        Turned::Right => a.matmul(b.transpose()),
+    }
+}
+
+/// One over the root mean square of each row, `[rows, 1]`.
+fn inverse_root<B: Backend>(x: Tensor<B, 2>, epsilon: f64) -> Tensor<B, 2> {
+    (x.clone() * x).mean_dim(1).add_scalar(epsilon).sqrt().recip()
+}
+
+pub(crate) fn rms_norm<B: Backend>(x: Tensor<B, 2>, weight: Tensor<B, 1>, epsilon: f64) -> Tensor<B, 2> {
+    let dtype = x.dtype();
+    let x = wide(x);
+    let scale = inverse_root(x.clone(), epsilon);
+    narrow(x * scale * wide(weight).unsqueeze(), dtype)
+}
+
+pub(crate) fn rms_norm_back<B: Backend>(
+    x: Tensor<B, 2>,
+    weight: Tensor<B, 1>,
+    epsilon: f64,
+    grad: Tensor<B, 2>,
+) -> (Tensor<B, 2>, Tensor<B, 1>) {
+    let dtype = x.dtype();
+    let (x, grad) = (wide(x), wide(grad));
+    let scale = inverse_root(x.clone(), epsilon);
+    let unit = x * scale.clone();
+    let of_weight = (grad.clone() * unit.clone()).sum_dim(0).squeeze_dim(0);
+    let grad = grad * wide(weight).unsqueeze();
+    let along = (grad.clone() * unit.clone()).mean_dim(1);
+    (narrow((grad - unit * along) * scale, dtype), of_weight)
+}
+
+pub(crate) fn rotate<B: Backend>(
+    x: Tensor<B, 3>,
+    angles: &Angles<B>,
+    positions: Tensor<B, 1, Int>,
+    back: bool,
+) -> Tensor<B, 3> {
+    let (dtype, [_, _, width]) = (x.dtype(), x.dims());
+    let of_rows = |table: &Tensor<B, 2>| table.clone().select(0, positions.clone()).unsqueeze_dim::<3>(1);
+    let cos = of_rows(&angles.cos);
+    let sin = if back { of_rows(&angles.sin).neg() } else { of_rows(&angles.sin) };
+    let x = wide(x);
+    let (first, second) = (x.clone().narrow(2, 0, width / 2), x.narrow(2, width / 2, width / 2));
+    let turned_first = first.clone() * cos.clone() - second.clone() * sin.clone();
+    let turned_second = first * sin + second * cos;
+    narrow(Tensor::cat(vec![turned_first, turned_second], 2), dtype)
+}
+
+pub(crate) fn swiglu<B: Backend>(gate: Tensor<B, 2>, up: Tensor<B, 2>) -> Tensor<B, 2> {
+    let dtype = gate.dtype();
+    let gate = wide(gate);
+    narrow(gate.clone() * sigmoid(gate) * wide(up), dtype)
+}
+
+pub(crate) fn swiglu_back<B: Backend>(
+    gate: Tensor<B, 2>,
+    up: Tensor<B, 2>,
+    grad: Tensor<B, 2>,
+) -> (Tensor<B, 2>, Tensor<B, 2>) {
+    let dtype = gate.dtype();
+    let (gate, up, grad) = (wide(gate), wide(up), wide(grad));
+    let sigma = sigmoid(gate.clone());
+    let silu = gate.clone() * sigma.clone();
+    let slope = sigma.clone() * (gate * (sigma.neg() + 1.0) + 1.0);
+    (narrow(grad.clone() * up * slope, dtype), narrow(grad * silu, dtype))
+}
+
+pub(crate) fn embed<B: Backend>(weight: Tensor<B, 2>, ids: Tensor<B, 1, Int>) -> Tensor<B, 2> {
+    weight.select(0, ids)
+}
+
+pub(crate) fn embed_back<B: Backend>(
+    ids: Tensor<B, 1, Int>,
+    vocabulary: usize,
+    grad: Tensor<B, 2>,
+) -> Tensor<B, 2> {
+    let [_, width] = grad.dims();
+    let grad = wide(grad);
+    let empty = Tensor::zeros([vocabulary, width], (&grad.device(), grad.dtype()));
+    empty.select_assign(0, ids, grad, burn::tensor::IndexingUpdateOp::Add)
+}

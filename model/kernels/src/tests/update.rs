@@ -1,0 +1,98 @@
+//! Noise, dropout, AdamW, sums of squares.
+use super::{B, floats, near, numbers, tensor};
+use crate::ops::{AdamStep, Ops};
+use crate::plain;
+use burn::prelude::*;
+
+#[test]
+fn noise_is_the_same_everywhere_and_even() {
+    let device = Default::default();
+    let got = floats(B::noise(40_000, 7, &device));
+    near("noise", &got, &floats(plain::noise::<B>(40_000, 7, &device)), 0.0);
+    assert!(got.iter().all(|x| (0.0..1.0).contains(x)));
+    let mut tenths = [0; 10];
+    got.iter().for_each(|x| tenths[(x * 10.0) as usize] += 1);
+    assert!(tenths.iter().all(|many| (3_750..4_250).contains(many)), "{tenths:?}");
+    let mean = |x: &[f64]| x.iter().sum::<f64>() / x.len() as f64;
+    // Neighbours, and the same place under a seed that differs by one, have nothing in common.
+    let other = floats(B::noise(40_000, 8, &device));
+    for pair in [&got[1..], &other] {
+        let products: Vec<f64> = got.iter().zip(pair).map(|(a, b)| (a - 0.5) * (b - 0.5)).collect();
+        assert!(mean(&products).abs() < 0.002, "{}", mean(&products));
+    }
+}
+
+#[test]
+fn dropout_drops_its_share_and_keeps_the_sum() {
+    let x = tensor(&vec![1.0; 300 * 70], [300, 70]);
+    for rate in [0.1, 0.5] {
+        let got = floats(B::dropout(x.clone(), rate, 3));
+        near("dropped", &got, &floats(plain::dropout(x.clone(), rate, 3)), 0.0);
+        let dropped = got.iter().filter(|x| **x == 0.0).count() as f64 / got.len() as f64;
+        assert!((dropped - rate).abs() < 0.01, "{dropped}");
+        assert!(got.iter().all(|x| *x == 0.0 || (x - 1.0 / (1.0 - rate)).abs() < 1e-6));
+        assert_ne!(got, floats(B::dropout(x.clone(), rate, 4)));
+    }
+    assert_eq!(floats(B::dropout(x.clone(), 0.0, 3)), floats(x));
+}
+
+#[test]
+fn what_others_hold_is_never_written_to() {
+    let x = tensor(&numbers(3 * 50, 1), [3, 50]);
+    let before = floats(x.clone());
+    let _ = B::dropout(x.clone(), 0.5, 1);
+    let flat: Tensor<B, 1> = x.clone().reshape([150]);
+    let step = AdamStep { rate: 0.1, beta1: 0.9, beta2: 0.9, epsilon: 1e-8, decay: 0.1, scale: 1.0, step: 1 };
+    let _ = B::adamw(flat.clone(), flat.clone(), (flat.clone(), flat.clone()), &step);
+    assert_eq!(floats(x), before);
+    assert_eq!(floats(flat), before);
+}
+
+#[test]
+fn sums_of_squares() {
+    for len in [0, 1, 4_095, 10_000] {
+        let x = numbers(len, 1);
+        let right = x.iter().map(|x| x * x).sum::<f64>();
+        near("cpu", &floats(B::sum_squares(tensor(&x, [len]))), &[right], 1e-5);
+        if len > 0 {
+            near("plain", &floats(plain::sum_squares(tensor(&x, [len]))), &[right], 1e-5);
+        }
+    }
+}
+
+#[test]
+fn adamw_takes_the_steps_that_its_formulas_say() {
+    let len = 20_000;
+    let [start, mut mean, mut square] = [numbers(len, 1), vec![0.0; len], vec![0.0; len]];
+    let mut right = start.clone();
+    let flat = |x: &[f64]| tensor(x, [len]);
+    let fresh = || (flat(&start), (flat(&mean), flat(&square)));
+    let (mut of_plain, mut of_cpu) = (fresh(), fresh());
+    for count in 1..=3 {
+        let grad = numbers(len, 10 + count);
+        let step = AdamStep {
+            rate: 0.01 * count as f64,
+            beta1: 0.9,
+            beta2: 0.95,
+            epsilon: 1e-8,
+            decay: 0.1,
+            scale: 0.5,
+            step: count,
+        };
+        for at in 0..len {
+            let grad = grad[at] * 0.5;
+            mean[at] = 0.9 * mean[at] + 0.1 * grad;
+            square[at] = 0.95 * square[at] + 0.05 * grad * grad;
+            let first = mean[at] / (1.0 - 0.9_f64.powi(count as i32));
+            let second = square[at] / (1.0 - 0.95_f64.powi(count as i32));
+            right[at] = right[at] * (1.0 - step.rate * 0.1) - step.rate * first / (second.sqrt() + 1e-8);
+        }
+        of_plain = plain::adamw(of_plain.0, flat(&grad), of_plain.1, &step);
+        of_cpu = B::adamw(of_cpu.0, flat(&grad), of_cpu.1, &step);
+        for (body, (weight, means)) in [("plain", &of_plain), ("cpu", &of_cpu)] {
+            near(&format!("{body} weight {count}"), &floats(weight.clone()), &right, 1e-6);
+            near(&format!("{body} mean {count}"), &floats(means.0.clone()), &mean, 1e-6);
+            near(&format!("{body} square {count}"), &floats(means.1.clone()), &square, 1e-6);
+        }
+    }
+}
