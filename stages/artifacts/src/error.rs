@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// What every reader and writer answers.
-pub type Result<T> = std::result::Result<T, ArtifactError>;
+pub type Result<T, E = ArtifactError> = std::result::Result<T, E>;
 
 /// Why an artifact cannot be read or written.
 #[derive(Debug, thiserror::Error)]

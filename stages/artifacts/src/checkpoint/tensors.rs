@@ -1,0 +1,94 @@
+//! Reads tensors one by one from safetensors files: none is in memory before it is asked for.
+use super::{Tensor, header};
+use crate::{ArtifactError, Result};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fs::File;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// The tensors of one or more files, from any number of threads.
+pub struct Tensors {
+    files: Vec<(PathBuf, File)>,
+    tensors: Vec<(Tensor, Place)>,
+    by_name: HashMap<String, usize>,
+}
+
+/// Where a tensor stands.
+struct Place {
+    file: usize,
+    bytes: Range<u64>,
+}
+
+impl Tensors {
+    /// Opens files and reads their heads. Names, sizes and places are checked; numbers are not looked at.
+    pub fn open(paths: impl IntoIterator<Item = PathBuf>) -> Result<Self> {
+        let mut all = Self { files: Vec::new(), tensors: Vec::new(), by_name: HashMap::new() };
+        for path in paths {
+            let file = File::open(&path).map_err(ArtifactError::io(&path))?;
+            for (tensor, bytes) in header::decode(&path, &file)? {
+                match all.by_name.entry(tensor.name.clone()) {
+                    Entry::Occupied(_) => {
+                        let said = format!("tensor `{}` stands in a file before, too", tensor.name);
+                        return Err(ArtifactError::format(&path, said));
+                    }
+                    Entry::Vacant(free) => free.insert(all.tensors.len()),
+                };
+                all.tensors.push((tensor, Place { file: all.files.len(), bytes }));
+            }
+            all.files.push((path, file));
+        }
+        Ok(all)
+    }
+
+    /// All of them, in the order in which they stand.
+    pub fn iter(&self) -> impl Iterator<Item = &Tensor> {
+        self.tensors.iter().map(|(tensor, _)| tensor)
+    }
+
+    /// One of them.
+    pub fn get(&self, name: &str) -> Option<&Tensor> {
+        Some(&self.find(name)?.0)
+    }
+
+    /// The bytes of a tensor, numbers little-endian.
+    pub fn read(&self, name: &str) -> Result<Vec<u8>> {
+        let (_, place) = self.must_find(name)?;
+        // No more than the file has, which the head was held against.
+        let mut bytes = vec![0; usize::try_from(place.bytes.end - place.bytes.start).unwrap_or_default()];
+        self.fill(place, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// The same into memory that is there, and as large as the tensor.
+    pub fn read_into(&self, name: &str, bytes: &mut [u8]) -> Result<()> {
+        let (_, place) = self.must_find(name)?;
+        let (has, room) = (place.bytes.end - place.bytes.start, bytes.len());
+        if has != room as u64 {
+            let said = format!("tensor `{name}` has {has} bytes, and there is room for {room}");
+            return Err(ArtifactError::format(self.path(place), said));
+        }
+        self.fill(place, bytes)
+    }
+
+    fn fill(&self, place: &Place, bytes: &mut [u8]) -> Result<()> {
+        let Some((path, file)) = self.files.get(place.file) else { return Ok(()) };
+        file.read_exact_at(bytes, place.bytes.start).map_err(ArtifactError::io(path))
+    }
+
+    fn find(&self, name: &str) -> Option<&(Tensor, Place)> {
+        self.by_name.get(name).and_then(|&at| self.tensors.get(at))
+    }
+
+    fn must_find(&self, name: &str) -> Result<&(Tensor, Place)> {
+        self.find(name).ok_or_else(|| {
+            let path = self.files.first().map(|(path, _)| path.as_path()).unwrap_or(Path::new("no file"));
+            ArtifactError::format(path, format!("there is no tensor `{name}`"))
+        })
+    }
+
+    fn path(&self, place: &Place) -> &Path {
+        self.files.get(place.file).map(|(path, _)| path.as_path()).unwrap_or(Path::new(""))
+    }
+}
