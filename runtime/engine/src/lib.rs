@@ -2,6 +2,7 @@
 //!
 //! Read in that order. The engine knows no stage kind by name, prints nothing and reads no environment: what it
 //! has to say is an [`event::Event`] or a [`diagnostic::Diagnostic`], and what it needs is handed in.
+mod curves;
 pub mod diagnostic;
 pub mod document;
 pub mod event;

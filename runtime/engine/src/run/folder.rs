@@ -1,18 +1,19 @@
-//! A run's own folder, `runs/RUN/`: its events as they come, and the logs of its stages. Never part of a result.
+//! A run's own folder, `runs/RUN/`: its events as they come, and the logs and figures of its stages. Never part of a
+//! result.
 //!
 //! A store that cannot be written to is enough for a run that has nothing to do, so nothing here fails such a
 //! run: the folder is made with the first line, and what cannot be written is not.
-use crate::event::{Event, EventKind, Outcome};
+use super::diary::Diary;
+use super::figures::Figures;
+use crate::event::Event;
 use muse_store::{Acquired, Digest, Key, Lease, Store, StoreError, Who};
-use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// The folder of one run.
 pub struct RunFolder {
     name: String,
-    events: Mutex<Option<BufWriter<File>>>,
+    told: Mutex<(Diary, Figures)>,
     live: OnceLock<Lease>,
 }
 
@@ -20,8 +21,8 @@ impl RunFolder {
     /// A folder for a run that begins now.
     pub(crate) fn new(store: &Store) -> Self {
         let name = crate::time::run_name();
-        let events = store.append(&format!("runs/{name}/events.jsonl")).ok();
-        Self { name, events: Mutex::new(events.map(BufWriter::new)), live: OnceLock::new() }
+        let told = Mutex::new((Diary::new(store, &name), Figures::new(store, &name)));
+        Self { name, told, live: OnceLock::new() }
     }
 
     /// The run's name.
@@ -47,26 +48,20 @@ impl RunFolder {
 
     /// The run is over.
     pub(crate) fn end(mut self) {
-        if let Ok(Some(events)) = self.events.get_mut() {
-            let _ = events.flush();
-        }
+        let (mut diary, figures) = self.told.into_inner().unwrap_or_else(PoisonError::into_inner);
+        diary.flush();
+        // Figures are written to the last before the run no longer lives.
+        drop(figures);
         if let Some(lease) = self.live.take() {
             lease.release();
         }
     }
 
-    /// Writes an event down, at once: gc reads there what a live run holds. Only where there is nothing to do, and
-    /// hits come by the thousand, may they wait a little.
+    /// Writes an event down, and the figure that it may tell.
     pub(crate) fn event(&self, event: &Event) {
-        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(file) = events.as_mut() else { return };
-        let hit = matches!(&event.kind, EventKind::StageFinished { outcome: Outcome::Hit, .. });
-        let waits = hit && self.live.get().is_none();
-        let written = serde_json::to_writer(&mut *file, event).is_ok() && file.write_all(b"\n").is_ok();
-        if !written || (!waits && file.flush().is_err()) {
-            // The disk is full or gone. The results matter more than the diary.
-            *events = None;
-        }
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.0.take(event, self.live.get().is_some());
+        told.1.take(event);
     }
 
     /// The log of an attempt, with its folder made.

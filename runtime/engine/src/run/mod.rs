@@ -3,8 +3,10 @@
 //! One dispatcher owns all state and hands each stage that must run to a thread of its own; they exchange
 //! messages and share nothing else, so events come in one order that never contradicts itself.
 mod attempt;
+mod diary;
 mod dispatch;
 mod environment;
+mod figures;
 mod files;
 mod folder;
 mod pin;
