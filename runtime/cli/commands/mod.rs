@@ -1,5 +1,6 @@
 //! One file for each command: its arguments, its page, what it does.
 pub(crate) mod adopt;
+pub(crate) mod checkpoints;
 pub(crate) mod completions;
 pub(crate) mod diff;
 pub(crate) mod doctor;
@@ -46,6 +47,7 @@ pub(crate) fn dispatch(app: &mut App<'_>, command: &Command) -> CliResult {
         Command::Verify(args) => verify::run(app, args),
         Command::Stages(args) => stages::run(app, args),
         Command::Schema(args) => schema::run(app, args),
+        Command::Checkpoints(args) => checkpoints::run(app, args),
         Command::Inspect(args) => inspect::run(app, args),
         Command::Doctor(args) => doctor::run(app, args),
         Command::Completions(args) => completions::run(app, args),

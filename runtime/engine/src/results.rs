@@ -1,9 +1,9 @@
 //! Results by hand: which ones a stage has, and putting an existing file in as one. `muse get`, `muse adopt`.
 use crate::last::{LastResult, LastResults};
 use crate::plan::{Plan, Planner};
-use crate::run::draft;
+use crate::run::{draft, resume_key};
 use muse_store::{Acquired, Artifact, Published, Record, Store, StoreError, Who};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Why there is no result to hand out, or none was taken in.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +74,13 @@ pub fn record_of(planner: &Planner<'_>, plan: &Plan, stage: usize) -> Result<Rec
         }
     }
     Ok(record)
+}
+
+/// What attempts at a stage of the plan left for the next, if they left something. Whoever makes the stage writes to it.
+pub fn resume_folder(planner: &Planner<'_>, plan: &Plan, stage: usize) -> Option<PathBuf> {
+    let key = plan.stages[stage].as_ref()?.key?;
+    let folder = planner.store.resume_dir(&resume_key(&planner.pipeline.stages[stage], key));
+    folder.is_dir().then_some(folder)
 }
 
 /// Puts the file or folder at `path` in as the result of a stage. Of several outputs, each stands in `path` by

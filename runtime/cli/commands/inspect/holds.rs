@@ -3,6 +3,7 @@ use crate::display::tree;
 use crate::exit;
 use crate::failure::{CliError, CliResult};
 use crate::format::{Table, bytes, exact, plural, shorten, visible};
+use muse_artifacts::checkpoint::{ABOUT, About};
 use muse_artifacts::corpus::{BodyRef, Corpus, DocumentRef};
 use serde_json::{Value, json};
 use std::fs::{self, File};
@@ -42,6 +43,9 @@ pub(super) enum Holds {
         /// Its `report.json`.
         #[serde(skip_serializing_if = "Option::is_none")]
         report: Option<Value>,
+        /// Of a checkpoint what it is of.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        checkpoint: Option<Value>,
         /// Of a corpus the first documents.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         samples: Vec<Value>,
@@ -63,13 +67,15 @@ impl Holds {
         let named = |name: &str| files.iter().find(|file| file.name == name);
         let report = named("report.json").filter(|file| file.bytes <= LARGEST_REPORT);
         let report = report.and_then(|file| serde_json::from_slice(&fs::read(&file.path).ok()?).ok());
+        let checkpoint = named(ABOUT).map(|file| checkpoint(&file.path));
         let parquet = files.iter().filter(|file| file.name.ends_with(".parquet"));
         let samples = parquet.min_by(|a, b| a.name.cmp(&b.name)).map(|file| samples(&file.path));
         let (count, bytes) = (files.len() as u64, files.iter().map(|file| file.bytes).sum());
         files.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.name.cmp(&b.name)));
         files.truncate(LISTED);
         let largest = files.into_iter().map(|file| (file.name, file.bytes)).collect();
-        Self::Folder { files: count, bytes, largest, report, samples: samples.unwrap_or_default() }
+        let samples = samples.unwrap_or_default();
+        Self::Folder { files: count, bytes, largest, report, checkpoint, samples }
     }
 
     pub(super) fn of(path: &Path) -> CliResult<Self> {
@@ -98,7 +104,7 @@ impl Holds {
 
     pub(super) fn draw(&self, name: &str) -> String {
         match self {
-            Self::Folder { files, bytes: size, largest, report, samples } => {
+            Self::Folder { files, bytes: size, largest, report, checkpoint, samples } => {
                 let count = plural(usize::try_from(*files).unwrap_or(usize::MAX), "file");
                 let mut text = format!("{name}: {count}, {}\n", bytes(*size));
                 let mut table = Table::new(&[0]);
@@ -109,6 +115,9 @@ impl Holds {
                 let more = files.saturating_sub(largest.len() as u64);
                 if more > 0 {
                     text += &format!("  … and {} more\n", exact(more));
+                }
+                if let Some(checkpoint) = checkpoint {
+                    text += &format!("\ncheckpoint\n{}", tree::draw(checkpoint, 2));
                 }
                 if let Some(report) = report {
                     text += &format!("\nreport.json\n{}", tree::draw(report, 2));
@@ -128,6 +137,25 @@ impl Holds {
             }
         }
     }
+}
+
+/// What a checkpoint is of, or what is wrong with it. Its files are listed anyway.
+fn checkpoint(path: &Path) -> Value {
+    let about = match About::read(path) {
+        Ok(about) => about,
+        Err(error) => return json!({ "damaged": error.to_string() }),
+    };
+    let mut said = json!({
+        "step": about.step,
+        "tokens": about.tokens,
+        "parameters": about.parameters,
+        "figures": about.figures,
+        "model": about.config,
+    });
+    if let Some(tokenizer) = about.tokenizer {
+        said["tokenizer"] = tokenizer.into();
+    }
+    said
 }
 
 /// The first documents of a parquet file, if it is one of a corpus.

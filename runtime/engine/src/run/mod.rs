@@ -15,7 +15,7 @@ mod rerun;
 mod secrets;
 mod slots;
 
-pub(crate) use attempt::draft;
+pub(crate) use attempt::{draft, resume_key};
 pub use environment::Environment;
 pub use folder::{RunFolder, file_name, live_key};
 pub use pin::{Renewed, update};
