@@ -97,8 +97,9 @@ fn merged(points: &[Point], by: usize) -> Vec<Point> {
     groups.collect()
 }
 
-/// The mean around each point, and once more around that: a window about a fiftieth as wide as the curve, which
-/// narrows towards both ends, so that the line is neither late nor bent where it is steep.
+/// The mean around each point, and once more around that: a window about a fiftieth as wide as the curve. It narrows
+/// towards the beginning, where curves are steep, so that the line is not bent there; at the end it looks back, so
+/// that the last values do not stand for themselves.
 pub(super) fn smoothed(points: &[Point]) -> Vec<f64> {
     let counts: Vec<u64> = points.iter().map(|point| point.count).collect();
     let means: Vec<f64> = points.iter().map(Point::mean).collect();
@@ -113,8 +114,9 @@ fn averaged(values: &[f64], counts: &[u64]) -> Vec<f64> {
     }
     let widest = (values.len() / 100).max(1);
     let around = |at: usize| {
-        let half = widest.min(at).min(values.len() - 1 - at);
-        let (from, to) = (sums[at - half], sums[at + half + 1]);
+        let back = widest.min(at);
+        let ahead = back.min(values.len() - 1 - at);
+        let (from, to) = (sums[at - back], sums[at + ahead + 1]);
         (to.0 - from.0) / (to.1 - from.1) as f64
     };
     (0..values.len()).map(around).collect()
@@ -158,7 +160,8 @@ mod tests {
     fn a_smoothed_line_stays_a_line_and_a_step_is_not_late() {
         let line: Vec<Point> = (0..500).map(|step| Point::of(step, step as f64)).collect();
         for (point, smooth) in line.iter().zip(smoothed(&line)) {
-            assert!((point.mean() - smooth).abs() < 1e-9);
+            let late = if point.first < 490 { 1e-9 } else { 5.0 };
+            assert!((point.mean() - smooth).abs() < late, "{point:?}: {smooth}");
         }
         let stairs: Vec<Point> = (0..500).map(|step| Point::of(step, f64::from(step >= 250))).collect();
         let smooth = smoothed(&stairs);

@@ -7,14 +7,26 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::time::{Duration, Instant};
 
-/// Progress, and each figure, of a stage is written at most so often.
+/// Progress, and each figure, of a stage is written at most so often: often while it is young, so that who looks is
+/// not told of its first moments only.
+const SOON: Duration = Duration::from_millis(200);
 const EVERY: Duration = Duration::from_secs(5);
+/// A stage is old when it is so many times older than the time between two lines.
+const OLD: u32 = 20;
 
 /// A run's events on disk.
 pub(super) struct Diary {
     file: Option<BufWriter<File>>,
-    /// By stage and figure (none is progress): when it was last written, and what came since.
-    latest: BTreeMap<(String, Option<String>), (Instant, Option<Event>)>,
+    /// By stage and figure; none is progress.
+    latest: BTreeMap<(String, Option<String>), Latest>,
+}
+
+/// What comes again and again.
+struct Latest {
+    first: Instant,
+    written: Instant,
+    /// What came since.
+    waits: Option<Event>,
 }
 
 impl Diary {
@@ -42,13 +54,18 @@ impl Diary {
     fn often(&mut self, event: &Event, stage: &str, name: Option<&String>) {
         let now = Instant::now();
         let key = (stage.to_owned(), name.cloned());
-        match self.latest.get_mut(&key) {
-            Some((written, waits)) if now.duration_since(*written) < EVERY => *waits = Some(event.clone()),
-            _ => {
-                self.latest.insert(key, (now, None));
-                self.write(event, true);
-            }
+        let mut is_new = false;
+        let latest = self.latest.entry(key).or_insert_with(|| {
+            is_new = true;
+            Latest { first: now, written: now, waits: None }
+        });
+        let every = (now.duration_since(latest.first) / OLD).clamp(SOON, EVERY);
+        if !is_new && now.duration_since(latest.written) < every {
+            latest.waits = Some(event.clone());
+            return;
         }
+        (latest.written, latest.waits) = (now, None);
+        self.write(event, true);
     }
 
     /// What waits of a stage, before the event that ends it or begins it anew.
@@ -61,7 +78,7 @@ impl Diary {
             .take_while(|(of, _)| of == stage)
             .collect();
         for key in of_stage {
-            if let Some((_, Some(event))) = self.latest.remove(&key) {
+            if let Some(event) = self.latest.remove(&key).and_then(|latest| latest.waits) {
                 self.write(&event, false);
             }
         }

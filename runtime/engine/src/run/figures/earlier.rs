@@ -13,9 +13,10 @@ use std::path::PathBuf;
 pub(super) fn carry_over(store: &Store, run: &str, stage: &str, key: &str, step: u64, trail: &mut Trail) {
     let Some(lines) = lines_of(store, run, stage, key) else { return };
     let Ok(file) = File::open(lines) else { return };
-    for line in BufReader::new(file).split(b'\n').map_while(Result::ok) {
+    for mut line in BufReader::new(file).split(b'\n').map_while(Result::ok) {
         if let Some(row) = Row::read(&line).filter(|row| row.step < step) {
-            trail.keep(row);
+            line.push(b'\n');
+            trail.keep(&row, &line);
         }
     }
 }

@@ -66,18 +66,18 @@ impl Trail {
     /// Writes what is told of the step at hand: it is over, or nothing more is heard of it for a while.
     pub(super) fn write(&mut self) {
         if let Some(row) = self.row.take() {
-            self.keep(row);
+            self.keep(&row, &row.line());
         }
     }
 
     /// One line more, which may be one of an earlier run.
-    pub(super) fn keep(&mut self, row: Row) {
+    pub(super) fn keep(&mut self, row: &Row, line: &[u8]) {
         if row.attempt != self.attempt {
             self.attempt = row.attempt;
-            self.back_to(&row, row.step);
+            self.back_to(row, row.step);
         }
         let open = || self.store.append(&format!("{}/metrics.jsonl", self.folder)).ok();
-        self.lines.write(open, &row.line());
+        self.lines.write(open, line);
         for (name, value) in &row.values {
             self.curves.take(row.step, name, *value);
         }
@@ -90,10 +90,10 @@ impl Trail {
                 first.values.extend_from_slice(&row.values);
                 self.first = Some(first);
             }
-            first => first.iter().chain([&row]).for_each(|row| self.scalars(row)),
+            first => first.iter().chain([row]).for_each(|row| self.scalars(row)),
         }
         if let Some(step) = row.value(ROLLED_BACK) {
-            self.back_to(&row, step as u64 + 1);
+            self.back_to(row, step as u64 + 1);
         }
     }
 
