@@ -16,7 +16,8 @@ Examples:
 /// How the last run of a pipeline went.
 ///
 /// Shows each stage of the last run: how it ended, how long it took, its latest figures, and why it failed. Also
-/// prints the run's folder, where logs, curves and events are. A run that is still going is shown as far as it is.
+/// prints the run's folder, where logs, figures and events are, and the pictures of the curves: those of a result that
+/// was there already stand in the folder of the run that made it. A run that is still going is shown as far as it is.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct StatusArgs {
@@ -34,11 +35,12 @@ pub(crate) struct StatusArgs {
 /// Shows it.
 pub(crate) fn run(app: &mut App<'_>, args: &StatusArgs) -> CliResult {
     let store = app.store_of(&args.pipeline)?;
-    let Some(run) = history::last_of(&store, &args.pipeline)? else {
+    let Some(mut run) = history::last_of(&store, &args.pipeline)? else {
         let path = args.pipeline.display();
         return Err(CliError::failed(format!("{path} never ran on this store"))
             .hint(format!("`muse run {path}` runs it, `muse plan {path}` says what that would do")));
     };
+    history::add_figures_of_hits(&store, &mut run);
     if args.folder {
         app.out.line(&run.folder.display().to_string())?;
     } else if args.json {

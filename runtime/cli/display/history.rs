@@ -2,10 +2,13 @@
 use super::causes;
 use crate::format::{Table, duration, moment, plural, visible};
 use crate::paint::Paint;
-use crate::report::lines;
+use crate::report::{figures, lines};
 use muse_runtime::event::{Outcome, RunOutcome};
 use muse_runtime::view::compare::StageDifference;
 use muse_runtime::view::history::{RunHistory, StageHistory};
+
+/// Pictures of curves that are named.
+const PICTURES: usize = 8;
 
 /// The last run of a pipeline: what `muse status` prints. Hits are counted, unless `all`.
 pub(crate) fn status(run: &RunHistory, paint: Paint, all: bool) -> String {
@@ -22,23 +25,31 @@ pub(crate) fn status(run: &RunHistory, paint: Paint, all: bool) -> String {
     if hits > 0 && !all {
         text += &format!("  {} there already\n", plural(hits, "result"));
     }
-    text + &format!("folder  {}\n", run.folder.display())
+    text += &format!("folder  {}\n", run.folder.display());
+    let curves: Vec<_> = run.stages.iter().filter_map(|stage| stage.curves.as_ref()).collect();
+    for picture in curves.iter().take(PICTURES) {
+        text += &format!("curves  {}\n", picture.display());
+    }
+    if let Some(more) = curves.len().checked_sub(PICTURES).filter(|more| *more > 0) {
+        text += &format!("        and {more} more\n");
+    }
+    text
 }
 
 fn describe(stage: &StageHistory, live: bool, paint: Paint) -> (String, String) {
     let progress = || {
         let far = stage.progress.as_ref().map(|(done, total, unit)| lines::how_far(*done, *total, unit));
-        let parts = far.into_iter().chain(Some(lines::figures(&stage.metrics)));
+        let parts = far.into_iter().chain(Some(figures::line(&stage.metrics)));
         parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
     };
     match stage.outcome {
-        Some(Outcome::Ran) => (paint.good("ran"), lines::figures(&stage.metrics)),
-        Some(Outcome::Hit) => (paint.good("hit"), String::new()),
+        Some(Outcome::Ran) => (paint.good("ran"), figures::line(&stage.metrics)),
+        Some(Outcome::Hit) => (paint.good("hit"), figures::line(&stage.metrics)),
         Some(Outcome::Failed) => (paint.bad("failed"), visible(stage.error.as_deref().unwrap_or_default())),
         Some(Outcome::Blocked) => {
             (paint.warn("blocked"), visible(stage.error.as_deref().unwrap_or_default()))
         }
-        Some(Outcome::Interrupted) => (paint.warn("interrupted"), String::new()),
+        Some(Outcome::Interrupted) => (paint.warn("interrupted"), progress()),
         None if live => (paint.live("running"), progress()),
         None => (paint.bad("killed"), progress()),
     }
@@ -68,9 +79,18 @@ pub(crate) fn list(runs: &[RunHistory], paint: Paint) -> String {
             }
         }
         let counts = paint.faint(&counts.join(", "));
-        table.row([run.run.clone(), visible(&run.pipeline), state(run, paint), seconds, counts]);
+        let result = headline(run).unwrap_or_default();
+        table.row([run.run.clone(), visible(&run.pipeline), state(run, paint), seconds, counts, result]);
     }
     table.draw("")
+}
+
+/// How well the last model of a run came out, as far as it got: `base val 1.8812`.
+fn headline(run: &RunHistory) -> Option<String> {
+    let stages = run.stages.iter().rev();
+    stages
+        .filter_map(|stage| Some(format!("{} {}", visible(&stage.stage), figures::headline(&stage.metrics)?)))
+        .next()
 }
 
 /// Two runs: what `muse diff` prints.
@@ -131,7 +151,11 @@ mod tests {
             blocked: 0,
             stages: vec![
                 stage("corpus", Some(Outcome::Hit), 60.0),
-                StageHistory { metrics: loss.into(), ..stage("base", Some(Outcome::Ran), 4000.0) },
+                StageHistory {
+                    metrics: loss.into(),
+                    curves: Some("cache/runs/20260131-120000-1a2b/base/curves.png".into()),
+                    ..stage("base", Some(Outcome::Ran), 4000.0)
+                },
                 StageHistory {
                     error: Some("exit 1\u{1b}".into()),
                     ..stage("eval", Some(Outcome::Failed), 2.0)

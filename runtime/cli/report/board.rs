@@ -1,4 +1,5 @@
 //! What is on the screen while stages run. Events change it, a ticker moves it.
+use super::figures::{self, Metrics};
 use super::going::Going;
 use super::lines;
 use super::screen::{bar, columns, fit, line};
@@ -89,8 +90,14 @@ impl Board {
                 self.going(stage).advance(*done, *total, unit);
                 self.draw(stage);
             }
-            EventKind::Metric { stage, name, value, .. } => {
-                self.going(stage).metrics.insert(name.clone(), *value);
+            EventKind::Metric { stage, step, name, value } => {
+                let going = self.going(stage);
+                let happened = figures::happened(*step, name, *value, &going.metrics);
+                going.metrics.insert(name.clone(), *value);
+                // The last evaluation stands in the stage's own lines.
+                if let Some(happened) = happened.filter(|_| name != "val_loss") {
+                    self.above(&format!("{}: {} {happened}", paint.strong(stage), paint.warn("note:")));
+                }
             }
             EventKind::Note { stage, message } => {
                 let stage =
@@ -98,11 +105,11 @@ impl Board {
                 self.above(&format!("{stage}{} {}", paint.warn("note:"), visible(message)));
             }
             EventKind::StageFinished { stage, outcome, .. } => {
-                self.remove(stage);
+                let metrics = self.remove(stage);
                 self.ended += 1;
                 self.hits += usize::from(*outcome == Outcome::Hit);
                 self.failed += usize::from(*outcome == Outcome::Failed);
-                if let Some(ended) = lines::ended(event, paint, verbose) {
+                if let Some(ended) = lines::ended(event, &metrics, paint, verbose) {
                     let mark = match outcome {
                         Outcome::Ran | Outcome::Hit => paint.good("✓"),
                         Outcome::Failed => paint.bad("✗"),
@@ -128,31 +135,38 @@ impl Board {
         &mut self.going[place]
     }
 
-    fn remove(&mut self, stage: &str) {
-        if let Some(place) = self.going.iter().position(|going| going.stage == stage) {
-            if let Some(line) = self.going.remove(place).line {
-                line.finish_and_clear();
-                self.screen.remove(&line);
-            }
-            self.fill();
+    /// Takes a stage's lines off the screen; answers with its figures.
+    fn remove(&mut self, stage: &str) -> Metrics {
+        let Some(place) = self.going.iter().position(|going| going.stage == stage) else {
+            return Metrics::new();
+        };
+        let gone = self.going.remove(place);
+        if let Some(line) = gone.line {
+            line.finish_and_clear();
+            self.screen.remove(&line);
         }
+        self.fill();
+        gone.metrics
     }
 
     /// Gives lines to the stages that have none, as many as the screen holds.
     fn fill(&mut self) {
-        let rows = terminal::size().map_or(24, |(_, rows)| rows);
-        let most = rows.saturating_sub(4).max(1);
         let shown = self.going.iter().filter(|going| going.line.is_some()).count();
-        let free = most.saturating_sub(shown);
+        let free = rows().saturating_sub(shown);
         for going in self.going.iter_mut().filter(|going| going.line.is_none()).take(free) {
             going.line = Some(self.screen.insert_before(&self.total, line()));
         }
     }
 
+    /// Whether every stage may have two lines.
+    fn room(&self) -> bool {
+        self.going.len() * 2 <= rows()
+    }
+
     pub(super) fn tick(&mut self) {
-        let columns = columns();
+        let (columns, room) = (columns(), self.room());
         for going in &self.going {
-            going.draw(self.terminal, self.name_columns, columns);
+            going.draw(self.terminal, self.name_columns, columns, room);
         }
         if self.stages > 0 && !self.total.is_finished() {
             self.draw_total();
@@ -161,7 +175,7 @@ impl Board {
 
     fn draw(&mut self, stage: &str) {
         if let Some(going) = self.going.iter().find(|going| going.stage == stage) {
-            going.draw(self.terminal, self.name_columns, columns());
+            going.draw(self.terminal, self.name_columns, columns(), self.room());
         }
     }
 
@@ -207,6 +221,11 @@ impl Board {
         self.total.finish_and_clear();
         let _ = self.screen.clear();
     }
+}
+
+/// Rows that stages may take.
+fn rows() -> usize {
+    terminal::size().map_or(24, |(_, rows)| rows).saturating_sub(4).max(1)
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! A running stage and the line that tells of it.
+use super::figures::{self, Metrics};
 use super::lines;
 use super::screen::{bar, fit};
 use crate::format::{clock, pad, shorten, visible};
 use crate::paint::Paint;
 use crate::terminal::Terminal;
 use indicatif::ProgressBar;
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// How often the lines move by themselves. Slow enough to read, quick enough to be alive.
@@ -17,7 +17,7 @@ pub(super) struct Going {
     pub(super) began: Instant,
     pub(super) waiting: Option<String>,
     pub(super) progress: Option<Progress>,
-    pub(super) metrics: BTreeMap<String, f64>,
+    pub(super) metrics: Metrics,
     pub(super) attempt: u32,
     pub(super) line: Option<ProgressBar>,
 }
@@ -39,7 +39,7 @@ impl Going {
             began: Instant::now(),
             waiting: None,
             progress: None,
-            metrics: BTreeMap::new(),
+            metrics: Metrics::new(),
             attempt: 1,
             line: None,
         }
@@ -51,8 +51,14 @@ impl Going {
         self.progress = Some(Progress { done, total, unit: visible(unit), first });
     }
 
-    pub(super) fn draw(&self, terminal: Terminal, name_columns: usize, columns: usize) {
-        let Some(line) = &self.line else { return };
+    /// Draws its line. Where there is `room` its figures have a line of their own below.
+    pub(super) fn draw(&self, terminal: Terminal, name_columns: usize, columns: usize, room: bool) {
+        if let Some(line) = &self.line {
+            line.set_message(self.text(terminal, name_columns, columns, room));
+        }
+    }
+
+    fn text(&self, terminal: Terminal, name_columns: usize, columns: usize, room: bool) -> String {
         let paint = terminal.paint;
         let name = pad(&shorten(&self.stage, name_columns), name_columns);
         let elapsed = self.began.elapsed();
@@ -66,7 +72,7 @@ impl Going {
                 let mut parts = vec![progress.gauge(paint)];
                 parts.extend(progress.speed());
                 parts.push(clock);
-                parts.push(lines::figures(&self.metrics));
+                parts.extend(figures::parts(&self.metrics).into_iter().filter(|_| !room));
                 let parts = parts.join("  ");
                 format!("{} {} {parts}", self.spinner(elapsed, terminal), paint.strong(&name))
             }
@@ -76,7 +82,12 @@ impl Going {
                 format!("{} {} {again}{clock}", self.spinner(elapsed, terminal), paint.strong(&name))
             }
         };
-        line.set_message(fit(&text, columns));
+        let indent = name_columns + 3;
+        let below = figures::fitting(&self.metrics, columns.saturating_sub(indent));
+        if !room || below.is_empty() || self.waiting.is_some() {
+            return fit(&text, columns);
+        }
+        format!("{}\n{}{below}", fit(&text, columns), " ".repeat(indent))
     }
 
     /// Turns while the stage lives.
@@ -114,6 +125,40 @@ impl Progress {
         match lines::speed(rate, left, &self.unit) {
             Some((speed, left)) => std::iter::once(speed).chain(left).collect(),
             None => Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn training() -> Going {
+        let mut going = Going::new("base");
+        going.advance(760, Some(2000), "steps");
+        let told = [("loss", 2.3142), ("val_loss", 2.4205), ("best_val_loss", 2.4011)];
+        let more = [("tokens_per_second", 36_123.0), ("lr", 3e-4), ("mfu", 0.41), ("memory", 1.3e9)];
+        going.metrics = told.into_iter().chain(more).map(|(name, value)| (name.to_owned(), value)).collect();
+        going
+    }
+
+    #[test]
+    fn figures_stand_below_where_there_is_room_and_fit() {
+        let going = training();
+        let text = |columns, room| going.text(Terminal::default(), 8, columns, room);
+        assert_eq!(
+            text(79, true).split_once('\n').unwrap(),
+            (
+                "⠋ base     ━━━━━━━╸────────────  38% 760/2k steps  0:00",
+                "           loss 2.3142  val 2.4205 (best 2.4011)  36.1k tokens/s  lr 3e-4"
+            )
+        );
+        assert!(text(119, true).ends_with("lr 3e-4  41% of peak  1.21 GiB"));
+        assert_eq!(text(79, false).lines().count(), 1);
+        assert!(text(119, false).contains("0:00  loss 2.3142  val"));
+        for columns in [20, 40, 80, 120] {
+            let longest = text(columns, true).lines().map(crate::format::width).max();
+            assert!(longest.is_some_and(|longest| longest <= columns), "{columns}: {longest:?}");
         }
     }
 }

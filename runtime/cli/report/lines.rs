@@ -1,4 +1,5 @@
 //! What bars and plain lines say in the same words: how far a stage is, how it ended.
+use super::figures::{self, Metrics};
 use crate::format::{amount, bytes, duration, visible};
 use crate::paint::Paint;
 use muse_runtime::event::{Event, EventKind, Outcome, OutputInfo};
@@ -40,14 +41,8 @@ pub(super) fn speed(rate: f64, left: Option<u64>, unit: &str) -> Option<(String,
     Some((format!("{}/s", amount(rate, unit)), left))
 }
 
-/// The latest figures: `loss 3.25, lr 0.001`.
-pub(crate) fn figures(metrics: &BTreeMap<String, f64>) -> String {
-    let figures = metrics.iter().take(4).map(|(name, value)| format!("{} {}", visible(name), figure(*value)));
-    figures.collect::<Vec<_>>().join(", ")
-}
-
 /// A figure with four digits that tell something.
-pub(crate) fn figure(value: f64) -> String {
+pub(super) fn figure(value: f64) -> String {
     let size = value.abs();
     if !value.is_finite() {
         value.to_string()
@@ -62,7 +57,7 @@ pub(crate) fn figure(value: f64) -> String {
 }
 
 /// How a stage ended, after its name; none for what is only counted.
-pub(super) fn ended(event: &Event, paint: Paint, verbose: bool) -> Option<String> {
+pub(super) fn ended(event: &Event, metrics: &Metrics, paint: Paint, verbose: bool) -> Option<String> {
     let EventKind::StageFinished { outcome, seconds, outputs, error, key, .. } = &event.kind else {
         return None;
     };
@@ -71,7 +66,10 @@ pub(super) fn ended(event: &Event, paint: Paint, verbose: bool) -> Option<String
     let key =
         key.as_deref().filter(|_| verbose).map(|key| format!(" {}", paint.faint(key))).unwrap_or_default();
     match outcome {
-        Outcome::Ran => Some(format!("{} in {time}{}{key}", paint.good("done"), size(outputs))),
+        Outcome::Ran => {
+            let outcome = figures::outcome(metrics);
+            Some(format!("{} in {time}{}{outcome}{key}", paint.good("done"), size(outputs)))
+        }
         Outcome::Hit if verbose => {
             let made = paint.faint(&format!("(took {time} when it was made)"));
             Some(format!("{} {made}{key}", paint.good("hit")))

@@ -3,6 +3,7 @@ mod bars;
 mod board;
 mod bytes;
 mod echo;
+pub(crate) mod figures;
 mod going;
 mod json;
 pub(crate) mod lines;

@@ -1,14 +1,18 @@
 //! One line for each change, where there is no terminal: CI logs, batch systems, files.
 use super::Reporter;
+use super::figures::{self, Metrics};
 use super::lines;
 use super::summary::Summary;
 use crate::format::visible;
 use crate::terminal::{Terminal, Verbosity};
 use muse_runtime::event::{Event, EventKind};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
-/// Progress of one stage is told at most this often, in seconds.
+/// Progress of one stage is told at most this often, in seconds; less often where it takes hours.
 const EVERY: f64 = 10.0;
+const SELDOM: f64 = 60.0;
+/// A stage is old when it is so many times older than the time between its lines.
+const OLD: f64 = 20.0;
 
 /// Tells changes line by line.
 pub(crate) struct Plain {
@@ -20,11 +24,12 @@ pub(crate) struct Plain {
 /// A stage that goes on.
 #[derive(Default)]
 struct Going {
-    /// When the last line about it was written.
+    /// When it began, and when the last line about it was written.
+    began: f64,
     told: f64,
     /// When its progress was first heard of, and how far it was.
     first: Option<(f64, u64)>,
-    metrics: BTreeMap<String, f64>,
+    metrics: Metrics,
 }
 
 impl Plain {
@@ -58,7 +63,7 @@ impl Plain {
             }
             EventKind::StageStarted { stage, key, attempt } => {
                 let told = lines::seconds(event).unwrap_or(0.0);
-                self.stages.insert(stage.clone(), Going { told, ..Going::default() });
+                self.stages.insert(stage.clone(), Going { began: told, told, ..Going::default() });
                 let again = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
                 let key = if verbose { format!(" {}", paint.faint(key)) } else { String::new() };
                 Some(format!("{}: started{again}{key}", name(stage)))
@@ -67,17 +72,19 @@ impl Plain {
                 let progress = self.progress(event, stage, *done, *total, unit)?;
                 Some(format!("{}: {progress}", name(stage)))
             }
-            EventKind::Metric { stage, name, value, .. } => {
-                self.stages.entry(stage.clone()).or_default().metrics.insert(name.clone(), *value);
-                None
+            EventKind::Metric { stage, step, name: figure, value } => {
+                let metrics = &mut self.stages.entry(stage.clone()).or_default().metrics;
+                let happened = figures::happened(*step, figure, *value, metrics);
+                metrics.insert(figure.clone(), *value);
+                Some(format!("{}: {}", name(stage), happened?))
             }
             EventKind::Note { stage, message } => {
                 let stage = stage.as_deref().map(|stage| format!("{}: ", name(stage))).unwrap_or_default();
                 Some(format!("{stage}{} {}", paint.warn("note:"), visible(message)))
             }
             EventKind::StageFinished { stage, .. } => {
-                self.stages.remove(stage);
-                let ended = lines::ended(event, paint, verbose)?;
+                let metrics = self.stages.remove(stage).unwrap_or_default().metrics;
+                let ended = lines::ended(event, &metrics, paint, verbose)?;
                 Some(format!("{}: {ended}", name(stage)))
             }
             EventKind::RunFinished { .. } => {
@@ -97,7 +104,7 @@ impl Plain {
         let now = lines::seconds(event)?;
         let going = self.stages.entry(stage.to_owned()).or_default();
         let (since, at_first) = *going.first.get_or_insert((now, done));
-        if now - going.told < EVERY {
+        if now - going.told < ((now - going.began) / OLD).clamp(EVERY, SELDOM) {
             return None;
         }
         going.told = now;
@@ -105,10 +112,11 @@ impl Plain {
         let left = total.map(|total| total.saturating_sub(done));
         let mut parts = vec![lines::how_far(done, total, unit)];
         if let Some((speed, left)) = lines::speed(rate, left, unit) {
-            parts.push(speed);
+            // Tokens a second say more than steps do.
+            parts.extend(Some(speed).filter(|_| !going.metrics.contains_key("tokens_per_second")));
             parts.extend(left);
         }
-        parts.extend(Some(lines::figures(&going.metrics)).filter(|figures| !figures.is_empty()));
+        parts.extend(figures::parts(&going.metrics));
         Some(parts.join(", "))
     }
 }

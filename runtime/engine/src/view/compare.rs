@@ -1,8 +1,7 @@
 //! Two runs side by side: what went in, and which figures came out. `muse diff`.
-use super::history::{self, RunHistory, StageHistory};
-use crate::event::Outcome;
+use super::history::{RunHistory, StageHistory, metrics, record};
 use crate::plan::{Cause, differences};
-use muse_store::{Key, Record, Store};
+use muse_store::Store;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -64,21 +63,4 @@ pub fn compare(store: &Store, first: &RunHistory, second: &RunHistory) -> Vec<St
         }
     }
     found
-}
-
-/// A stage's figures. A hit told none; the run that made its result did.
-fn metrics(store: &Store, stage: &StageHistory) -> BTreeMap<String, f64> {
-    if stage.outcome != Some(Outcome::Hit) {
-        return stage.metrics.clone();
-    }
-    let maker =
-        record(store, stage).and_then(|record| Some((history::read(store, &record.run)?, record.stage)));
-    let stages = maker.map(|(run, name)| (run.stages, name));
-    let made = stages.and_then(|(stages, name)| stages.into_iter().find(|stage| stage.stage == name));
-    made.map(|stage| stage.metrics).unwrap_or_default()
-}
-
-fn record(store: &Store, stage: &StageHistory) -> Option<Record> {
-    let key: Key = stage.key.as_ref()?.parse::<muse_store::Digest>().ok()?.into();
-    store.record(&key).ok().flatten()
 }

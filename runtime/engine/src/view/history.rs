@@ -1,7 +1,7 @@
 //! Past and present runs, read back from the events that they wrote.
 use crate::event::{Event, EventKind, Outcome, OutputInfo, RunOutcome};
 use crate::run::{file_name, live_key};
-use muse_store::{Store, StoreError};
+use muse_store::{Digest, Key, Record, Store, StoreError};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -62,6 +62,8 @@ pub struct StageHistory {
     pub progress: Option<(u64, Option<u64>, String)>,
     /// Its log.
     pub log: Option<String>,
+    /// A picture of its figures. `metrics.jsonl` and TensorBoard's events stand beside it.
+    pub curves: Option<PathBuf>,
 }
 
 /// The names of all runs, the newest first.
@@ -105,7 +107,48 @@ pub fn read(store: &Store, run: &str) -> Option<RunHistory> {
     if history.outcome.is_none() {
         history.live = store.holder_of(&live_key(run)).ok().flatten().is_some();
     }
+    for stage in history.stages.iter_mut().filter(|stage| stage.outcome != Some(Outcome::Hit)) {
+        stage.curves = curves(store, run, &stage.stage);
+    }
     Some(history)
+}
+
+fn curves(store: &Store, run: &str, stage: &str) -> Option<PathBuf> {
+    let picture = store.root().join("runs").join(run).join(file_name(stage)).join("curves.png");
+    picture.is_file().then_some(picture)
+}
+
+/// Gives stages whose results were there the figures and curves of the runs that made them.
+pub fn add_figures_of_hits(store: &Store, run: &mut RunHistory) {
+    for stage in run.stages.iter_mut().filter(|stage| stage.outcome == Some(Outcome::Hit)) {
+        let Some(record) = record(store, stage) else { continue };
+        stage.curves = curves(store, &record.run, &record.stage);
+        // Most results are of stages that told nothing, and there may be many.
+        if stage.curves.is_some() {
+            stage.metrics = told(store, &record);
+        }
+    }
+}
+
+/// A stage's figures. A hit told none; the run that made its result did.
+pub(super) fn metrics(store: &Store, stage: &StageHistory) -> BTreeMap<String, f64> {
+    if stage.outcome != Some(Outcome::Hit) {
+        return stage.metrics.clone();
+    }
+    record(store, stage).map(|record| told(store, &record)).unwrap_or_default()
+}
+
+/// What was told when a result was made.
+fn told(store: &Store, record: &Record) -> BTreeMap<String, f64> {
+    let run = read(store, &record.run);
+    let made = run.and_then(|run| run.stages.into_iter().find(|stage| stage.stage == record.stage));
+    made.map(|stage| stage.metrics).unwrap_or_default()
+}
+
+/// The record of a stage's result.
+pub(super) fn record(store: &Store, stage: &StageHistory) -> Option<Record> {
+    let key: Key = stage.key.as_ref()?.parse::<Digest>().ok()?.into();
+    store.record(&key).ok().flatten()
 }
 
 fn take(history: &mut RunHistory, places: &mut BTreeMap<String, usize>, kind: EventKind) {
