@@ -1,4 +1,10 @@
 //! The model: its configuration, layers, losses, optimizers and weights. It knows no files but weights, and no stage.
 pub mod config;
 pub mod count;
+pub mod loss;
+pub mod net;
+pub mod optim;
+pub mod pass;
 pub mod schedule;
+
+pub use muse_kernels as kernels;

@@ -88,7 +88,7 @@ pub struct AdamStep {
 }
 
 /// Rows of text are labelled with what comes next; where nothing is to be learned stands this.
-pub const NO_LABEL: i32 = -1;
+pub const NO_LABEL: i32 = -100;
 
 /// The operations of a language model over a backend.
 ///

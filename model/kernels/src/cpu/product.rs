@@ -25,12 +25,13 @@ impl<'a> Matrix<'a> {
     }
 
     /// Without its first rows.
-    fn from_row(self, row: usize) -> Self {
+    fn below(self, row: usize) -> Self {
         Self { numbers: self.numbers.get(row * self.row..).unwrap_or_default(), ..self }
     }
 
-    fn from_column(self, column: usize) -> Self {
-        self.turned().from_row(column).turned()
+    /// Without its first columns.
+    fn beyond(self, column: usize) -> Self {
+        self.turned().below(column).turned()
     }
 
     fn holds(&self, rows: usize, columns: usize) -> bool {
@@ -98,7 +99,7 @@ pub(super) fn multiply_shared(
         let rows = part(m);
         let work = |(at, out): (usize, &mut [f32])| {
             let m = out.len() / n.max(1);
-            multiply([m, n, k], a.from_row(at * rows), b, (out, n), 1.0, add);
+            multiply([m, n, k], a.below(at * rows), b, (out, n), 1.0, add);
         };
         if m * n * k < 1 << 17 {
             out.chunks_mut((rows * n).max(1)).enumerate().for_each(work);
@@ -113,7 +114,7 @@ pub(super) fn multiply_shared(
         .map(|at| {
             let n = columns.min(n - at * columns);
             let mut out = vec![0.0; m * n];
-            multiply([m, n, k], a, b.from_column(at * columns), (&mut out, n), 1.0, false);
+            multiply([m, n, k], a, b.beyond(at * columns), (&mut out, n), 1.0, false);
             out
         })
         .collect();

@@ -91,3 +91,12 @@ where
 fn way<B, F>(_: &F) -> Way<B, F> {
     Way(PhantomData)
 }
+
+/// The gradients of everything that `y` came from, where `grad` is that of `y`: the way back from the middle of a model.
+pub fn back_from<B: Backend, C: CheckpointStrategy, const D: usize>(
+    y: Tensor<Tracked<B, C>, D>,
+    grad: Tensor<B, D>,
+) -> Gradients {
+    let nothing = Tensor::<B, 1>::zeros([1], &grad.device());
+    tracked::<B, C, _, 1, 1>([raw(y)], nothing, move |_, _| [Some(raw(grad))]).backward()
+}

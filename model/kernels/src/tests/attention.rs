@@ -19,6 +19,9 @@ fn starts(batch: usize, tokens: usize, documents: &[usize], window: usize) -> Ve
     row.repeat(batch)
 }
 
+/// A body's name, what it gives and what it gives back.
+type Body = (&'static str, Attended<B>, [Tensor<B, 4>; 3]);
+
 const FAR: usize = usize::MAX;
 
 #[test]
@@ -51,7 +54,7 @@ fn attention_and_its_way_back() {
         let [q, k, v] = sources();
         let of_plain = plain::attend(q.clone(), k.clone(), v.clone(), starts(), scale);
         let of_cpu = B::attend(q, k, v, starts(), scale);
-        let back: [(&str, Attended<B>, [Tensor<B, 4>; 3]); 2] = [
+        let bodies: [Body; 2] = [
             (
                 "plain",
                 of_plain.clone(),
@@ -59,7 +62,7 @@ fn attention_and_its_way_back() {
             ),
             ("cpu", of_cpu.clone(), B::attend_back(sources(), starts(), scale, of_cpu, grad.clone())),
         ];
-        for (body, attended, got) in back {
+        for (body, attended, got) in bodies {
             near(&format!("{body} attention"), &floats(attended.output), &right, 1e-5);
             near(&format!("{body} largest logits"), &floats(attended.peak), &peak, 1e-5);
             for ((got, right), what) in got.into_iter().zip(&slopes).zip(["query", "key", "value"]) {

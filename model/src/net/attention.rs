@@ -1,0 +1,66 @@
+//! Attention: projections, norms of queries and keys if wished, rotary places, shared keys.
+use super::{Batch, Setting, linear};
+use burn::module::Param;
+use burn::prelude::*;
+use muse_kernels::Ops;
+
+/// The matrices of attention, each `[out, in]`, and the norms of its heads.
+#[derive(Module, Debug)]
+pub struct Attention<B: Backend> {
+    pub(super) query: Param<Tensor<B, 2>>,
+    pub(super) key: Param<Tensor<B, 2>>,
+    pub(super) value: Param<Tensor<B, 2>>,
+    pub(super) output: Param<Tensor<B, 2>>,
+    pub(super) query_norm: Option<Param<Tensor<B, 1>>>,
+    pub(super) key_norm: Option<Param<Tensor<B, 1>>>,
+    pub(super) head_width: usize,
+    pub(super) norm_eps: f64,
+}
+
+impl<B: Ops> Attention<B> {
+    /// What attention adds, and the largest logit of each head.
+    ///
+    /// # Shapes
+    /// x `[rows, width]` -> `[rows, width]`, `[heads]`
+    pub fn forward(
+        &self,
+        x: Tensor<B, 2>,
+        batch: &Batch<B>,
+        setting: &Setting<B>,
+    ) -> (Tensor<B, 2>, Tensor<B, 1>) {
+        let ([sequences, tokens], width) = (batch.starts.dims(), self.head_width);
+        let by_head = |x: Tensor<B, 2>| {
+            let [_, all] = x.dims();
+            x.reshape([sequences, tokens, all / width, width])
+        };
+        let query = self.placed(linear(x.clone(), &self.query), &self.query_norm, batch, setting);
+        let key = self.placed(linear(x.clone(), &self.key), &self.key_norm, batch, setting);
+        let value = linear(x, &self.value);
+        let scale = 1.0 / (width as f64).sqrt();
+        let attended = B::attend(by_head(query), by_head(key), by_head(value), batch.starts.clone(), scale);
+        let [_, _, heads, _] = attended.output.dims();
+        let output = attended.output.reshape([sequences * tokens, heads * width]);
+        (linear(output, &self.output), attended.peak)
+    }
+
+    /// Queries or keys with their norm, turned by their places.
+    fn placed(
+        &self,
+        x: Tensor<B, 2>,
+        norm: &Option<Param<Tensor<B, 1>>>,
+        batch: &Batch<B>,
+        setting: &Setting<B>,
+    ) -> Tensor<B, 2> {
+        let ([rows, all], width) = (x.dims(), self.head_width);
+        let heads = all / width;
+        let x = match norm {
+            None => x,
+            Some(norm) => {
+                B::rms_norm(x.reshape([rows * heads, width]), norm.val(), self.norm_eps).reshape([rows, all])
+            }
+        };
+        let turned =
+            B::rotate(x.reshape([rows, heads, width]), &setting.angles, batch.positions.clone(), false);
+        turned.reshape([rows, all])
+    }
+}

@@ -1,0 +1,89 @@
+//! What goes into the model: rows of tokens with their places, and the setting in which they are run.
+use crate::config::{Model, rope::frequencies};
+use burn::prelude::*;
+use burn::tensor::DType;
+use muse_kernels::{Angles, Ops};
+
+/// Sequences of one length, one behind the other.
+#[derive(Clone, Debug)]
+pub struct Batch<B: Backend> {
+    /// `[rows]`, where the rows are `batch * tokens`.
+    pub ids: Tensor<B, 1, Int>,
+    /// `[rows]`: what comes next, or `muse_kernels::NO_LABEL`.
+    pub labels: Tensor<B, 1, Int>,
+    /// `[rows]`: the place of each token in its document.
+    pub positions: Tensor<B, 1, Int>,
+    /// `[batch, tokens]`: the first token of the sequence that each one sees.
+    pub starts: Tensor<B, 2, Int>,
+}
+
+impl<B: Backend> Batch<B> {
+    /// A batch from numbers in rows, each of `tokens`.
+    pub fn new(tokens: usize, [ids, labels, positions, starts]: [&[i32]; 4], device: &B::Device) -> Self {
+        let rows = ids.len();
+        let row = |numbers: &[i32]| {
+            Tensor::from_data(TensorData::new(numbers.to_vec(), [rows]), (device, DType::I32))
+        };
+        Self {
+            ids: row(ids),
+            labels: row(labels),
+            positions: row(positions),
+            starts: row(starts).reshape([rows / tokens.max(1), tokens]),
+        }
+    }
+
+    /// Whole sequences without documents in them: places from 0, and each token sees all before it.
+    pub fn plain(tokens: usize, ids: &[i32], labels: &[i32], device: &B::Device) -> Self {
+        let positions: Vec<i32> = (0..tokens as i32).cycle().take(ids.len()).collect();
+        Self::new(tokens, [ids, labels, &positions, &vec![0; ids.len()]], device)
+    }
+}
+
+/// How a batch is run.
+#[derive(Clone, Debug)]
+pub struct Setting<B: Backend> {
+    /// The angles of every place.
+    pub angles: Angles<B>,
+    /// The type of activations: f32 or bf16.
+    pub dtype: DType,
+    /// Which numbers are dropped.
+    pub dropped: Dropped,
+}
+
+impl<B: Ops> Setting<B> {
+    /// The setting for sequences of up to `context` tokens, with nothing dropped.
+    pub fn new(model: &Model, context: usize, dtype: DType, device: &B::Device) -> Self {
+        let (frequencies, scale) = frequencies(&model.rope, model.head_width());
+        let pairs = frequencies.len();
+        let table = |f: fn(f64) -> f64| {
+            let row =
+                |place: usize| frequencies.iter().map(move |turn| (f(place as f64 * turn) * scale) as f32);
+            let numbers: Vec<f32> = (0..context).flat_map(row).collect();
+            Tensor::from_data(TensorData::new(numbers, [context, pairs]), (device, DType::F32))
+        };
+        let angles = Angles { cos: table(f64::cos), sin: table(f64::sin) };
+        Self { angles, dtype, dropped: Dropped::NOTHING }
+    }
+}
+
+/// Which numbers are dropped: a share, and the seed that chooses them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Dropped {
+    /// The share of numbers, 0 for none.
+    pub rate: f64,
+    /// Which ones; another for each batch.
+    pub seed: u64,
+}
+
+impl Dropped {
+    /// Nothing is dropped.
+    pub const NOTHING: Self = Self { rate: 0.0, seed: 0 };
+
+    /// Drops numbers at one of the places in the model where that is done.
+    pub(crate) fn apply<B: Ops>(&self, x: Tensor<B, 2>, place: u64) -> Tensor<B, 2> {
+        if self.rate <= 0.0 {
+            return x;
+        }
+        B::dropout(x, self.rate, self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(place))
+    }
+}

@@ -1,0 +1,152 @@
+//! The decoder in Burn's modules: embedding, blocks, a last norm, a head.
+mod attention;
+mod batch;
+mod block;
+mod mlp;
+mod start;
+mod weights;
+
+pub use attention::Attention;
+pub use batch::{Batch, Dropped, Setting};
+pub use block::Block;
+pub use mlp::Mlp;
+pub use weights::{Role, Weight};
+
+use crate::config::{Model, Shape};
+use burn::module::Param;
+use burn::prelude::*;
+use muse_kernels::{HeadLoss, Objective, Ops, Turned};
+
+/// A decoder. The fields stand in the order in which [`Net::weights`] names them.
+#[derive(Module, Debug)]
+pub struct Net<B: Backend> {
+    embedding: Param<Tensor<B, 2>>,
+    blocks: Vec<Block<B>>,
+    norm: Param<Tensor<B, 1>>,
+    /// None where the embedding serves as the head.
+    head: Option<Param<Tensor<B, 2>>>,
+    norm_eps: f64,
+}
+
+/// The last hidden state of a batch, and what was seen on the way.
+pub struct Hidden<B: Backend> {
+    /// `[rows, width]`, before the last norm.
+    pub state: Tensor<B, 2>,
+    /// Of each block the largest logit of each head, `[heads]`.
+    pub peaks: Vec<Tensor<B, 1>>,
+}
+
+/// `x wᵀ`, with the weight in the type of `x`.
+///
+/// # Shapes
+/// x `[rows, in]`, weight `[out, in]` -> `[rows, out]`
+fn linear<B: Ops>(x: Tensor<B, 2>, weight: &Param<Tensor<B, 2>>) -> Tensor<B, 2> {
+    let weight = weight.val();
+    let weight = if weight.dtype() == x.dtype() { weight } else { weight.cast(x.dtype()) };
+    B::product(x, weight, Turned::Right)
+}
+
+impl<B: Ops> Net<B> {
+    /// A decoder whose weights are drawn by `seed`: the same numbers on every machine and device.
+    pub fn new(model: &Model, shape: &Shape, seed: u64, device: &B::Device) -> Self {
+        start::net(model, shape, seed, device)
+    }
+
+    /// Tokens to numbers: the rows of the embedding, in the type that the batch is worked on in.
+    ///
+    /// # Shapes
+    /// `[rows, width]`
+    pub fn embedded(&self, batch: &Batch<B>, setting: &Setting<B>) -> Tensor<B, 2> {
+        embedded(self.embedding.val(), batch, setting)
+    }
+
+    /// The blocks, first to last.
+    pub fn blocks(&self) -> &[Block<B>] {
+        &self.blocks
+    }
+
+    /// Runs a batch through all blocks.
+    pub fn hidden(&self, batch: &Batch<B>, setting: &Setting<B>) -> Hidden<B> {
+        let mut state = self.embedded(batch, setting);
+        let mut peaks = Vec::with_capacity(self.blocks.len());
+        for (at, block) in self.blocks.iter().enumerate() {
+            let (next, peak) = block.forward(state, batch, setting, at);
+            state = next;
+            peaks.push(peak);
+        }
+        Hidden { state, peaks }
+    }
+
+    /// The loss of a batch, without a way back: what an evaluation asks for. Each token with a label counts `share`.
+    pub fn loss(
+        &self,
+        batch: &Batch<B>,
+        setting: &Setting<B>,
+        objective: &Objective,
+        share: f64,
+    ) -> HeadLoss<B> {
+        let hidden = self.hidden(batch, setting).state;
+        let top = Top { norm: self.norm.val(), head: self.head_weight(), norm_eps: self.norm_eps };
+        top.loss(hidden, batch, objective, share, false)
+    }
+
+    /// The logits of every token.
+    ///
+    /// # Shapes
+    /// `[rows, vocabulary]`
+    pub fn logits(&self, batch: &Batch<B>, setting: &Setting<B>) -> Tensor<B, 2> {
+        let hidden = self.hidden(batch, setting).state;
+        let normed = B::rms_norm(hidden, self.norm.val(), self.norm_eps);
+        let head = self.head_weight().cast(normed.dtype());
+        B::product(normed, head, Turned::Right)
+    }
+
+    /// The head's weight, which may be the embedding.
+    pub(crate) fn head_weight(&self) -> Tensor<B, 2> {
+        self.head.as_ref().unwrap_or(&self.embedding).val()
+    }
+
+    pub(crate) fn embedding(&self) -> Tensor<B, 2> {
+        self.embedding.val()
+    }
+
+    pub(crate) fn norm(&self) -> (Tensor<B, 1>, f64) {
+        (self.norm.val(), self.norm_eps)
+    }
+
+    pub(crate) fn tied(&self) -> bool {
+        self.head.is_none()
+    }
+}
+
+pub(crate) fn embedded<B: Ops>(weight: Tensor<B, 2>, batch: &Batch<B>, setting: &Setting<B>) -> Tensor<B, 2> {
+    let x = B::embed(weight, batch.ids.clone());
+    let x = if x.dtype() == setting.dtype { x } else { x.cast(setting.dtype) };
+    setting.dropped.apply(x, 0)
+}
+
+/// The last norm and the head, with the weights as tensors: so the way back can begin here.
+pub(crate) struct Top<B: Backend> {
+    pub(crate) norm: Tensor<B, 1>,
+    pub(crate) head: Tensor<B, 2>,
+    pub(crate) norm_eps: f64,
+}
+
+impl<B: Ops> Top<B> {
+    pub(crate) fn loss(
+        &self,
+        hidden: Tensor<B, 2>,
+        batch: &Batch<B>,
+        objective: &Objective,
+        share: f64,
+        back: bool,
+    ) -> HeadLoss<B> {
+        let normed = B::rms_norm(hidden, self.norm.clone(), self.norm_eps);
+        let head = if self.head.dtype() == normed.dtype() {
+            self.head.clone()
+        } else {
+            self.head.clone().cast(normed.dtype())
+        };
+        B::head_loss(normed, head, batch.labels.clone(), objective, share, back)
+    }
+}

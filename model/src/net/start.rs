@@ -1,0 +1,90 @@
+//! The weights that training starts from: normal, by a hash of the seed, the weight's name and the place in it, so that
+//! neither device nor threads nor other weights move them.
+use super::{Attention, Block, Mlp, Net, Role, Weight};
+use crate::config::{Model, Shape};
+use burn::module::Param;
+use burn::prelude::*;
+use burn::tensor::DType;
+use rayon::prelude::*;
+
+/// Numbers that one thread draws at a time.
+const PART: usize = 1 << 14;
+
+pub(super) fn net<B: Backend>(model: &Model, shape: &Shape, seed: u64, device: &B::Device) -> Net<B> {
+    let weights = Weight::all(shape);
+    let mut all = weights.iter();
+    let mut next = || all.next().expect("Weight::all names every weight that a net has");
+    let norm =
+        |weight: &Weight| Param::from_tensor(Tensor::<B, 1>::ones([weight.len()], (device, DType::F32)));
+    let matrix = |weight: &Weight| Param::from_tensor(drawn::<B>(model, weight, seed, device));
+    let embedding = matrix(next());
+    let mut blocks = Vec::with_capacity(shape.layers);
+    for _ in 0..shape.layers {
+        let attention_norm = norm(next());
+        let [query, key, value, output] = [(); 4].map(|()| matrix(next()));
+        let [query_norm, key_norm] = [(); 2].map(|()| shape.qk_norm.then(|| norm(next())));
+        let mlp_norm = norm(next());
+        let [gate, up, down] = [(); 3].map(|()| matrix(next()));
+        let (head_width, norm_eps) = (shape.head_width, model.norm_eps);
+        let attention = Attention { query, key, value, output, query_norm, key_norm, head_width, norm_eps };
+        blocks.push(Block { attention_norm, attention, mlp_norm, mlp: Mlp { gate, up, down }, norm_eps });
+    }
+    let last = norm(next());
+    let head = (!shape.tied).then(|| matrix(next()));
+    Net { embedding, blocks, norm: last, head, norm_eps: model.norm_eps }
+}
+
+fn drawn<B: Backend>(model: &Model, weight: &Weight, seed: u64, device: &B::Device) -> Tensor<B, 2> {
+    let residual = weight.name.ends_with("o_proj.weight") || weight.name.ends_with("down_proj.weight");
+    let residual = residual && weight.role == Role::Matrix;
+    let deviation = if residual { model.residual_std() } else { model.init_std };
+    let mut numbers = vec![0.0_f32; weight.len()];
+    let begin = name_seed(seed, &weight.name);
+    numbers.par_chunks_mut(PART).enumerate().for_each(|(part, numbers)| {
+        for (at, number) in numbers.iter_mut().enumerate() {
+            *number = (normal(begin, (part * PART + at) as u64) * deviation) as f32;
+        }
+    });
+    let shape = [weight.shape[0], weight.shape[1]];
+    Tensor::from_data(TensorData::new(numbers, shape), (device, DType::F32))
+}
+
+/// Stirs 64 bits (the last step of splitmix64).
+fn stirred(x: u64) -> u64 {
+    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+fn name_seed(seed: u64, name: &str) -> u64 {
+    name.bytes().fold(stirred(seed ^ 0x9e37_79b9_7f4a_7c15), |so_far, byte| stirred(so_far ^ u64::from(byte)))
+}
+
+/// A normal number by Box and Muller.
+fn normal(seed: u64, place: u64) -> f64 {
+    let uniform = |which: u64| {
+        let bits = stirred(seed.wrapping_add((2 * place + which).wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+        // Never zero, since its logarithm is taken.
+        ((bits >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
+    };
+    (-2.0 * uniform(0).ln()).sqrt() * (std::f64::consts::TAU * uniform(1)).cos()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drawn_numbers_are_normal_and_differ_by_name_and_seed() {
+        let draw = |seed, name| (0..40_000).map(|at| normal(name_seed(seed, name), at)).collect::<Vec<_>>();
+        let one = draw(1, "a");
+        let mean = one.iter().sum::<f64>() / one.len() as f64;
+        let square = one.iter().map(|x| x * x).sum::<f64>() / one.len() as f64;
+        let fourth = one.iter().map(|x| x.powi(4)).sum::<f64>() / one.len() as f64;
+        assert!(mean.abs() < 0.02 && (square - 1.0).abs() < 0.03 && (fourth - 3.0).abs() < 0.2);
+        for other in [draw(2, "a"), draw(1, "b")] {
+            let product = one.iter().zip(&other).map(|(a, b)| a * b).sum::<f64>() / one.len() as f64;
+            assert!(product.abs() < 0.02, "{product}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The weights of a decoder by name, as Hugging Face names them, and in and out of it as flat tensors.
+use super::Net;
+use crate::config::Shape;
+use burn::module::{ModuleMapper, ModuleVisitor, Param};
+use burn::prelude::*;
+
+/// What a weight is for: optimizers treat them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Rows for tokens.
+    Embedding,
+    /// The last product.
+    Head,
+    /// The weight of a norm.
+    Norm,
+    /// A matrix within a block.
+    Matrix,
+}
+
+/// A weight's name, sizes and role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Weight {
+    /// As Hugging Face names it.
+    pub name: String,
+    /// `[out, in]` of a matrix, `[width]` of a norm.
+    pub shape: Vec<usize>,
+    /// What it is for.
+    pub role: Role,
+}
+
+impl Weight {
+    fn new(name: impl Into<String>, shape: impl Into<Vec<usize>>, role: Role) -> Self {
+        Self { name: name.into(), shape: shape.into(), role }
+    }
+
+    /// All weights of a model of this shape, in their order.
+    pub fn all(shape: &Shape) -> Vec<Self> {
+        let s = shape;
+        let mut all = vec![Self::new("model.embed_tokens.weight", [s.vocab_size, s.width], Role::Embedding)];
+        for at in 0..s.layers {
+            let named = |name: &str| format!("model.layers.{at}.{name}.weight");
+            let norm = |name: &str, width: usize| Self::new(named(name), [width], Role::Norm);
+            let matrix =
+                |name: &str, out: usize, input: usize| Self::new(named(name), [out, input], Role::Matrix);
+            all.push(norm("input_layernorm", s.width));
+            all.push(matrix("self_attn.q_proj", s.query_width(), s.width));
+            all.push(matrix("self_attn.k_proj", s.key_width(), s.width));
+            all.push(matrix("self_attn.v_proj", s.key_width(), s.width));
+            all.push(matrix("self_attn.o_proj", s.width, s.query_width()));
+            if s.qk_norm {
+                all.push(norm("self_attn.q_norm", s.head_width));
+                all.push(norm("self_attn.k_norm", s.head_width));
+            }
+            all.push(norm("post_attention_layernorm", s.width));
+            all.push(matrix("mlp.gate_proj", s.ffn, s.width));
+            all.push(matrix("mlp.up_proj", s.ffn, s.width));
+            all.push(matrix("mlp.down_proj", s.width, s.ffn));
+        }
+        all.push(Self::new("model.norm.weight", [s.width], Role::Norm));
+        if !s.tied {
+            all.push(Self::new("lm_head.weight", [s.vocab_size, s.width], Role::Head));
+        }
+        all
+    }
+
+    /// How many numbers it has.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl<B: Backend> Net<B> {
+    /// The weights, flat, in the order of [`Weight::all`].
+    pub fn flat(&self) -> Vec<Tensor<B, 1>> {
+        let mut all = Flat(Vec::new());
+        self.visit(&mut all);
+        all.0
+    }
+
+    /// Puts each weight through `change`, which is told its number. Nothing else holds the weight meanwhile, so its memory
+    /// can be used again.
+    pub fn changed(self, change: impl FnMut(usize, Tensor<B, 1>) -> Tensor<B, 1>) -> Self {
+        self.map(&mut Change { at: 0, change })
+    }
+}
+
+struct Flat<B: Backend>(Vec<Tensor<B, 1>>);
+
+impl<B: Backend> ModuleVisitor<B> for Flat<B> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        let value = param.val();
+        let len = value.shape().num_elements();
+        self.0.push(value.reshape([len]));
+    }
+}
+
+struct Change<F> {
+    at: usize,
+    change: F,
+}
+
+impl<B: Backend, F: FnMut(usize, Tensor<B, 1>) -> Tensor<B, 1>> ModuleMapper<B> for Change<F> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        let (id, value, mapper) = param.consume();
+        let shape = value.shape();
+        let flat = value.reshape([shape.num_elements()]);
+        let new = (self.change)(self.at, flat).reshape(shape);
+        self.at += 1;
+        Param::from_mapped_value(id, new, mapper)
+    }
+}

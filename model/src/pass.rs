@@ -1,0 +1,208 @@
+//! One way through the model and back: the loss of a batch and the gradient of every weight, block by block.
+//!
+//! Each block has a tape of its own. With [`Recompute::Block`] only its input is kept, and the tape is made again when the
+//! way back comes to it, so memory grows with a block's input instead of all that it keeps.
+use crate::net::{Batch, Block, Net, Setting, Top, embedded};
+use burn::backend::Autodiff;
+use burn::module::{ModuleMapper, ModuleVisitor, Param};
+use burn::prelude::*;
+use burn::tensor::DType;
+use burn::tensor::backend::AutodiffBackend;
+use muse_kernels::{Angles, Objective, Ops, back_from};
+
+/// What is kept of a block on the way forward.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Recompute {
+    /// All that the way back needs.
+    #[default]
+    Nothing,
+    /// Its input alone.
+    Block,
+    /// Its input, and that in the memory of the host.
+    BlockOffloaded,
+}
+
+/// What a pass gives.
+pub struct Pass<B: Backend> {
+    /// `[1]`: the objective, each token counted by the share.
+    pub loss: Tensor<B, 1>,
+    /// `[1]`: plain cross-entropy, likewise.
+    pub plain: Tensor<B, 1>,
+    /// The gradient of every weight, flat, in f32, in the order of `Weight::all`.
+    pub grads: Vec<Tensor<B, 1>>,
+    /// Of each block the largest logit of each head, `[heads]`.
+    pub peaks: Vec<Tensor<B, 1>>,
+}
+
+/// The backend that keeps tapes.
+type Taped<B> = Autodiff<B>;
+type Grads<B> = <Taped<B> as AutodiffBackend>::Gradients;
+
+/// What is kept of a block.
+enum Kept<B: Ops> {
+    Tape(Tape<B>),
+    Input(Tensor<B, 2>),
+    Away(TensorData),
+}
+
+/// A block that was run, with its way back.
+struct Tape<B: Ops> {
+    block: Block<Taped<B>>,
+    input: Tensor<Taped<B>, 2>,
+    output: Tensor<Taped<B>, 2>,
+}
+
+impl<B: Ops> Tape<B> {
+    fn run(block: &Block<B>, input: Tensor<B, 2>, run: &Run<'_, B>, at: usize) -> (Self, Tensor<B, 1>) {
+        let block = block.clone().train::<Taped<B>>().map(&mut Leaves);
+        let input = leaf(input);
+        let (output, peak) = block.forward(input.clone(), &run.batch, &run.setting, at);
+        (Self { block, input, output }, peak.inner())
+    }
+}
+
+/// Makes every weight of a module one that gradients are wanted for.
+struct Leaves;
+
+impl<B: Backend> ModuleMapper<B> for Leaves {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        param.set_require_grad(true)
+    }
+}
+
+/// A batch and its setting, as tapes want them.
+struct Run<'a, B: Ops> {
+    batch: Batch<Taped<B>>,
+    setting: Setting<Taped<B>>,
+    below: (&'a Batch<B>, &'a Setting<B>),
+}
+
+fn leaf<B: Ops, const D: usize>(x: Tensor<B, D>) -> Tensor<Taped<B>, D> {
+    Tensor::from_inner(x).require_grad()
+}
+
+/// Takes a gradient out, in f32 and flat. What nothing flowed back to has none to speak of.
+fn taken<B: Ops, const D: usize>(x: &Tensor<Taped<B>, D>, grads: &mut Grads<B>) -> Tensor<B, 1> {
+    let len = x.shape().num_elements();
+    match x.grad_remove(grads) {
+        Some(grad) if grad.dtype() == DType::F32 => grad.reshape([len]),
+        Some(grad) => grad.cast(DType::F32).reshape([len]),
+        None => Tensor::zeros([len], (&x.device(), DType::F32)),
+    }
+}
+
+/// The loss of a batch and the gradients of all weights. Each token with a label counts `share`.
+pub fn pass<B: Ops>(
+    net: &Net<B>,
+    batch: &Batch<B>,
+    setting: &Setting<B>,
+    objective: &Objective,
+    share: f64,
+    recompute: Recompute,
+) -> Pass<B> {
+    let run = Run { batch: taped_batch(batch), setting: taped_setting(setting), below: (batch, setting) };
+    let (state, kept, peaks) = forward(net, &run, recompute);
+
+    // From the loss down to the last block.
+    let ((norm, norm_eps), state) = (net.norm(), leaf(state));
+    let top = Top { norm: leaf(norm), head: leaf(net.head_weight()), norm_eps };
+    let made = top.loss(state.clone(), &run.batch, objective, share, true);
+    let (loss, plain) = (made.loss.clone().inner(), made.plain.inner());
+    let mut back = made.loss.backward();
+    let mut grad = state.grad_remove(&mut back).expect("the loss comes from the last block's output");
+    let (of_norm, of_head) = (taken(&top.norm, &mut back), taken(&top.head, &mut back));
+    drop((back, top, state));
+
+    // From block to block.
+    let mut of_blocks = Vec::with_capacity(kept.len());
+    for (at, kept) in kept.into_iter().enumerate().rev() {
+        let device = grad.device();
+        let again = |input| Tape::run(&net.blocks()[at], input, &run, at).0;
+        let tape = match kept {
+            Kept::Tape(tape) => tape,
+            Kept::Input(input) => again(input),
+            Kept::Away(data) => {
+                let dtype = data.dtype;
+                again(Tensor::from_data(data, (&device, dtype)))
+            }
+        };
+        let mut back = back_from(tape.output, grad);
+        grad = tape.input.grad_remove(&mut back).expect("a block's output comes from its input");
+        of_blocks.push(tape.block.gradients(&mut back));
+    }
+
+    // From the first block to the embedding.
+    let embedding = leaf(net.embedding());
+    let mut back = back_from(embedded(embedding.clone(), &run.batch, &run.setting), grad);
+    let of_embedding = taken(&embedding, &mut back);
+
+    let mut grads = vec![if net.tied() { of_embedding + of_head.clone() } else { of_embedding }];
+    grads.extend(of_blocks.into_iter().rev().flatten());
+    grads.push(of_norm);
+    if !net.tied() {
+        grads.push(of_head);
+    }
+    Pass { loss, plain, grads, peaks }
+}
+
+type Forward<B> = (Tensor<B, 2>, Vec<Kept<B>>, Vec<Tensor<B, 1>>);
+
+fn forward<B: Ops>(net: &Net<B>, run: &Run<'_, B>, recompute: Recompute) -> Forward<B> {
+    let (batch, setting) = run.below;
+    let mut state = net.embedded(batch, setting);
+    let (mut kept, mut peaks) = (Vec::new(), Vec::new());
+    for (at, block) in net.blocks().iter().enumerate() {
+        if recompute == Recompute::Nothing {
+            let (tape, peak) = Tape::run(block, state, run, at);
+            state = tape.output.clone().inner();
+            kept.push(Kept::Tape(tape));
+            peaks.push(peak);
+            continue;
+        }
+        kept.push(match recompute {
+            Recompute::BlockOffloaded => Kept::Away(state.to_data()),
+            _ => Kept::Input(state.clone()),
+        });
+        let (next, peak) = block.forward(state, batch, setting, at);
+        state = next;
+        peaks.push(peak);
+    }
+    (state, kept, peaks)
+}
+
+fn taped_batch<B: Ops>(batch: &Batch<B>) -> Batch<Taped<B>> {
+    Batch {
+        ids: Tensor::from_inner(batch.ids.clone()),
+        labels: Tensor::from_inner(batch.labels.clone()),
+        positions: Tensor::from_inner(batch.positions.clone()),
+        starts: Tensor::from_inner(batch.starts.clone()),
+    }
+}
+
+fn taped_setting<B: Ops>(setting: &Setting<B>) -> Setting<Taped<B>> {
+    let angles = Angles {
+        cos: Tensor::from_inner(setting.angles.cos.clone()),
+        sin: Tensor::from_inner(setting.angles.sin.clone()),
+    };
+    Setting { angles, dtype: setting.dtype, dropped: setting.dropped }
+}
+
+/// Collects a module's gradients in its weights' order.
+struct Collect<'a, B: Ops> {
+    grads: &'a mut Grads<B>,
+    all: Vec<Tensor<B, 1>>,
+}
+
+impl<B: Ops> ModuleVisitor<Taped<B>> for Collect<'_, B> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<Taped<B>, D>>) {
+        self.all.push(taken(&param.val(), self.grads));
+    }
+}
+
+impl<B: Ops> Block<Taped<B>> {
+    fn gradients(&self, grads: &mut Grads<B>) -> Vec<Tensor<B, 1>> {
+        let mut collect = Collect { grads, all: Vec::new() };
+        self.visit(&mut collect);
+        collect.all
+    }
+}
