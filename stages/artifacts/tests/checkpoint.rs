@@ -12,6 +12,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// Bytes of chance that hang on the name alone.
 fn bytes_of(tensor: &Tensor) -> Result<Vec<u8>> {
@@ -303,6 +304,54 @@ fn a_writer_that_is_killed_leaves_no_checkpoint() {
         assert_eq!(all.newest().unwrap().0.unwrap().about().step, 20);
         assert_eq!(names(folder.path()), ["step-000000010", "step-000000020"]);
     }
+}
+
+#[test]
+#[ignore = "the process that `kills_at_any_moment_leave_only_whole_ones` kills"]
+fn writes_until_it_is_killed() {
+    let all = Checkpoints::of(Path::new("kept"));
+    let first = steps(&all).last().map_or(1, |last| last + 1);
+    // Where nobody has made the folder, nobody kills.
+    for step in (first..first + 10_000).take_while(|_| Path::new("kept").is_dir()) {
+        write(&all.place(step), step, 1.0);
+        // The same again: one checkpoint takes the place of another.
+        write(&all.place(step), step, 1.0);
+        all.keep_last(2).unwrap();
+    }
+}
+
+#[test]
+fn kills_at_any_moment_leave_only_whole_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().join("kept");
+    fs::create_dir(&kept).unwrap();
+    let all = Checkpoints::of(&kept);
+    write(&all.place(1), 1, 1.0);
+    for round in 0..20 {
+        let newest = |before: u64| steps(&all).last().map_or(before, |last| before.max(*last));
+        let before = newest(0);
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "writes_until_it_is_killed", "--ignored"])
+            .current_dir(folder.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        while newest(before) == before {
+            assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        }
+        // Further into the next one in each round.
+        for _ in 0..round * 40 {
+            names(&kept);
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let (checkpoint, damaged) = all.newest().unwrap();
+        assert!(damaged.is_empty(), "{}", said(&damaged[0]));
+        assert!(checkpoint.unwrap().about().step >= before);
+    }
+    all.clean().unwrap();
+    assert!(names(&kept).iter().all(|name| name.starts_with("step-")), "{:?}", names(&kept));
 }
 
 #[test]
