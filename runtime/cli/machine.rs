@@ -235,6 +235,13 @@ pub(crate) fn visible_gpus(environment: &Environment) -> Vec<String> {
     driver.visible(environment).into_iter().map(|gpu| gpu.id).collect()
 }
 
+/// The memory of each of these GPUs; 0 where the driver does not say. It may take its time.
+pub(crate) fn memory_of(gpus: &[String], environment: &Environment) -> Vec<u64> {
+    let found = Driver::detect().visible(environment);
+    let memory = |id: &String| found.iter().find(|gpu| gpu.id == *id).map_or(0, |gpu| gpu.memory);
+    gpus.iter().map(memory).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -120,13 +120,17 @@ impl App<'_> {
 
     /// How to run what is opened, where the command line says nothing else. Takes the environment along.
     pub(crate) fn run_options(&self, opened: &mut Opened, device: Device) -> CliResult<RunOptions> {
+        let machine = self.machine(device, &opened.pipeline)?;
+        let (gpus, environment) = (machine.gpus.clone(), self.environment.clone());
+        let gpu_memory = move || machine::memory_of(&gpus, &environment);
         Ok(RunOptions {
             jobs: None,
             keep_going: false,
             grace: Duration::from_secs(30),
             offline: false,
             locked: false,
-            machine: self.machine(device, &opened.pipeline)?,
+            machine,
+            gpu_memory: Box::new(gpu_memory),
             environment: std::mem::take(&mut opened.environment),
             program: PathBuf::from(THIS_PROGRAM),
             user: self.user(),
@@ -137,7 +141,7 @@ impl App<'_> {
     pub(crate) fn machine(&self, device: Device, pipeline: &Pipeline) -> CliResult<Machine> {
         let found = machine::Machine::without_gpus();
         let mut machine = Machine { cores: found.cores, memory: found.memory_bytes, gpus: Vec::new() };
-        let wanted = pipeline.stages.iter().any(|stage| stage.resources.gpu > 0);
+        let wanted = pipeline.stages.iter().any(|stage| stage.reserves().gpu.is_some_and(|gpus| gpus > 0));
         if device == Device::Cpu || (device == Device::Auto && !wanted) {
             return Ok(machine);
         }

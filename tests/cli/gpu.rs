@@ -41,6 +41,37 @@ fn a_device_that_is_not_there_is_the_command_lines_matter() {
 }
 
 #[test]
+fn a_kind_that_computes_on_a_device_takes_one_gpu_and_sees_no_other() {
+    let describe = r#"{"muse_stage": 1, "name": "odd", "version": 1, "device": true, "params": {"type": "object", "properties": {}},
+        "outputs": [{"name": "x", "type": "file"}]}"#;
+    let job = r#"echo "[$CUDA_VISIBLE_DEVICES]" > out/x; echo '{"event": "done"}'"#;
+    let script = format!("#!/bin/sh\nif [ \"$1\" = --describe ]; then echo '{describe}'; else {job}; fi\n");
+    let run = |describes: &str, more: &[&str], resources: &str| {
+        let mut context = TestContext::pipeline(&format!(
+            "plugins: {{ odd: ../bin/muse-stage-odd }}\nstages: {{ a: {{ uses: odd{resources} }} }}\n"
+        ));
+        context.write_program("bin/muse-stage-odd", script.replace("\"device\": true, ", describes));
+        if gpus() == 0 {
+            context.set("CUDA_VISIBLE_DEVICES", "5");
+        }
+        context.run(more).ok();
+        context.result("a")
+    };
+    let device = "\"device\": true, ";
+    // None that it was not given, whatever its caller sees.
+    assert_eq!(run(device, &["--device", "cpu"], ""), "[]\n");
+    assert_eq!(run(device, &[], ", resources: { gpu: 0 }"), "[]\n");
+    if gpus() == 0 {
+        assert_eq!(run(device, &[], ""), "[]\n");
+        // Another kind sees what its caller sees.
+        assert_eq!(run("", &[], ""), "[5]\n");
+    } else {
+        let taken = run(device, &[], "");
+        assert!(taken.len() > 3 && !taken.contains(','), "{taken}");
+    }
+}
+
+#[test]
 fn the_device_is_no_part_of_the_key() {
     let context = TestContext::pipeline(
         "stages: { a: { uses: command, with: { run: echo > out/x, outputs: [x] } } }\n",

@@ -1,5 +1,7 @@
 //! The three ways in which a stage kind reaches muse, each with its example built and run.
+mod checks;
 mod locked;
+mod longer;
 mod marks;
 mod own_binary;
 mod programs;
@@ -9,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-/// Builds the example crate and answers where its programs are. In a run of all tests it is built already.
+/// Builds the example crates and answers where its programs are. In a run of all tests it is built already.
 fn example(program: &str) -> PathBuf {
     static BUILT: OnceLock<Vec<PathBuf>> = OnceLock::new();
     let programs = BUILT.get_or_init(|| {
@@ -19,6 +21,8 @@ fn example(program: &str) -> PathBuf {
             "--offline",
             "--package",
             "word-count",
+            "--package",
+            "muse-example-life",
             "--bins",
             "--message-format",
             "json",
@@ -27,7 +31,7 @@ fn example(program: &str) -> PathBuf {
         cargo.args((!cfg!(debug_assertions)).then_some("--release"));
         cargo.current_dir(env!("CARGO_MANIFEST_DIR")).stderr(Stdio::inherit());
         let said = cargo.output().unwrap();
-        assert!(said.status.success(), "the example does not build");
+        assert!(said.status.success(), "the examples do not build");
         let messages = said.stdout.split(|byte| *byte == b'\n');
         let artifacts = messages.filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok());
         artifacts.filter_map(|artifact| artifact["executable"].as_str().map(PathBuf::from)).collect()

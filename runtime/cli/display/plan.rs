@@ -1,9 +1,12 @@
 //! A plan as a table: what would run, what may, and why.
 use super::causes;
-use crate::format::{Table, duration, plural, visible};
+use crate::format::{Table, duration, exact, plural, shorten, visible};
 use crate::paint::Paint;
 use muse_runtime::plan::Action;
 use muse_runtime::view::plan::{PlanView, PlannedView};
+
+/// So much of a key tells it from others.
+const KEY: usize = 16;
 
 /// The plan. Hits are counted; with `all` they are listed too.
 pub(crate) fn draw(plan: &PlanView, paint: Paint, all: bool) -> String {
@@ -13,6 +16,11 @@ pub(crate) fn draw(plan: &PlanView, paint: Paint, all: bool) -> String {
     {
         let (mark, why) = row(stage, paint);
         table.row([mark, visible(&stage.name), paint.faint(&why)]);
+        if let Some(resume) = &stage.resume {
+            let from = shorten(&resume.from.to_string(), KEY);
+            let text = format!("goes on from step {} of {from}", exact(resume.step));
+            table.row([String::new(), String::new(), paint.faint(&text)]);
+        }
     }
     let mut text = table.draw("");
     let summary = plan.summary;
@@ -56,8 +64,9 @@ fn row(stage: &PlannedView, paint: Paint) -> (String, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use muse_runtime::plan::Cause;
+    use muse_runtime::plan::{Cause, Resume};
     use muse_runtime::view::plan::PlanSummary;
+    use muse_store::{Digest, Key};
 
     fn stage(name: &str, action: Action, causes: Vec<Cause>) -> PlannedView {
         PlannedView {
@@ -69,6 +78,7 @@ mod tests {
             same_as: None,
             adopted: false,
             seconds: (action == Action::Hit).then_some(75.0),
+            resume: None,
             causes,
         }
     }
@@ -76,13 +86,18 @@ mod tests {
     #[test]
     fn what_runs_stands_with_its_reason_and_hits_are_counted() {
         let edited = Cause::Param { field: "vocab_size".into(), old: 4096.into(), new: 8192.into() };
+        let longer = Cause::Param { field: "steps".into(), old: 20_000.into(), new: 30_000.into() };
         let below = Cause::Input { field: "tokenizer".into(), root: "tokenizer".into() };
         let stages = vec![
             stage("corpus", Action::Hit, vec![]),
             stage("tokenizer", Action::Run, vec![edited]),
             stage("packed", Action::Maybe, vec![below]),
+            PlannedView {
+                resume: Some(Resume { from: Key::new(Digest::from_bytes([7; 32])), step: 20_000 }),
+                ..stage("base", Action::Run, vec![longer])
+            },
         ];
-        let summary = PlanSummary { stages: 3, hit: 1, run: 1, maybe: 1 };
+        let summary = PlanSummary { stages: 4, hit: 1, run: 2, maybe: 1 };
         let plan = PlanView { schema: 1, pipeline: "tiny".into(), summary, stages };
         insta::assert_snapshot!(draw(&plan, Paint::new(false), false), @r"
         run    tokenizer  vocab_size: 4096 -> 8192

@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 /// Separates keys from every other use of the hash; a new encoding gets a new number.
 const DOMAIN: &str = "muse key 1";
 
+/// Separates families from keys: a kind may have a field that is extendable and not written.
+const FAMILY: &str = "muse family 1";
+
 /// Everything that a key is made of. Causes are found by comparing two of these field by field, so an
 /// explanation can never disagree with the hash.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +23,8 @@ pub struct KeyParts<'a> {
     pub version: u32,
     /// Identity parameters, canonical.
     pub params: &'a Value,
+    /// JSON pointers of those among them that are extendable; `None` where the kind has no such fields.
+    pub extendable: Option<&'a [String]>,
     /// For each port the name and identity of each entry; no name where the port takes one thing.
     pub inputs: BTreeMap<String, Vec<(String, Digest)>>,
     /// For each name the digest of a set of input files.
@@ -31,10 +36,26 @@ pub struct KeyParts<'a> {
 impl KeyParts<'_> {
     /// The key.
     pub fn key(&self) -> Key {
-        let mut sink = Sink::new(DOMAIN);
+        Key::new(self.digest(DOMAIN, self.params))
+    }
+
+    /// What all results have in common whose keys differ in extendable parameters alone.
+    pub fn family(&self) -> Option<Digest> {
+        let mut params = self.params.clone();
+        for pointer in self.extendable? {
+            let (above, name) = pointer.rsplit_once('/')?;
+            let name = name.replace("~1", "/").replace("~0", "~");
+            let fields = params.pointer_mut(above).and_then(Value::as_object_mut);
+            fields.and_then(|fields| fields.remove(&name));
+        }
+        Some(self.digest(FAMILY, &params))
+    }
+
+    fn digest(&self, domain: &str, params: &Value) -> Digest {
+        let mut sink = Sink::new(domain);
         sink.text(self.kind);
         sink.number(u64::from(self.version));
-        sink.value(self.params);
+        sink.value(params);
         sink.length(self.inputs.len());
         for (port, entries) in &self.inputs {
             sink.text(port);
@@ -54,7 +75,7 @@ impl KeyParts<'_> {
             sink.text(id);
             sink.text(value);
         }
-        Key::new(sink.finish())
+        sink.finish()
     }
 }
 

@@ -13,6 +13,9 @@
 //! (negative), 5 and the eight bytes of an IEEE 754 double, 6 and a text, 7 and a count and as many values, 8 and a
 //! count and as many pairs of text and value. Maps are sorted by the bytes of their names.
 //!
+//! A family is the same as a key, but begins with text "muse family 1", and its params lack the fields that are
+//! extendable.
+//!
 //! A set of files is the hash of text "muse files 1", one byte (1 for a single file), their count, and for each: text
 //! NAME, one byte (1 where it may be executed), digest.
 #![cfg(test)]
@@ -31,6 +34,7 @@ fn parts(params: &Value) -> KeyParts<'_> {
         kind: "command",
         version: 1,
         params,
+        extendable: None,
         inputs: BTreeMap::new(),
         files: BTreeMap::new(),
         pins: BTreeMap::new(),
@@ -101,6 +105,7 @@ fn everything_at_once() {
         kind: "pretrain",
         version: 7,
         params: &params,
+        extendable: None,
         inputs: named([("data", vec![(String::new(), digest(6))])]),
         files: named([("model", digest(7))]),
         pins: named([("p", "q".to_owned())]),
@@ -136,6 +141,19 @@ fn what_results_count_as_in_later_keys() {
     assert_eq!(identity(true, false), "3d66e29c92c57437fdd105d7f4cd21948266a8fad4963a3373c97688cb7e7997");
 }
 
+#[test]
+fn families() {
+    let params = json!({"schedule": {"name": "wsd", "steps": 200}, "width": 8, "a/b": 1});
+    let extendable = ["/schedule/steps", "/a~1b", "/absent", "/absent/too"].map(str::to_owned);
+    let parts = KeyParts { kind: "pretrain", version: 2, extendable: Some(&extendable), ..parts(&params) };
+    assert_eq!(
+        parts.family().unwrap().hex(),
+        "dc942dcd8315d8eadffc9a1e753dcbe51aa893f94641fab4b62d3bc6b4735d11",
+        "no run would find what it may go on from"
+    );
+    assert_eq!(KeyParts { extendable: None, ..parts }.family(), None);
+}
+
 /// Few letters and short texts, so that parts which only differ in where one ends are common.
 fn text() -> impl Strategy<Value = String> {
     "[ab]{0,2}"
@@ -168,19 +186,27 @@ fn whole() -> impl Strategy<Value = Whole> {
     (text(), 0u32..2, value(), inputs, files, pins)
 }
 
-fn key_of((kind, version, params, inputs, files, pins): &Whole) -> muse_store::Key {
+fn key_of(whole: &Whole) -> muse_store::Key {
+    with_parts(whole, None, |parts| parts.key())
+}
+
+fn with_parts<T>(
+    (kind, version, params, inputs, files, pins): &Whole,
+    extendable: Option<&[String]>,
+    then: impl FnOnce(&KeyParts<'_>) -> T,
+) -> T {
     let entries = |entries: &Vec<(String, u8)>| {
         entries.iter().map(|(name, byte)| (name.clone(), digest(*byte))).collect::<Vec<_>>()
     };
-    let parts = KeyParts {
+    then(&KeyParts {
         kind,
         version: *version,
         params,
+        extendable,
         inputs: inputs.iter().map(|(port, list)| (port.clone(), entries(list))).collect(),
         files: files.iter().map(|(name, byte)| (name.clone(), digest(*byte))).collect(),
         pins: pins.clone(),
-    };
-    parts.key()
+    })
 }
 
 proptest! {
@@ -189,6 +215,27 @@ proptest! {
     #[test]
     fn what_differs_anywhere_has_another_key(a in whole(), b in whole()) {
         prop_assert_eq!(a == b, key_of(&a) == key_of(&b));
+    }
+
+    #[test]
+    fn extendable_fields_change_the_key_and_never_the_family(
+        a in whole(), b in whole(), same in any::<bool>(), steps in prop::array::uniform2(prop::option::of(0u64..3)),
+    ) {
+        // Two that differ in nothing else are as likely as two that do.
+        let wholes = [a.clone(), if same { a } else { b }];
+        let extendable = ["/steps".to_owned()];
+        let made = [0, 1].map(|at| {
+            let mut params = json!({ "rest": wholes[at].2 });
+            if let Some(steps) = steps[at] {
+                params["steps"] = steps.into();
+            }
+            let one = (wholes[at].0.clone(), wholes[at].1, params, wholes[at].3.clone(), wholes[at].4.clone(), wholes[at].5.clone());
+            with_parts(&one, Some(&extendable), |parts| (parts.key(), parts.family().unwrap()))
+        });
+        let [(key, family), (other_key, other_family)] = made;
+        prop_assert_eq!(wholes[0] == wholes[1] && steps[0] == steps[1], key == other_key);
+        prop_assert_eq!(wholes[0] == wholes[1], family == other_family);
+        prop_assert_ne!(key.hex(), family.hex());
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! What a running stage is handed: its inputs, where its outputs go, and whom to tell how far it is.
-use crate::{Job, JobInput, StageError, StageEvent};
+use crate::{Job, JobInput, Offer, StageError, StageEvent};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -85,6 +85,19 @@ impl Context {
             self.resume = Some(lock);
         }
         Ok(folder)
+    }
+
+    /// The result of another run that this one may go on from, its content checked. The result must be the same bytes
+    /// without it. What an earlier attempt at this very key left in [`Context::resume`] comes first where it is further.
+    pub fn offer(&self) -> Option<Offer> {
+        let offer = self.job.offer.clone()?;
+        Some(Offer { path: self.work().join(&offer.path), ..offer })
+    }
+
+    /// The GPUs that are reserved for this stage; none where it computes on the processor. The process sees no others,
+    /// and CUDA numbers them from 0 in this order.
+    pub fn gpus(&self) -> &[String] {
+        &self.job.gpus
     }
 
     /// How many threads to use.

@@ -39,6 +39,10 @@ pub struct Description {
     /// Uses one thread unless `resources.cpu` says more; the others use all there are.
     #[serde(default)]
     pub single_thread: bool,
+    /// Computes on a GPU where it is given one: takes one where the machine has any, unless `resources.gpu` or
+    /// `--device` says otherwise, and sees none that it was not given.
+    #[serde(default)]
+    pub device: bool,
     /// Sees nothing of the caller's environment but `PATH` and what it declares.
     #[serde(default)]
     pub clean_env: bool,

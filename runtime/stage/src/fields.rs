@@ -14,6 +14,9 @@ pub mod mark {
     pub const KEYWORD: &str = "x-muse";
     /// Changes how a stage runs but not its result: never part of a key.
     pub const EXECUTION: &str = "execution";
+    /// Part of the key, but results that differ in such fields alone are of one family: a run may go on from one of
+    /// them where the kind says so.
+    pub const EXTENDABLE: &str = "extendable";
     /// A path, folder or glob of input files: the key takes their names and content.
     pub const FILES: &str = "files";
     /// A path to a YAML file of values: the key takes its parsed content, the stage gets it in the path's place.
@@ -59,6 +62,31 @@ impl<T: JsonSchema> JsonSchema for Execution<T> {
     }
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         marked(generator.subschema_for::<T>(), mark::EXECUTION)
+    }
+}
+
+/// A parameter such as the number of steps: part of the key as any other, but a run with more of it may go on from the
+/// result of a run with less, where [`crate::Stage::extends`] says so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Extendable<T>(pub T);
+
+impl<T> Deref for Extendable<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Extendable<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        format!("Extendable_{}", T::schema_name()).into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        marked(generator.subschema_for::<T>(), mark::EXTENDABLE)
     }
 }
 
@@ -193,5 +221,7 @@ mod tests {
         assert_eq!(schema.get(mark::KEYWORD), Some(&json!([mark::EXECUTION, mark::BYTES])));
         let schema = SchemaGenerator::default().into_root_schema_for::<Execution<bool>>();
         assert_eq!(schema.get(mark::KEYWORD), Some(&json!(mark::EXECUTION)));
+        let schema = SchemaGenerator::default().into_root_schema_for::<Extendable<Bytes>>();
+        assert_eq!(schema.get(mark::KEYWORD), Some(&json!([mark::EXTENDABLE, mark::BYTES])));
     }
 }

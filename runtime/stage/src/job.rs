@@ -36,6 +36,9 @@ pub struct Job {
     /// A folder that outlives attempts at this key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume: Option<PathBuf>,
+    /// The result of another run to go on from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offer: Option<Offer>,
     /// How many threads to use.
     pub threads: u32,
     /// The GPUs that are reserved, as CUDA numbers them.
@@ -47,6 +50,19 @@ pub struct Job {
     /// Names of environment variables whose values are secret.
     #[serde(default)]
     pub secrets: Vec<String>,
+}
+
+/// A result of the same family, whose key differs in extendable parameters alone, and which the kind says it may go on
+/// from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// A folder with its outputs by their names, as they stood below `out/`; in a job file relative to `work`. It
+    /// must not be changed: results are shared.
+    pub path: PathBuf,
+    /// The step that it leads to.
+    pub step: u64,
+    /// Its key, for messages.
+    pub key: String,
 }
 
 /// Whether to work or to look outside.

@@ -1,9 +1,9 @@
 //! The trait that a stage kind implements, and the object-safe form in which muse holds it.
 use crate::describe::{Description, InputPort, OutputPort};
-use crate::{Context, FieldError, StageError};
+use crate::{Above, Context, FieldError, Machine, StageError};
 use schemars::{JsonSchema, generate::SchemaSettings};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// A step that turns inputs into outputs. The same parameters and inputs must give the same bytes, so it reads
@@ -43,6 +43,24 @@ pub trait Stage: Send + Sync + 'static {
     /// What the schema cannot say of the parameters.
     fn check(&self, _params: &Self::Params) -> Result<(), FieldError> {
         Ok(())
+    }
+
+    /// What the parameters and the stages above say against each other: a model that has no room for the words of
+    /// the tokenizer. Asked when a pipeline is checked, once nothing else is wrong with these stages.
+    fn fits(&self, _params: &Self::Params, _above: &Above<'_>) -> Result<(), FieldError> {
+        Ok(())
+    }
+
+    /// What speaks against running on this machine: too little memory. Asked by `run` alone, of stages that will or
+    /// may run, before anything does. `--device` and `resources` are settled by then.
+    fn room(&self, _params: &Self::Params, _machine: &Machine) -> Result<(), FieldError> {
+        Ok(())
+    }
+
+    /// The step from which a run with `new` may go on from a result made with `old`, which differs in fields of type
+    /// [`crate::Extendable`] alone; `None` where it may not. Only where a run from nothing would give the same bytes.
+    fn extends(&self, _new: &Self::Params, _old: &Self::Params) -> Option<u64> {
+        None
     }
 
     /// Outside things that these parameters name and that must be pinned before there is a key, beside the texts
@@ -88,6 +106,12 @@ pub trait StageKind: Send + Sync {
     fn describe(&self) -> Description;
     /// [`Stage::check`], and what follows from parameters that are right.
     fn check_json(&self, params: &Value) -> Result<Said, FieldError>;
+    /// [`Stage::fits`].
+    fn fits_json(&self, params: &Value, above: &Above<'_>) -> Result<(), FieldError>;
+    /// [`Stage::room`].
+    fn room_json(&self, params: &Value, machine: &Machine) -> Result<(), FieldError>;
+    /// [`Stage::extends`]. Parameters that cannot be read, as those of an old result may be, extend nothing.
+    fn extends_json(&self, new: &Value, old: &Value) -> Option<u64>;
     /// [`Stage::pin`].
     fn pin_json(&self, context: &mut Context, params: Value, id: &str) -> Result<String, StageError>;
     /// [`Stage::run`].
@@ -118,26 +142,43 @@ impl<S: Stage> StageKind for S {
             pins: Vec::new(),
             resumes: false,
             single_thread: false,
+            device: false,
             clean_env: false,
         })
     }
 
     fn check_json(&self, params: &Value) -> Result<Said, FieldError> {
-        let params = typed::<S>(params.clone()).map_err(|error| FieldError::new("", error.to_string()))?;
+        let params = checked::<S>(params)?;
         self.check(&params)?;
         Ok(Said { pins: self.pins(&params), idle: self.idle(&params), makes: self.makes(&params) })
     }
 
+    fn fits_json(&self, params: &Value, above: &Above<'_>) -> Result<(), FieldError> {
+        self.fits(&checked::<S>(params)?, above)
+    }
+
+    fn room_json(&self, params: &Value, machine: &Machine) -> Result<(), FieldError> {
+        self.room(&checked::<S>(params)?, machine)
+    }
+
+    fn extends_json(&self, new: &Value, old: &Value) -> Option<u64> {
+        self.extends(&typed::<S>(new).ok()?, &typed::<S>(old).ok()?)
+    }
+
     fn pin_json(&self, context: &mut Context, params: Value, id: &str) -> Result<String, StageError> {
-        self.pin(context, typed::<S>(params)?, id)
+        self.pin(context, typed::<S>(&params)?, id)
     }
 
     fn run_json(&self, context: &mut Context, params: Value) -> Result<(), StageError> {
-        self.run(context, typed::<S>(params)?)
+        self.run(context, typed::<S>(&params)?)
     }
 }
 
-fn typed<S: Stage>(params: Value) -> Result<S::Params, StageError> {
-    serde_json::from_value(params)
+fn typed<S: Stage>(params: &Value) -> Result<S::Params, StageError> {
+    S::Params::deserialize(params)
         .map_err(|error| StageError::new(format!("the parameters of `{}` do not fit: {error}", S::KIND)))
+}
+
+fn checked<S: Stage>(params: &Value) -> Result<S::Params, FieldError> {
+    typed::<S>(params).map_err(|error| FieldError::new("", error.to_string()))
 }

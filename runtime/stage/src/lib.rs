@@ -6,6 +6,7 @@
 //! list to `muse::main`, and an executable `muse-stage-NAME` whose `main` is [`plugin_main`].
 //!
 //! This crate knows no YAML, no store and no terminal, so that others can compile against it for years.
+mod above;
 mod artifact;
 mod context;
 mod describe;
@@ -14,17 +15,20 @@ mod event;
 mod fields;
 mod job;
 mod kind;
+mod machine;
 mod plugin;
 mod units;
 
+pub use above::{Above, Given};
 pub use artifact::ArtifactType;
 pub use context::Context;
 pub use describe::{Description, InputPort, OutputPort};
 pub use error::{FieldError, StageError};
 pub use event::StageEvent;
-pub use fields::{CommandText, ConfigFile, EnvMap, Execution, InputFiles, OutputName, mark};
-pub use job::{Job, JobInput, JobMode};
+pub use fields::{CommandText, ConfigFile, EnvMap, Execution, Extendable, InputFiles, OutputName, mark};
+pub use job::{Job, JobInput, JobMode, Offer};
 pub use kind::{Said, Stage, StageKind};
+pub use machine::Machine;
 pub use plugin::{plugin_main, run_job, stop_on_sigterm};
 pub use units::{Bytes, Count, Duration, UnitError};
 

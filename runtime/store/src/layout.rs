@@ -3,6 +3,7 @@
 //! ```text
 //! blobs-v1/ab/<62 hex>        content, named by its BLAKE3 hash
 //! records-v1/ab/<64 hex>      what a key gave, written last
+//! families-v1/<family>/<key>  which keys differ in extendable parameters alone
 //! leases-v1/<key>/<n>         who works on a key, as attempt n
 //! resume-v1/<key>/            what an attempt leaves for the next
 //! work-v1/<name>/             one folder for each attempt
@@ -65,6 +66,10 @@ impl Home {
     pub(crate) fn record(&self, key: &Key) -> PathBuf {
         let hex = key.hex();
         self.root.join("records-v1").join(hex.get(..2).unwrap_or_default()).join(&hex)
+    }
+
+    pub(crate) fn family(&self, family: &Digest) -> PathBuf {
+        self.root.join("families-v1").join(family.hex())
     }
 
     pub(crate) fn leases(&self, key: &Key) -> PathBuf {

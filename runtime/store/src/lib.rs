@@ -7,6 +7,7 @@ mod clock;
 mod digest;
 mod disk;
 mod error;
+mod families;
 mod fs;
 mod gc;
 mod hash;

@@ -31,6 +31,8 @@ enum Kind {
     Own,
     /// The key has a result, and nobody works on it.
     Resume(Key),
+    /// The key has no result, and nobody works on it.
+    Relative(Key),
     /// Nobody holds this lease.
     Lease,
 }
@@ -108,6 +110,16 @@ impl Store {
                 found.push((self.resume_lock(&key), Kind::Resume(key)));
             }
         }
+
+        let families = self.0.home.at("families-v1");
+        for name in self.folders_in(&families)? {
+            let Some(family) = Digest::from_hex(&name) else { continue };
+            for key in self.family(&family)? {
+                if !leases.live.contains_key(&key) && self.record(&key)?.is_none() {
+                    found.push((families.join(&name).join(key.hex()), Kind::Relative(key)));
+                }
+            }
+        }
         let mut litter = Vec::new();
         for (path, kind) in found {
             if let Some(bytes) = self.weight(&path)? {
@@ -123,6 +135,13 @@ impl Store {
             Kind::Own => self.0.disk.remove_all(&litter.path),
             Kind::Resume(key) if self.record(&key)?.is_none() || self.holder_of(&key)?.is_some() => Ok(()),
             Kind::Resume(_) => self.0.disk.remove_all(&litter.path),
+            Kind::Relative(key) if self.record(&key)?.is_some() || self.holder_of(&key)?.is_some() => Ok(()),
+            Kind::Relative(_) => {
+                self.0.disk.unlink(&litter.path)?;
+                // Where it was not the last of its family.
+                litter.path.parent().map(|folder| self.0.disk.rmdir(folder));
+                Ok(())
+            }
             Kind::Lease => {
                 for file in self.dead_leases(&litter.path)? {
                     self.0.disk.unlink(&file)?;

@@ -29,6 +29,9 @@ impl Store {
             return Err(StoreError::Missing { digest: lost.digest });
         }
         self.0.home.shelves_made()?;
+        if let Some(family) = &record.family {
+            self.join(family, &key)?;
+        }
         let path = self.0.home.record(&key);
         let scratch = self.0.home.scratch()?;
         disk.write_new(&scratch, &record.to_bytes(), 0o444)?;

@@ -31,6 +31,9 @@ pub struct Record {
     /// What outside things were pinned to.
     #[serde(default)]
     pub pins: BTreeMap<String, String>,
+    /// What it has in common with results whose keys differ in extendable parameters alone, where the kind has such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub family: Option<Digest>,
     /// The results by name.
     pub outputs: BTreeMap<String, Artifact>,
     /// How long it took.

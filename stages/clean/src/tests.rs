@@ -56,6 +56,7 @@ fn job(work: &Path, params: Value, entries: Vec<(String, PathBuf)>, threads: u32
         inputs: BTreeMap::from([("corpus".into(), input)]),
         outputs: BTreeMap::from([("corpus".into(), ArtifactType::Corpus)]),
         resume: None,
+        offer: None,
         threads,
         gpus: vec![],
         pins: BTreeMap::new(),

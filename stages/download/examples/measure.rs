@@ -31,6 +31,7 @@ fn main() {
         inputs: Default::default(),
         outputs: Default::default(),
         resume: None,
+        offer: None,
         threads,
         gpus: Vec::new(),
         pins: Default::default(),

@@ -32,6 +32,7 @@ fn job(folder: &Path, params: Value) -> Job {
         .into(),
         outputs: [("counts".to_owned(), ArtifactType::Report)].into(),
         resume: Some(folder.join("resume")),
+        offer: None,
         threads: 1,
         gpus: vec![],
         pins: [].into(),

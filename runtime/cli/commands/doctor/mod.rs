@@ -82,7 +82,7 @@ impl Needs {
     fn of(pipeline: &Pipeline) -> Self {
         let mut needs = Self::default();
         for stage in &pipeline.stages {
-            needs.gpus = needs.gpus.max(stage.resources.gpu);
+            needs.gpus = needs.gpus.max(stage.resources.gpu.unwrap_or(0));
             needs.memory = needs.memory.max(stage.resources.memory.unwrap_or(0));
             needs.cores = needs.cores.max(stage.resources.cpu.unwrap_or(0));
             let mut variables = stage.secrets.iter().chain(&stage.pass_env);

@@ -20,6 +20,8 @@ pub(super) struct Field {
     pub(super) doc: String,
     /// Never part of a key.
     pub(super) execution: bool,
+    /// A run may go on from a result with less of it.
+    pub(super) extendable: bool,
     /// Its values with their meaning, where it has a list of them.
     pub(super) choices: Vec<(String, String)>,
 }
@@ -45,6 +47,7 @@ fn collect(root: &Value, schema: &Value, outer: &str, depth: usize, fields: &mut
             default: property.get("default").or_else(|| target.get("default")).cloned(),
             doc: doc.unwrap_or_default(),
             execution: marks(property).any(|found| found == mark::EXECUTION),
+            extendable: marks(property).any(|found| found == mark::EXTENDABLE),
             choices: choices(target),
         });
         if depth > 0 {
@@ -55,8 +58,8 @@ fn collect(root: &Value, schema: &Value, outer: &str, depth: usize, fields: &mut
 
 /// What may stand in a value's place, in words.
 fn kind(root: &Value, schema: &Value, depth: usize) -> String {
-    // What is execution besides is said elsewhere.
-    match marks(schema).find(|found| *found != mark::EXECUTION) {
+    // What is execution or extendable besides is said elsewhere.
+    match marks(schema).find(|found| ![mark::EXECUTION, mark::EXTENDABLE].contains(found)) {
         Some(mark::FILES) => return "path, folder or glob".into(),
         Some(mark::CONFIG) => return "file of values".into(),
         Some(mark::COMMAND) => return "line for `sh -c`, or list of arguments".into(),

@@ -74,9 +74,13 @@ fn field(field: &Field, paint: Paint) -> String {
         Some(value) if !value.is_null() => format!("default {}", fields::shown(value)),
         _ => "optional".into(),
     };
-    let execution = if field.execution { ", not part of the key" } else { "" };
+    let mark = match (field.execution, field.extendable) {
+        (true, _) => ", not part of the key",
+        (_, true) => ", goes on from a result with less",
+        _ => "",
+    };
     let mut text = format!("  {}  {}", paint.live(&field.name), field.kind);
-    text += &paint.faint(&format!("  ({default}{execution})"));
+    text += &paint.faint(&format!("  ({default}{mark})"));
     text.push('\n');
     wrap(&mut text, &field.doc, 6);
     for (name, doc) in field.choices.iter().filter(|(_, doc)| !doc.is_empty()) {
@@ -90,6 +94,9 @@ fn habits(kind: &Description) -> String {
     let mut text = String::new();
     if kind.resumes {
         text += "Interrupted, it goes on from where it was.\n";
+    }
+    if kind.device {
+        text += "Computes on a GPU where there is one: `--device` and `resources: { gpu: N }` choose.\n";
     }
     if !kind.pins.is_empty() {
         text += &format!("What `{}` names is pinned in the lock file.\n", kind.pins.join("`, `"));

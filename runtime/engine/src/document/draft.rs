@@ -4,6 +4,7 @@ use super::node::{Node, Span};
 use super::paths::FileInput;
 use super::pipeline::{Keep, Port, Resources, StageSpec};
 use super::schema::ResourcesDecl;
+use super::written::Written;
 use crate::diagnostic::Place;
 use muse_stage::{ArtifactType, Duration};
 use serde::Deserialize;
@@ -28,6 +29,10 @@ pub(crate) struct Draft {
     pub(crate) outputs: Option<Vec<(String, ArtifactType)>>,
     pub(crate) habits: Habits,
     pub(crate) pins: Vec<String>,
+    pub(crate) extendable: Arc<[String]>,
+    /// Nothing is wrong with its parameters, and all of them are known.
+    pub(crate) sound: bool,
+    pub(crate) written: Option<Arc<Written>>,
     pub(crate) inputs: Option<Arc<Node>>,
     /// The sibling whose ports are the same.
     pub(crate) twin: Option<usize>,
@@ -82,6 +87,8 @@ impl Draft {
             secrets,
             pins: self.pins,
             place,
+            extendable: self.extendable,
+            written: self.written,
             resolved: self.resolved,
         })
     }

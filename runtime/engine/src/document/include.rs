@@ -20,7 +20,7 @@ pub(crate) struct Given {
 /// Fields by name, in order.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Named {
-    pub(crate) fields: Vec<(Key, Rc<Node>)>,
+    pub(crate) fields: Vec<(Key, Arc<Node>)>,
     places: HashMap<Arc<str>, usize>,
 }
 
@@ -103,7 +103,7 @@ impl Reader {
             if let Some(node) = root.take(name) {
                 mapping(session, &node, &format!("`{name}`"));
                 if let Content::Map(fields) = node.content {
-                    fields.into_iter().for_each(|(key, node)| all.put(key, Rc::new(node)));
+                    fields.into_iter().for_each(|(key, node)| all.put(key, Arc::new(node)));
                 }
             }
             all
@@ -160,12 +160,12 @@ impl Reader {
 }
 
 impl Named {
-    pub(crate) fn get(&self, name: &str) -> Option<&(Key, Rc<Node>)> {
+    pub(crate) fn get(&self, name: &str) -> Option<&(Key, Arc<Node>)> {
         self.fields.get(*self.places.get(name)?)
     }
 
     /// The stronger one takes the place of the weaker, at the end of the row.
-    fn put(&mut self, key: Key, node: Rc<Node>) {
+    fn put(&mut self, key: Key, node: Arc<Node>) {
         if let Some(at) = self.places.get(&key.name).copied() {
             // A name twice in one file is reported by the parser; the first stays.
             let same_file = self.fields.get(at).is_some_and(|(old, _)| old.span.source == key.span.source);

@@ -59,6 +59,11 @@ impl Kind {
         self.shape.get_or_init(|| Shape::new(&self.description.params))
     }
 
+    /// Whether results of this kind have a family: it has fields that are extendable.
+    pub fn has_families(&self) -> bool {
+        self.shape().has_extendable
+    }
+
     /// The plugin's executable, where it is one.
     pub fn plugin(&self) -> Option<&Path> {
         match &self.link {

@@ -2,6 +2,7 @@
 use super::connect::Connector;
 use super::cycles;
 use super::draft::Draft;
+use super::fits;
 use super::include::{Main, gather};
 use super::interpolate::Env;
 use super::kinds::{Kinds, PluginFinder};
@@ -71,7 +72,11 @@ pub(crate) fn load_with(
         connections: 0,
     };
     connector.connect();
+    let before = session.reports();
     cycles::report(&mut session, &drafts);
+    if session.reports() == before {
+        fits::check(&mut session, &drafts);
+    }
     if options.look_for_files {
         look_for_files(&mut session, &drafts);
     }

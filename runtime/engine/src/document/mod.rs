@@ -10,6 +10,7 @@ mod draft;
 mod editor;
 mod emit;
 mod expand;
+mod fits;
 mod glob;
 mod include;
 mod interpolate;
@@ -34,6 +35,7 @@ pub mod shape;
 mod source;
 mod stage;
 mod walk;
+mod written;
 
 pub use expand::expand;
 pub use kinds::{Kind, Kinds, Link, PluginFinder};

@@ -5,10 +5,11 @@ use super::kinds::{Kind, Link};
 use super::names::is_name;
 use super::node::{Content, Key, Node, Span};
 use super::pieces::has_names;
-use super::pipeline::overlay;
+use super::pipeline::whole;
 use super::session::Session;
 use super::shape::{Checked, Form, RuleId, Shape};
 use super::stage::{Declared, Workshop};
+use super::written::{Written, locate, locate_key, steps};
 use muse_stage::{ArtifactType, FieldError, Said};
 use serde_json::Value;
 use std::borrow::Cow;
@@ -26,7 +27,7 @@ impl Workshop<'_> {
         if matches!(declared.with.content, Content::Unknown) {
             return;
         }
-        let before = self.session.count();
+        let before = self.session.reports();
         let scope = self.scope(combination);
         let with = self.with_names(declared, &scope);
         let owner = format!("`{}`", kind.name());
@@ -34,11 +35,12 @@ impl Workshop<'_> {
         draft.outputs = self.outputs(kind, &with, &checked);
         draft.pins = pins(kind, &checked);
         self.file_names(declared, &with, &checked);
-        let said = if self.session.count() == before && !checked.unknown {
+        let said = if self.session.reports() == before && !checked.unknown {
             self.ask_kind(kind, &with, &checked, declared.named)
         } else {
             Said::default()
         };
+        draft.sound = self.session.reports() == before && !checked.unknown;
         draft.pins.extend(said.pins);
         if kind.description.outputs_from.is_none() && !said.makes.is_empty() {
             draft.outputs = Some(said.makes.into_iter().map(|made| (made.name, made.kind)).collect());
@@ -46,12 +48,16 @@ impl Workshop<'_> {
         draft.identity = checked.identity;
         draft.execution = checked.execution;
         draft.files = checked.files;
+        draft.extendable = checked.extendable.into();
         for field in said.idle {
             for values in [&mut draft.identity, &mut draft.execution] {
                 values.as_object_mut().map(|values| values.remove(field));
             }
             draft.files.retain(|file| steps(&file.pointer).next().as_deref() != Some(field));
         }
+        let with = if let Cow::Owned(with) = with { Some(with) } else { None };
+        let written = Written::new(declared.whole, with, checked.configs, declared.named);
+        draft.written = Some(Arc::new(written));
     }
 
     /// `with`, names replaced. The outputs come first, so that a command can name them.
@@ -94,15 +100,8 @@ impl Workshop<'_> {
     /// What the kind itself has to say.
     fn ask_kind(&mut self, kind: &Kind, with: &Node, checked: &Checked, named: Span) -> Said {
         let Link::BuiltIn(stage) = &kind.link else { return Said::default() };
-        let mut params = Cow::Borrowed(&checked.identity);
-        if !checked.execution.is_null() {
-            overlay(params.to_mut(), &checked.execution);
-        }
-        for file in &checked.files {
-            if let Some(place) = params.to_mut().pointer_mut(&file.pointer) {
-                *place = file.text.as_str().into();
-            }
-        }
+        let params =
+            whole(&checked.identity, &checked.execution, &checked.files, |file| file.text.as_str().into());
         match stage.check_json(&params) {
             Ok(said) => said,
             Err(FieldError { pointer, message, help }) => {
@@ -215,45 +214,4 @@ fn pins(kind: &Kind, checked: &Checked) -> Vec<String> {
         }
     }
     pins
-}
-
-/// Where a JSON pointer leads, into files of values too. As far as it goes where it leads nowhere.
-fn locate(with: &Node, configs: &[(String, Arc<Node>)], pointer: &str) -> Option<Span> {
-    if pointer.is_empty() {
-        return None;
-    }
-    let config = configs.iter().find_map(|(at, node)| {
-        let rest = pointer.strip_prefix(at.as_str())?;
-        (rest.is_empty() || rest.starts_with('/')).then_some((&**node, rest))
-    });
-    let (mut node, rest) = match config {
-        Some((node, rest)) if !rest.is_empty() => (node, rest),
-        _ => (with, pointer),
-    };
-    let mut span = None;
-    for step in steps(rest) {
-        let next = node.get(&step).or_else(|| node.items().get(step.parse::<usize>().ok()?));
-        let Some(next) = next else { break };
-        (node, span) = (next, Some(next.span));
-    }
-    span
-}
-
-/// The name of the field that a JSON pointer ends at.
-fn locate_key(with: &Node, pointer: &str) -> Option<Span> {
-    let mut node = with;
-    let mut span = None;
-    for step in steps(pointer) {
-        if let Some((key, value)) = node.fields().iter().find(|(key, _)| *key.name == *step) {
-            (node, span) = (value, Some(key.span));
-        } else {
-            node = node.items().get(step.parse::<usize>().ok()?)?;
-            span = Some(node.span);
-        }
-    }
-    span
-}
-
-fn steps(pointer: &str) -> impl Iterator<Item = String> {
-    pointer.split('/').skip(1).map(|step| step.replace("~1", "/").replace("~0", "~"))
 }

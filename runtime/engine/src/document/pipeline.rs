@@ -2,9 +2,11 @@
 use super::kinds::Kind;
 use super::node::Node;
 use super::paths::FileInput;
+use super::written::Written;
 use crate::diagnostic::{Diagnostic, Place, Source, nearest};
-use muse_stage::ArtifactType;
+use muse_stage::{ArtifactType, FieldError};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -70,6 +72,10 @@ pub struct StageSpec {
     pub pins: Vec<String>,
     /// Where its name stands.
     pub place: Place,
+    /// JSON pointers of parameters that are extendable, as far as they are written.
+    pub extendable: Arc<[String]>,
+    /// Where its parameters stand.
+    pub(crate) written: Option<Arc<Written>>,
     /// The stage as a file would write it after interpolation, where `expand` asked for it.
     pub(crate) resolved: Option<Arc<Node>>,
 }
@@ -103,8 +109,8 @@ pub struct Entry {
 pub struct Resources {
     /// Threads that it may start.
     pub cpu: Option<u32>,
-    /// GPUs.
-    pub gpu: u32,
+    /// GPUs, where the pipeline says how many.
+    pub gpu: Option<u32>,
     /// Bytes of memory.
     pub memory: Option<u64>,
 }
@@ -139,6 +145,22 @@ impl Pipeline {
             .ok_or_else(|| self.unknown(text))
     }
 
+    /// Something wrong with a parameter of a stage, shown where it stands.
+    pub(crate) fn wrong(&self, stage: &StageSpec, error: FieldError) -> Diagnostic {
+        let span = stage.written.as_ref().map(|written| written.span(&error.pointer));
+        let source = span.and_then(|span| Some((span, self.sources.get(span.source as usize)?)));
+        let place = source.map(|(span, source)| Place {
+            source: Arc::clone(source),
+            start: span.start as usize,
+            end: span.end as usize,
+        });
+        let problem = Diagnostic::at(place.unwrap_or_else(|| stage.place.clone()), error.message);
+        match error.help {
+            Some(help) => problem.help(help),
+            None => problem,
+        }
+    }
+
     fn unknown(&self, name: &str) -> Diagnostic {
         let problem = Diagnostic::general(format!("`{}` has no stage `{name}`", self.name));
         let mut names: Vec<&str> = self.index.keys().map(String::as_str).collect();
@@ -151,17 +173,40 @@ impl Pipeline {
 }
 
 impl StageSpec {
-    /// All parameters, with `laid_out` saying what stands in the place of each of the input files.
-    pub fn params(&self, mut laid_out: impl FnMut(&FileInput) -> Value) -> Value {
-        let mut params = self.identity.clone();
-        overlay(&mut params, &self.execution);
-        for file in &self.files {
-            if let Some(place) = params.pointer_mut(&file.pointer) {
-                *place = laid_out(file);
-            }
-        }
-        params
+    /// What it reserves: a kind that computes on a device takes one GPU where nothing is said.
+    pub fn reserves(&self) -> Resources {
+        let gpu = self.resources.gpu.or(self.kind.description.device.then_some(1));
+        Resources { gpu, ..self.resources }
     }
+
+    /// All parameters, with `place` saying what stands in the place of each of the input files.
+    pub fn params(&self, place: impl FnMut(&FileInput) -> Value) -> Value {
+        self.params_with(&self.identity, place)
+    }
+
+    /// The same with other identity parameters: those of a result of the same family.
+    pub(crate) fn params_with(&self, identity: &Value, place: impl FnMut(&FileInput) -> Value) -> Value {
+        whole(identity, &self.execution, &self.files, place).into_owned()
+    }
+}
+
+/// Identity and execution parameters together, with what stands in the place of input files.
+pub(crate) fn whole<'v>(
+    identity: &'v Value,
+    execution: &Value,
+    files: &[FileInput],
+    mut place: impl FnMut(&FileInput) -> Value,
+) -> Cow<'v, Value> {
+    let mut params = Cow::Borrowed(identity);
+    if !execution.is_null() {
+        overlay(params.to_mut(), execution);
+    }
+    for file in files {
+        if let Some(at) = params.to_mut().pointer_mut(&file.pointer) {
+            *at = place(file);
+        }
+    }
+    params
 }
 
 /// Lays execution parameters over the others. Null is nothing.

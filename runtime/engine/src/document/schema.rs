@@ -79,9 +79,9 @@ pub struct ResourcesDecl {
     #[serde(default)]
     #[schemars(range(min = 1))]
     pub cpu: Option<u32>,
-    /// GPUs.
+    /// GPUs. Where nothing is said, a kind that computes on a device takes one if there is any.
     #[serde(default)]
-    pub gpu: u32,
+    pub gpu: Option<u32>,
     /// Memory.
     #[serde(default)]
     pub memory: Option<Bytes>,

@@ -20,6 +20,7 @@ pub(crate) struct Session {
     problems: Vec<(Span, Diagnostic)>,
     seen: HashSet<(Span, String)>,
     untold: usize,
+    reports: usize,
     replaced: usize,
     parameters_done: bool,
 }
@@ -50,6 +51,11 @@ impl Session {
     /// How many problems there are.
     pub(crate) fn count(&self) -> usize {
         self.seen.len() + self.untold
+    }
+
+    /// How often something was found wrong, known or not.
+    pub(crate) fn reports(&self) -> usize {
+        self.reports
     }
 
     /// Whether there are few enough problems to search for what was meant.
@@ -85,6 +91,7 @@ impl Session {
 
     /// Keeps a problem, unless it is known: siblings of a matrix say the same.
     pub(crate) fn add(&mut self, span: Span, problem: Diagnostic) {
+        self.reports = self.reports.saturating_add(1);
         if self.seen.contains(&(span, problem.message.clone())) {
             return;
         }

@@ -34,7 +34,7 @@ pub(super) struct Declared<'n> {
     pub(super) named: Span,
     pub(super) inputs: Option<&'n (Key, Node)>,
     /// The stage as written; the execution fields are what is left of it.
-    whole: &'n Node,
+    pub(super) whole: &'n Arc<Node>,
 }
 
 /// Which parts differ from one combination to the next.
@@ -55,7 +55,7 @@ impl<'n> Declared<'n> {
 
 impl<'a> Workshop<'a> {
     /// Expands and checks a stage. The answer is `false` where its combinations are not known.
-    pub(crate) fn stage(&mut self, key: &Key, node: &Node, drafts: &mut Vec<Draft>) -> bool {
+    pub(crate) fn stage(&mut self, key: &Key, node: &Arc<Node>, drafts: &mut Vec<Draft>) -> bool {
         let name = &key.name;
         if !matches!(node.content, Content::Map(_)) {
             let message = format!("the stage `{name}` takes a mapping, not {}", node.describe());
@@ -118,7 +118,7 @@ impl<'a> Workshop<'a> {
         Scope { params: self.params, matrix, env: self.env, inputs: &[], outputs: &[] }
     }
 
-    fn declare<'n>(&mut self, key: &'n Key, node: &'n Node) -> Declared<'n> {
+    fn declare<'n>(&mut self, key: &'n Key, node: &'n Arc<Node>) -> Declared<'n> {
         let kind = match node.get("uses") {
             None => None,
             Some(uses) => match &uses.content {
@@ -188,6 +188,9 @@ impl<'a> Workshop<'a> {
                 draft.files.clone_from(&twin.files);
                 draft.outputs.clone_from(&twin.outputs);
                 draft.pins.clone_from(&twin.pins);
+                draft.extendable.clone_from(&twin.extendable);
+                draft.sound = twin.sound;
+                draft.written.clone_from(&twin.written);
             }
             None => self.parameters(declared, combination, &mut draft),
         }

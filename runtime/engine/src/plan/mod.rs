@@ -7,10 +7,12 @@
 //! stage turns dirty at most once, and loses its key at most once, so planning is linear in stages and inputs.
 mod causes;
 mod files;
+mod offer;
 mod targets;
 
 pub use causes::{Cause, differences};
 pub use files::{FileSets, ResolvedFile, ResolvedFiles};
+pub(crate) use offer::furthest;
 pub use targets::{downstream, targets, topological};
 
 use crate::diagnostic::Diagnostic;
@@ -52,7 +54,18 @@ pub struct Planned {
     pub lost: Option<Arc<Record>>,
     /// Why it is not simply a hit.
     pub causes: Vec<Cause>,
+    /// The result that it will go on from.
+    pub resume: Option<Resume>,
     dirty: bool,
+}
+
+/// A result of the same family that a run goes on from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Resume {
+    /// Its key.
+    pub from: Key,
+    /// The step that it leads to.
+    pub step: u64,
 }
 
 /// The plan for the wanted stages of a pipeline.
@@ -91,7 +104,25 @@ impl Planner<'_> {
         self.look_for_content(&mut plan);
         self.spread_dirt(&mut plan);
         causes::explain(self, &mut plan);
+        self.look_for_offers(&mut plan);
         Ok(plan)
+    }
+
+    /// What stages whose key is known will go on from. One that is forced begins from nothing.
+    fn look_for_offers(&self, plan: &mut Plan) {
+        for at in 0..plan.order.len() {
+            let stage = plan.order[at];
+            let spec = &self.pipeline.stages[stage];
+            let runs = |planned: &&Planned| planned.action == Action::Run && planned.same_as.is_none();
+            let key = plan.stages[stage].as_ref().filter(runs).and_then(|planned| planned.key);
+            let may = spec.kind.has_families() && !self.force.contains(&stage);
+            let Some(key) = key.filter(|_| may) else { continue };
+            let Some(family) = self.parts(plan, stage).and_then(|parts| parts.family()) else { continue };
+            let offer = furthest(self.store, spec, &family, key, &[]);
+            if let Some(planned) = plan.stages[stage].as_mut() {
+                planned.resume = offer.map(|offer| Resume { from: offer.record.key, step: offer.step });
+            }
+        }
     }
 
     /// The first pass, downwards: keys and records as far as they are known.
@@ -130,6 +161,7 @@ impl Planner<'_> {
                 same_as,
                 lost: None,
                 causes: Vec::new(),
+                resume: None,
                 dirty,
             });
         }
@@ -272,6 +304,7 @@ pub fn key_parts<'p>(
         kind: &spec.kind.description.name,
         version: spec.kind.description.version,
         params: &spec.identity,
+        extendable: spec.kind.has_families().then_some(&*spec.extendable),
         inputs,
         files,
         pins,

@@ -5,8 +5,8 @@ use super::process::{self, Control, Launch, Stop};
 use super::{Context, files};
 use crate::document::{FileInput, StageSpec};
 use crate::key::KeyParts;
-use crate::plan::ResolvedFiles;
-use muse_stage::{Job, JobInput, JobMode, StageEvent};
+use crate::plan::{ResolvedFiles, furthest};
+use muse_stage::{Job, JobInput, JobMode, Offer, StageEvent};
 use muse_store::{Artifact, Digest, Key, LaidOut, Lease, Op, Published, Record, StoreError};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -29,6 +29,8 @@ pub(crate) struct Task<'a> {
     pub(crate) control: Arc<Control>,
     /// Put the result under the key; a rerun only looks at it.
     pub(crate) publish: bool,
+    /// Use nothing of what other runs have made, which the result must not show.
+    pub(crate) from_nothing: bool,
 }
 
 /// What stands at one port.
@@ -105,7 +107,8 @@ fn once(context: &Context<'_>, task: &Task<'_>, attempt: u32, tell: &dyn Fn(News
         },
         files::Problem::Store(error) => End::Store(error),
     })?;
-    let job = job(context, task, attempt, work.clone(), inputs);
+    let offer = lay_out_offer(context, task, &work, &mut laid_out, tell);
+    let job = job(context, task, attempt, work.clone(), inputs, offer);
     let job_path = folder.join("job.json");
     let text = serde_json::to_vec_pretty(&job).unwrap_or_default();
     std::fs::write(&job_path, text).map_err(|error| store_io(&job_path, error))?;
@@ -270,12 +273,56 @@ fn lay_out_inputs(
     Ok(inputs)
 }
 
+/// Lays out the result that the run may go on from, once its content is found right. Without one the result is the
+/// same, and comes later; so nothing here fails an attempt.
+fn lay_out_offer(
+    context: &Context<'_>,
+    task: &Task<'_>,
+    work: &Path,
+    laid_out: &mut Vec<LaidOut>,
+    tell: &dyn Fn(News),
+) -> Option<Offer> {
+    let store = context.store;
+    let family = task.draft.family.filter(|_| !task.from_nothing)?;
+    let mut refused = Vec::new();
+    while let Some(offered) = furthest(store, task.spec, &family, task.key, &refused) {
+        let (record, step) = (offered.record, offered.step);
+        if !record.outputs.values().all(|artifact| store.verified(artifact).unwrap_or(false)) {
+            let message = format!("the earlier result that reaches step {step} is damaged: it is not used");
+            tell(News::Note(message));
+            refused.push(record.key);
+            continue;
+        }
+        let path = PathBuf::from("offer");
+        let folder = work.join(&path);
+        let lay_out = |(name, artifact): (&String, &Artifact)| store.lay_out(artifact, &folder.join(name));
+        let laid = std::fs::create_dir(&folder)
+            .map_err(|source| StoreError::Io { path: folder.clone(), op: Op::Create, source })
+            .and_then(|()| record.outputs.iter().map(lay_out).collect::<Result<Vec<LaidOut>, _>>());
+        match laid {
+            Ok(laid) => laid_out.extend(laid),
+            Err(error) => {
+                let message = format!("the earlier result that reaches step {step} cannot be had: {error}");
+                tell(News::Note(message));
+                return None;
+            }
+        }
+        tell(News::Note(format!(
+            "it goes on from step {step}, which the result made {} reaches",
+            record.made
+        )));
+        return Some(Offer { path, step, key: record.key.to_string() });
+    }
+    None
+}
+
 fn job(
     context: &Context<'_>,
     task: &Task<'_>,
     attempt: u32,
     work: PathBuf,
     inputs: BTreeMap<String, JobInput>,
+    offer: Option<Offer>,
 ) -> Job {
     let described = &task.spec.kind.description;
     let resume = (described.resumes && task.publish)
@@ -294,6 +341,7 @@ fn job(
         inputs,
         outputs: task.spec.outputs.iter().cloned().collect(),
         resume,
+        offer,
         threads: task.threads,
         gpus: task.gpus.clone(),
         pins: task.draft.pins.clone(),
@@ -312,6 +360,7 @@ pub(crate) fn resume_key(spec: &StageSpec, key: Key) -> Key {
         kind: &described.name,
         version: described.version,
         params: &spec.identity,
+        extendable: None,
         inputs: BTreeMap::new(),
         files: BTreeMap::new(),
         pins: BTreeMap::new(),
@@ -331,6 +380,7 @@ pub(crate) fn draft(parts: &KeyParts<'_>, key: Key, pipeline: &str, stage: &str,
         inputs: parts.inputs.clone(),
         files: parts.files.clone(),
         pins: parts.pins.clone(),
+        family: parts.family(),
         outputs: BTreeMap::new(),
         seconds: 0.0,
         made: String::new(),

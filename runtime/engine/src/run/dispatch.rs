@@ -257,7 +257,7 @@ impl<'a, 'c> Dispatcher<'a, 'c> {
     fn start<'s>(&mut self, stage: usize, key: Key, scope: &'s Scope<'s, 'a>, sender: &Sender<Message>) {
         let context = self.context;
         let spec = &context.pipeline.stages[stage];
-        let Some(held) = self.slots.take(&spec.resources, spec.kind.description.single_thread) else {
+        let Some(held) = self.slots.take(&spec.reserves(), spec.kind.description.single_thread) else {
             return;
         };
         let who = Who { stage: spec.name.clone(), ..context.who.clone() };
@@ -296,7 +296,7 @@ impl<'a, 'c> Dispatcher<'a, 'c> {
             self.states[stage] = State::Pending;
             return;
         };
-        let (wanted, got) = (spec.resources.gpu as usize, held.gpus.len());
+        let (wanted, got) = (spec.resources.gpu.unwrap_or(0) as usize, held.gpus.len());
         if got < wanted {
             let message = format!("it asks for {wanted} GPUs, and {got} can be seen: it runs with those");
             (self.emit)(EventKind::Note { stage: Some(spec.name.clone()), message });
@@ -559,5 +559,6 @@ pub(super) fn task<'c>(
         gpus: held.gpus.clone(),
         control: Arc::default(),
         publish: true,
+        from_nothing: context.force.contains(&stage),
     })
 }

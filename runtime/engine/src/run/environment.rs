@@ -60,7 +60,8 @@ pub(crate) fn environment(
             seen.insert(name.to_owned(), value);
         }
     }
-    if !gpus.is_empty() {
+    // Empty is none at all: a stage that computes on a device must not take a GPU that another has reserved.
+    if !gpus.is_empty() || spec.kind.description.device {
         seen.insert("CUDA_VISIBLE_DEVICES".into(), gpus.join(","));
     }
     seen

@@ -12,6 +12,7 @@ mod folder;
 mod pin;
 mod process;
 mod rerun;
+mod room;
 mod secrets;
 mod slots;
 
@@ -49,6 +50,9 @@ pub struct RunOptions {
     pub locked: bool,
     /// What there is to share out.
     pub machine: Machine,
+    /// Asks for the memory of each GPU of `machine` in bytes, in order; 0 where it is not known. Only asked where a
+    /// stage is to compute on one, for the driver takes its time.
+    pub gpu_memory: Box<dyn Fn() -> Vec<u64> + Send + Sync>,
     /// The caller's environment; a stage sees what it declares of it.
     pub environment: Environment,
     /// The program that `exec-stage` is asked of: this one.
@@ -138,6 +142,7 @@ pub fn run(
     let planner = Planner { pipeline, store, lock, last: &last, force: &force };
     let plan = planner.plan(targets).map_err(RunError::Wrong)?;
     declared(pipeline, &plan, options)?;
+    room::check(pipeline, &plan, options)?;
 
     if plan.has_work() {
         let who = Who { user: options.user.clone(), run: folder.name().to_owned(), stage: String::new() };

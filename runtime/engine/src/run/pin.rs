@@ -102,6 +102,7 @@ impl Pins<'_> {
             inputs: BTreeMap::new(),
             outputs: BTreeMap::new(),
             resume: described.resumes.then(|| store.resume_dir(&resume_key(spec, key))),
+            offer: None,
             threads: 1,
             gpus: Vec::new(),
             pins: ids.iter().map(|id| (id.clone(), String::new())).collect(),

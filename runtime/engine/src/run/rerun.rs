@@ -80,7 +80,7 @@ fn once(context: &Context<'_>, stage: usize, key: Key) -> Result<Arc<Record>, Ru
         Acquired::Busy(holder) => return Err(failed(format!("it is being rerun by {holder}"), None)),
     };
     let mut slots = Slots::new(&context.options.machine, 1);
-    let held = slots.take(&spec.resources, spec.kind.description.single_thread).unwrap_or_default();
+    let held = slots.take(&spec.reserves(), spec.kind.description.single_thread).unwrap_or_default();
     let made = |input: usize, output: &str| {
         let planned = context.plan.stages[input].as_ref()?;
         planned.record.as_ref()?.outputs.get(output).cloned()
@@ -88,7 +88,7 @@ fn once(context: &Context<'_>, stage: usize, key: Key) -> Result<Arc<Record>, Ru
     let Some(mut task) = task(context, stage, key, lease, &held, &made) else {
         return Err(failed(format!("`{}` has inputs that are not made", spec.name), None));
     };
-    task.publish = false;
+    (task.publish, task.from_nothing) = (false, true);
     let control = Arc::clone(&task.control);
     let grace = context.options.grace;
     match control.watched(context.interrupts, grace, || attempt::run(context, task, &|_| ())) {

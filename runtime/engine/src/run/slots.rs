@@ -12,6 +12,14 @@ pub struct Machine {
     pub gpus: Vec<String>,
 }
 
+impl Machine {
+    /// How many threads a stage may start.
+    pub(crate) fn threads(&self, wants: &Resources, single_thread: bool) -> u32 {
+        let default = if single_thread { 1 } else { self.cores };
+        wants.cpu.unwrap_or(default).max(1)
+    }
+}
+
 /// What is left of it while stages run.
 #[derive(Debug)]
 pub(crate) struct Slots {
@@ -48,12 +56,11 @@ impl Slots {
 
     /// Takes what a stage wants, if it is free. Who wants more than there is gets all there is, alone.
     pub(crate) fn take(&mut self, wants: &Resources, single_thread: bool) -> Option<Held> {
-        let default = if single_thread { 1 } else { self.machine.cores };
-        let threads = wants.cpu.unwrap_or(default).max(1);
+        let threads = self.machine.threads(wants, single_thread);
         // A stage that would use all processors unasked shares them when others run beside it by `--jobs`.
         let cores = wants.cpu.unwrap_or(1).clamp(1, self.machine.cores);
         let memory = wants.memory.unwrap_or(0).min(self.machine.memory);
-        let gpus = (wants.gpu as usize).min(self.machine.gpus.len());
+        let gpus = (wants.gpu.unwrap_or(0) as usize).min(self.machine.gpus.len());
         if self.jobs == 0 || self.cores < cores || self.memory < memory || self.gpus.len() < gpus {
             return None;
         }
@@ -91,7 +98,7 @@ mod tests {
     #[test]
     fn two_stages_never_share_a_gpu() {
         let mut slots = Slots::new(&machine(), 8);
-        let one = Resources { gpu: 1, ..Resources::default() };
+        let one = Resources { gpu: Some(1), ..Resources::default() };
         let first = slots.take(&one, true).unwrap();
         let second = slots.take(&one, true).unwrap();
         assert_eq!((first.gpus.as_slice(), second.gpus.as_slice()), (&["0".into()][..], &["1".into()][..]));
@@ -101,9 +108,27 @@ mod tests {
     }
 
     #[test]
+    fn a_stage_without_gpus_leaves_them_to_others() {
+        let mut slots = Slots::new(&machine(), 8);
+        let none = slots.take(&Resources { gpu: Some(0), ..Resources::default() }, true).unwrap();
+        let unsaid = slots.take(&Resources::default(), true).unwrap();
+        assert_eq!((none.gpus.len(), unsaid.gpus.len()), (0, 0));
+        assert_eq!(
+            slots.take(&Resources { gpu: Some(2), ..Resources::default() }, true).unwrap().gpus.len(),
+            2
+        );
+        // On a machine without GPUs nobody waits for one.
+        let mut slots = Slots::new(&Machine { gpus: vec![], ..machine() }, 8);
+        assert_eq!(
+            slots.take(&Resources { gpu: Some(1), ..Resources::default() }, true).unwrap().gpus.len(),
+            0
+        );
+    }
+
+    #[test]
     fn nothing_is_overcommitted_and_a_glutton_runs_alone() {
         let mut slots = Slots::new(&machine(), 2);
-        let all = Resources { memory: Some(1000), cpu: Some(64), gpu: 9 };
+        let all = Resources { memory: Some(1000), cpu: Some(64), gpu: Some(9) };
         let held = slots.take(&all, true).unwrap();
         assert_eq!((held.threads, held.gpus.len()), (64, 2));
         assert_eq!(slots.take(&Resources::default(), true), None, "no core is left");

@@ -1,6 +1,6 @@
 //! A plan as others read it: the JSON of `muse plan --json`.
 use crate::document::Pipeline;
-use crate::plan::{Action, Cause, Plan};
+use crate::plan::{Action, Cause, Plan, Resume};
 use serde::Serialize;
 
 /// The whole plan.
@@ -52,6 +52,9 @@ pub struct PlannedView {
     /// How long it took when it was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
+    /// The result of another run that it will go on from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resume: Option<Resume>,
     /// Why it will or may run.
     pub causes: Vec<Cause>,
 }
@@ -72,6 +75,7 @@ impl PlanView {
                     same_as: planned.same_as.map(|twin| pipeline.stages[twin].name.clone()),
                     adopted: planned.record.as_ref().is_some_and(|record| record.adopted),
                     seconds: planned.record.as_ref().map(|record| record.seconds),
+                    resume: planned.resume,
                     causes: planned.causes.clone(),
                 }
             })

@@ -3,8 +3,9 @@ use muse_runtime::diagnostic::Diagnostic;
 use muse_runtime::document::{Kinds, Options, Pipeline, load};
 use muse_stage::schemars::{self, JsonSchema};
 use muse_stage::{
-    ArtifactType, Bytes, CommandText, ConfigFile, Context, Count, Description, Duration, EnvMap, Execution,
-    FieldError, InputFiles, InputPort, OutputName, OutputPort, Stage, StageError, StageKind,
+    Above, ArtifactType, Bytes, CommandText, ConfigFile, Context, Count, Description, Duration, EnvMap,
+    Execution, Extendable, FieldError, Given, InputFiles, InputPort, OutputName, OutputPort, Stage,
+    StageError, StageKind,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -179,9 +180,11 @@ pub(crate) enum Validation {
 pub(crate) struct PretrainParams {
     model: ConfigFile<Model>,
     #[serde(default)]
-    steps: Option<u64>,
+    steps: Option<Extendable<u64>>,
     #[serde(default)]
-    tokens: Option<Count>,
+    tokens: Extendable<Option<Count>>,
+    #[serde(default)]
+    warm: Option<Warm>,
     #[serde(default = "rate")]
     #[schemars(range(min = 0.0, max = 1.0))]
     lr: f64,
@@ -193,6 +196,13 @@ pub(crate) struct PretrainParams {
     save_every: Execution<Option<Duration>>,
     #[serde(default)]
     log: Execution<Log>,
+}
+
+/// How it begins.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Warm {
+    up: Extendable<u32>,
 }
 
 fn rate() -> f64 {
@@ -218,7 +228,27 @@ stage!(
     [
         OutputPort::new("checkpoint", ArtifactType::Checkpoint),
         OutputPort::new("report", ArtifactType::Report)
-    ]
+    ],
+    fn fits(&self, params: &PretrainParams, above: &Above<'_>) -> Result<(), FieldError> {
+        for init in above.port("init") {
+            let width = &init.params["model"]["width"];
+            if *width != params.model.width {
+                let message =
+                    format!("a model of width {} cannot begin as one of {width}", params.model.width);
+                return Err(FieldError::new("/model/width", message).help(format!("write `width: {width}`")));
+            }
+        }
+        let endless = |given: &Given<'_>| given.kind == "download" && given.params["limit"].is_null();
+        let tidy = above.port("data").into_iter().filter(|given| {
+            given.kind == "clean" && given.output == "corpus" && given.params["min_chars"] == 0
+        });
+        let data: Vec<_> = tidy.flat_map(|given| given.port("corpus")).collect();
+        if data.iter().any(endless) && params.steps.is_none() && params.tokens.is_none() {
+            let error = FieldError::new("/lr", "nothing ends the data, nor the training");
+            return Err(error.help("write `steps` or `tokens`"));
+        }
+        Ok(())
+    }
 );
 
 /// What a cleaner takes.

@@ -4,6 +4,7 @@ mod broken;
 mod editor;
 mod equal;
 mod files;
+mod fits;
 mod hostile;
 mod kinds;
 mod large;

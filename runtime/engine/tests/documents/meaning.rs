@@ -53,7 +53,10 @@ fn a_pipeline_is_read() {
         json!({ "run": ["echo", "200", "1e-3", "0.1", "${in.data}", "${HOME}", "$${x}", "${y:-200}"], "outputs": ["out"] })
     );
     assert_eq!(other.identity["run"][3], "x/y");
-    assert_eq!((base.resources.cpu, base.resources.gpu, base.resources.memory), (Some(2), 1, Some(8 << 30)));
+    assert_eq!(
+        (base.resources.cpu, base.resources.gpu, base.resources.memory),
+        (Some(2), Some(1), Some(8 << 30))
+    );
     assert_eq!(base.timeout, Some(Duration::from_secs(5400)));
     assert_eq!((base.retries, base.keep), (2, Keep::For(Duration::from_secs(3 * 86400))));
     assert_eq!(

@@ -102,6 +102,8 @@ fn publish(store: &Store, bench: &Bench, number: u64, force: bool) -> Result<Rec
 /// A record is there and right in all that it names, or it is not there.
 fn hit_is_right(store: &Store, bench: &Bench, key: Key, number: u64) -> bool {
     let Some(record) = store.record(&key).unwrap() else { return false };
+    let family = store.family(&record.family.unwrap()).unwrap();
+    assert!(family.contains(&key), "a hit whose family does not know it");
     let [one, tree] = outputs(bench, number);
     let expected = [("one", files_at(&one)), ("tree", files_at(&tree))];
     for (name, files) in expected {

@@ -2,6 +2,8 @@
 #[cfg(test)]
 mod cleaning;
 #[cfg(test)]
+mod families;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod faulty;

@@ -84,6 +84,7 @@ impl Bench {
             inputs: Default::default(),
             outputs: Default::default(),
             resume: Some(self.resume()),
+            offer: None,
             threads: self.threads,
             gpus: Vec::new(),
             pins: pins.map(|(id, value)| (id.clone(), value.as_str().unwrap().to_owned())).collect(),

@@ -129,6 +129,7 @@ fn job(folder: &Path, params: Value, threads: u32) -> Job {
         inputs: inputs.into_iter().collect(),
         outputs: [("tokens".to_owned(), ArtifactType::Tokens)].into(),
         resume: None,
+        offer: None,
         threads,
         gpus: vec![],
         pins: [].into(),

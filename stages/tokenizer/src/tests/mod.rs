@@ -73,6 +73,7 @@ pub(crate) fn context(work: &Path, threads: u32) -> Context {
         inputs,
         outputs: BTreeMap::from([("tokenizer".into(), ArtifactType::Tokenizer)]),
         resume: None,
+        offer: None,
         threads,
         gpus: vec![],
         pins: BTreeMap::new(),

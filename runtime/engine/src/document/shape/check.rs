@@ -24,6 +24,8 @@ pub(crate) struct Checked {
     pub(crate) identity: Value,
     pub(crate) execution: Value,
     pub(crate) files: Vec<FileInput>,
+    /// JSON pointers of the fields that are extendable, as far as they are written.
+    pub(crate) extendable: Vec<String>,
     /// The content of files of values, by JSON pointer: places for what a kind finds in them.
     pub(crate) configs: Vec<(String, Arc<Node>)>,
     /// A value is not known today, so the kind cannot judge the whole.
@@ -321,8 +323,14 @@ impl Checker<'_> {
                 let problem = self.session.at(key.span, message).help(pattern.words());
                 self.session.add(key.span, problem);
             }
+            self.path.push(Step::Field { name: key.name.clone(), free });
+            if self.shape.is_extendable(field.rule) {
+                let pointer = self.pointer();
+                self.checked.extendable.push(pointer);
+            }
             let default = self.defaults.get(field.rule).and_then(Option::as_ref);
             if matches!(node.content, Content::Null) && !field.required {
+                self.path.pop();
                 // An optional field that is empty is not there, unless nothing is a value that differs.
                 let differs = default.is_some_and(|default| !default.is_null());
                 if differs && self.shape.takes_null(field.rule) {
@@ -332,7 +340,6 @@ impl Checker<'_> {
                 }
                 continue;
             }
-            self.path.push(Step::Field { name: key.name.clone(), free });
             let made = self.value(node, field.rule, key.span);
             self.path.pop();
             keep |= made.keep;

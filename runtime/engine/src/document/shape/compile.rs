@@ -11,7 +11,8 @@ const DEEPEST: usize = 64;
 pub(super) fn compile(schema: &Value) -> Shape {
     let mut compiler = Compiler { whole: schema, rules: Vec::new(), known: HashMap::new() };
     let root = compiler.rule(schema, 0);
-    Shape { rules: compiler.rules, root, defaults: OnceLock::new() }
+    let has_extendable = compiler.rules.iter().any(|rule| rule.marks.extendable);
+    Shape { rules: compiler.rules, root, has_extendable, defaults: OnceLock::new() }
 }
 
 struct Compiler<'s> {
@@ -67,7 +68,11 @@ impl Compiler<'_> {
             Some(form) => form,
             None => self.form(object, depth),
         };
-        let marks = Marks { execution: has(mark::EXECUTION), command: has(mark::COMMAND) };
+        let marks = Marks {
+            execution: has(mark::EXECUTION),
+            extendable: has(mark::EXTENDABLE),
+            command: has(mark::COMMAND),
+        };
         Rule { form, marks, default: object.get("default").cloned() }
     }
 

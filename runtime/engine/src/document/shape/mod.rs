@@ -21,6 +21,8 @@ use std::sync::OnceLock;
 pub struct Shape {
     pub(crate) rules: Vec<Rule>,
     pub(crate) root: RuleId,
+    /// Some field is extendable.
+    pub(crate) has_extendable: bool,
     /// The defaults in canonical form, made on first use.
     pub(crate) defaults: OnceLock<Vec<Option<Value>>>,
 }
@@ -40,6 +42,7 @@ pub(crate) struct Rule {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Marks {
     pub(crate) execution: bool,
+    pub(crate) extendable: bool,
     pub(crate) command: bool,
 }
 
@@ -151,8 +154,11 @@ impl Shape {
     }
 
     pub(crate) fn rule(&self, id: RuleId) -> &Rule {
-        static ANYTHING: Rule =
-            Rule { form: Form::Any, marks: Marks { execution: false, command: false }, default: None };
+        static ANYTHING: Rule = Rule {
+            form: Form::Any,
+            marks: Marks { execution: false, extendable: false, command: false },
+            default: None,
+        };
         self.rules.get(id).unwrap_or(&ANYTHING)
     }
 
@@ -162,6 +168,7 @@ impl Shape {
         for _ in 0..self.rules.len().max(1) {
             let rule = self.rule(id);
             marks.execution |= rule.marks.execution;
+            marks.extendable |= rule.marks.extendable;
             marks.command |= rule.marks.command;
             match rule.form {
                 Form::Same(next) => id = next,
@@ -169,6 +176,13 @@ impl Shape {
             }
         }
         (&Form::Any, marks)
+    }
+
+    /// Whether a field is extendable, also where it may be left empty.
+    pub(crate) fn is_extendable(&self, id: RuleId) -> bool {
+        let (form, marks) = self.resolve(id);
+        let branches = if let Form::OneOf(branches) = form { branches.as_slice() } else { &[] };
+        marks.extendable || branches.iter().any(|branch| self.resolve(*branch).1.extendable)
     }
 
     /// The rule of a field, looked for in every branch.
