@@ -58,9 +58,9 @@ pub(super) fn fitting(metrics: &Metrics, columns: usize) -> String {
 /// How well a model came out, where that is what a stage makes: behind the line that says that it is done.
 pub(super) fn outcome(metrics: &Metrics) -> String {
     let loss = metrics.get("loss").map(|value| format!(", loss {value:.4}"));
-    let best = metrics.get("best_val_loss").or(metrics.get("val_loss"));
-    let best = best.map(|value| format!(", best val {value:.4}"));
-    loss.into_iter().chain(best).collect()
+    let best = metrics.get("best_val_loss").map(|value| format!(", best val {value:.4}"));
+    let last = metrics.get("val_loss").map(|value| format!(", val {value:.4}"));
+    loss.into_iter().chain(best.or(last)).collect()
 }
 
 /// The one figure that stands for a run in a list of runs.

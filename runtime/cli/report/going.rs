@@ -70,7 +70,8 @@ impl Going {
             (None, Some(progress)) => {
                 // What matters least stands last, where a narrow terminal cuts.
                 let mut parts = vec![progress.gauge(paint)];
-                parts.extend(progress.speed());
+                // Tokens a second say more than steps do.
+                parts.extend(progress.speed(!self.metrics.contains_key("tokens_per_second")));
                 parts.push(clock);
                 parts.extend(figures::parts(&self.metrics).into_iter().filter(|_| !room));
                 let parts = parts.join("  ");
@@ -112,8 +113,8 @@ impl Progress {
         }
     }
 
-    /// Units a second since it was first heard of, and the time that is left at that rate.
-    fn speed(&self) -> Vec<String> {
+    /// Units a second since it was first heard of, where they are `told`, and the time that is left at that rate.
+    fn speed(&self, told: bool) -> Vec<String> {
         let (since, at_first) = self.first;
         let seconds = since.elapsed().as_secs_f64();
         // The first moments tell nothing of the rest.
@@ -123,7 +124,7 @@ impl Progress {
         let rate = self.done.saturating_sub(at_first) as f64 / seconds;
         let left = self.total.map(|total| total.saturating_sub(self.done));
         match lines::speed(rate, left, &self.unit) {
-            Some((speed, left)) => std::iter::once(speed).chain(left).collect(),
+            Some((speed, left)) => Some(speed).filter(|_| told).into_iter().chain(left).collect(),
             None => Vec::new(),
         }
     }
