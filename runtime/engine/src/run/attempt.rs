@@ -62,6 +62,11 @@ pub(crate) enum News {
     },
     Event(StageEvent),
     Note(String),
+    /// It goes on from what a stage of an earlier run made.
+    GoesOn {
+        run: String,
+        stage: String,
+    },
     /// The process is over: its processors and GPUs are free, though its result is not in the store yet.
     Idle,
 }
@@ -311,6 +316,7 @@ fn lay_out_offer(
             "it goes on from step {step}, which the result made {} reaches",
             record.made
         )));
+        tell(News::GoesOn { run: record.run.clone(), stage: record.stage.clone() });
         return Some(Offer { path, step, key: record.key.to_string() });
     }
     None

@@ -343,6 +343,7 @@ impl<'a, 'c> Dispatcher<'a, 'c> {
             }
             News::Event(_) => return,
             News::Note(message) => EventKind::Note { stage: Some(name), message },
+            News::GoesOn { run, stage: made } => return self.context.run_folder.goes_on(&name, run, made),
             News::Idle => {
                 if let Some(held) = self.running.get_mut(&stage).and_then(|running| running.held.take()) {
                     self.slots.give_back(held);

@@ -64,6 +64,12 @@ impl RunFolder {
         told.1.take(event);
     }
 
+    /// A stage that runs goes on from what stage `made` of an earlier run made: its figures begin with those.
+    pub(crate) fn goes_on(&self, stage: &str, run: String, made: String) {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.1.goes_on(stage, run, made);
+    }
+
     /// The log of an attempt, with its folder made.
     pub(crate) fn log(&self, store: &Store, stage: &str, attempt: u32) -> Result<PathBuf, StoreError> {
         let folder = store.folder(&format!("runs/{}/{}", self.name, file_name(stage)))?;

@@ -6,12 +6,11 @@ use crate::view::history;
 use muse_store::Store;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// Puts what the newest earlier run at `key` told of the steps before `step` on a trail. A run that went on from
-/// another one has that one's lines too, so one run is enough.
-pub(super) fn carry_over(store: &Store, run: &str, stage: &str, key: &str, step: u64, trail: &mut Trail) {
-    let Some(lines) = lines_of(store, run, stage, key) else { return };
+/// Puts what an earlier run told of the steps before `step` on a trail. One that went on from another has that one's
+/// lines too, so one is enough.
+pub(super) fn carry_over(lines: &Path, step: u64, trail: &mut Trail) {
     let Ok(file) = File::open(lines) else { return };
     for mut line in BufReader::new(file).split(b'\n').map_while(Result::ok) {
         if let Some(row) = Row::read(&line).filter(|row| row.step < step) {
@@ -21,15 +20,17 @@ pub(super) fn carry_over(store: &Store, run: &str, stage: &str, key: &str, step:
     }
 }
 
-fn lines_of(store: &Store, run: &str, stage: &str, key: &str) -> Option<PathBuf> {
+/// The lines of the newest run before `run` in which the stage had this key: it was interrupted, or killed.
+pub(super) fn of_key(store: &Store, run: &str, stage: &str, key: &str) -> Option<PathBuf> {
     let names = history::names(store).ok()?;
     names.into_iter().filter(|name| name.as_str() < run).find_map(|name| {
-        let lines = store.root().join("runs").join(&name).join(file_name(stage)).join("metrics.jsonl");
-        let told = lines.is_file()
-            && history::read(store, &name)?
-                .stages
-                .iter()
-                .any(|told| told.stage == stage && told.key.as_deref() == Some(key));
-        told.then_some(lines)
+        let lines = lines(store, &(name.clone(), stage.to_owned()));
+        let same = |told: &history::StageHistory| told.stage == stage && told.key.as_deref() == Some(key);
+        (lines.is_file() && history::read(store, &name)?.stages.iter().any(same)).then_some(lines)
     })
+}
+
+/// Where a stage of a run has its lines.
+pub(super) fn lines(store: &Store, (run, stage): &(String, String)) -> PathBuf {
+    store.root().join("runs").join(run).join(file_name(stage)).join("metrics.jsonl")
 }

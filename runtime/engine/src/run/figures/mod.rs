@@ -28,7 +28,7 @@ pub(crate) struct Figures {
     store: Store,
     run: String,
     pipeline: String,
-    thread: Option<(Sender<Event>, JoinHandle<()>)>,
+    thread: Option<(Sender<Said>, JoinHandle<()>)>,
 }
 
 impl Figures {
@@ -50,7 +50,14 @@ impl Figures {
         );
         if let Some((sender, _)) = self.thread.as_ref().filter(|_| about_a_stage) {
             // A thread that is gone keeps no figures; the run goes on.
-            let _ = sender.send(event.clone());
+            let _ = sender.send(Said::Event(event.clone()));
+        }
+    }
+
+    /// A stage that runs goes on from what stage `made` of the run `run` made.
+    pub(crate) fn goes_on(&self, stage: &str, run: String, made: String) {
+        if let Some((sender, _)) = &self.thread {
+            let _ = sender.send(Said::GoesOn { stage: stage.to_owned(), from: (run, made) });
         }
     }
 
@@ -76,6 +83,12 @@ impl Drop for Figures {
     }
 }
 
+/// What the thread is told.
+enum Said {
+    Event(Event),
+    GoesOn { stage: String, from: (String, String) },
+}
+
 /// The thread's own.
 struct Keeper {
     store: Store,
@@ -88,15 +101,20 @@ struct Keeper {
 struct Stage {
     key: String,
     attempt: u32,
+    /// The run and the stage that made what it goes on from.
+    from: Option<(String, String)>,
     /// From its first figure on.
     trail: Option<Trail>,
 }
 
 impl Keeper {
-    fn work(mut self, receiver: Receiver<Event>) {
+    fn work(mut self, receiver: Receiver<Said>) {
         loop {
             match receiver.recv_timeout(QUIET) {
-                Ok(event) => self.take(event),
+                Ok(Said::Event(event)) => self.take(event),
+                Ok(Said::GoesOn { stage, from }) => {
+                    self.stages.entry(stage).and_modify(|stage| stage.from = Some(from));
+                }
                 Err(RecvTimeoutError::Timeout) => self.trails().for_each(Trail::write),
                 Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -112,16 +130,19 @@ impl Keeper {
     fn take(&mut self, event: Event) {
         match event.kind {
             EventKind::StageStarted { stage, key, attempt } => {
-                let stage =
-                    self.stages.entry(stage).or_insert(Stage { key: String::new(), attempt, trail: None });
-                (stage.key, stage.attempt) = (key, attempt);
+                let trail = self.stages.remove(&stage).and_then(|stage| stage.trail);
+                self.stages.insert(stage, Stage { key, attempt, from: None, trail });
             }
             EventKind::Metric { stage: name, step, name: figure, value } => {
                 let Some(stage) = self.stages.get_mut(&name) else { return };
                 let trail = stage.trail.get_or_insert_with(|| {
                     let folder = format!("runs/{}/{}", self.run, file_name(&name));
                     let mut trail = Trail::new(&self.store, folder, &format!("{}:{name}", self.pipeline));
-                    earlier::carry_over(&self.store, &self.run, &name, &stage.key, step, &mut trail);
+                    let lines = earlier::of_key(&self.store, &self.run, &name, &stage.key);
+                    let lines = lines.or_else(|| Some(earlier::lines(&self.store, stage.from.as_ref()?)));
+                    if let Some(lines) = lines {
+                        earlier::carry_over(&lines, step, &mut trail);
+                    }
                     trail
                 });
                 trail.take(stage.attempt, &event.time, step, &figure, value);

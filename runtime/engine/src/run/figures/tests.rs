@@ -135,6 +135,13 @@ fn a_run_that_goes_on_from_a_killed_one_has_its_part_of_the_curve() {
     assert_eq!(steps(&base), (1..=20).collect::<Vec<_>>());
     assert_eq!(events(&base).len(), 1 + 20);
 
+    // So has one that goes on from another key's result, told so by who found it.
+    let mut longer = Run::new(&store, "20260103-120000-0");
+    longer.started("a longer one", 1);
+    longer.figures.goes_on("base", "20260103-000000-0".into(), "base".into());
+    longer.train(18..=25);
+    assert_eq!(steps(&longer.over()), (1..=25).collect::<Vec<_>>());
+
     // One that begins at the beginning has nothing of the earlier ones.
     let mut third = Run::new(&store, "20260104-000000-0");
     third.started("k", 1);
