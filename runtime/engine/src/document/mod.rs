@@ -34,6 +34,7 @@ mod session;
 pub mod shape;
 mod source;
 mod stage;
+mod values;
 mod walk;
 mod written;
 
@@ -44,3 +45,4 @@ pub use lock::Lock;
 pub use paths::{FileInput, FileSet};
 pub use pipeline::{Entry, Keep, Pipeline, Port, Resources, StageSpec};
 pub use schema::pipeline_schema;
+pub use values::values;
