@@ -11,13 +11,23 @@ use std::path::{Path, PathBuf};
 /// Puts what an earlier run told of the steps before `step` on a trail. One that went on from another has that one's
 /// lines too, so one is enough.
 pub(super) fn carry_over(lines: &Path, step: u64, trail: &mut Trail) {
-    let Ok(file) = File::open(lines) else { return };
-    for mut line in BufReader::new(file).split(b'\n').map_while(Result::ok) {
-        if let Some(row) = Row::read(&line).filter(|row| row.step < step) {
-            line.push(b'\n');
-            trail.keep(&row, &line);
-        }
+    for (row, line) in rows(lines, step) {
+        trail.keep(&row, &line);
     }
+}
+
+/// How far these lines reach before `step`.
+pub(super) fn reach(lines: &Path, step: u64) -> Option<u64> {
+    rows(lines, step).map(|(row, _)| row.step).max()
+}
+
+fn rows(lines: &Path, step: u64) -> impl Iterator<Item = (Row, Vec<u8>)> {
+    let lines = File::open(lines).into_iter().flat_map(|file| BufReader::new(file).split(b'\n'));
+    lines.map_while(Result::ok).filter_map(move |mut line| {
+        let row = Row::read(&line).filter(|row| row.step < step)?;
+        line.push(b'\n');
+        Some((row, line))
+    })
 }
 
 /// The lines of the newest run before `run` in which the stage had this key: it was interrupted, or killed.

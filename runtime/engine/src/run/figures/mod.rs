@@ -138,9 +138,11 @@ impl Keeper {
                 let trail = stage.trail.get_or_insert_with(|| {
                     let folder = format!("runs/{}/{}", self.run, file_name(&name));
                     let mut trail = Trail::new(&self.store, folder, &format!("{}:{name}", self.pipeline));
-                    let lines = earlier::of_key(&self.store, &self.run, &name, &stage.key);
-                    let lines = lines.or_else(|| Some(earlier::lines(&self.store, stage.from.as_ref()?)));
-                    if let Some(lines) = lines {
+                    // What an interrupted run left, and what the stage was offered: whichever is nearer.
+                    let left = earlier::of_key(&self.store, &self.run, &name, &stage.key);
+                    let offered = stage.from.as_ref().map(|from| earlier::lines(&self.store, from));
+                    let nearest = left.into_iter().chain(offered);
+                    if let Some(lines) = nearest.max_by_key(|lines| earlier::reach(lines, step)) {
                         earlier::carry_over(&lines, step, &mut trail);
                     }
                     trail

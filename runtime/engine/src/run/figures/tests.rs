@@ -142,6 +142,13 @@ fn a_run_that_goes_on_from_a_killed_one_has_its_part_of_the_curve() {
     longer.train(18..=25);
     assert_eq!(steps(&longer.over()), (1..=25).collect::<Vec<_>>());
 
+    // Killed soon, it is begun again: what it was offered is nearer than what it left.
+    let mut again = Run::new(&store, "20260103-130000-0");
+    again.started("a longer one", 1);
+    again.figures.goes_on("base", "20260101-000000-0".into(), "base".into());
+    again.train(41..=45);
+    assert_eq!(steps(&again.over()), (1..=45).collect::<Vec<_>>());
+
     // One that begins at the beginning has nothing of the earlier ones.
     let mut third = Run::new(&store, "20260104-000000-0");
     third.started("k", 1);
