@@ -2,13 +2,15 @@
 use super::Parameters;
 use super::kept::{self, kept_by_a_block};
 use crate::config::Shape;
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// What weights, activations and their products are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
     /// All in f32.
+    #[default]
     F32,
     /// bf16, and the weights once more in f32, which is what the optimizer changes.
     Bf16,
@@ -127,8 +129,8 @@ impl Optimizer {
         let hidden = width * shape.query_width().max(shape.ffn) as u64;
         let largest = hidden.max(width * shape.vocab_size as u64);
         match self {
-            Self::Muon => 4 * (kept::NEWTON_SCHULZ * hidden).max(kept::ADAMW * largest),
-            Self::Adamw | Self::Sgd => 4 * kept::ADAMW * largest,
+            Self::Muon => 4 * (kept::NEWTON_SCHULZ * hidden).max(kept::CHANGED * largest),
+            Self::Adamw | Self::Sgd => 4 * kept::CHANGED * largest,
         }
     }
 }
@@ -150,7 +152,7 @@ impl TrainingMemory {
             (true, true) => (tokens * (2 * width * bytes + block), inputs),
         };
         let loss = 2 * tokens * width * bytes;
-        let logits = kept::LOGITS * 4 * kept::CHUNK.min(tokens) * shape.vocab_size as u64;
+        let logits = kept::LOGITS_TIMES * 4 * kept::LOGITS.min(tokens * shape.vocab_size as u64);
         let backward = tokens * kept::backward_of_a_block(shape) * bytes;
         // When the optimizer has its turn, the activations are gone.
         let update = training.optimizer.workspace(shape).saturating_sub(activations + loss);
@@ -220,8 +222,11 @@ mod tests {
         assert_eq!(memory.activations, 4 * tokens * 4 * numbers);
         assert_eq!(memory.loss, 2 * tokens * 256 * 4);
         assert_eq!(memory.workspace, tokens * (3 * 512 + 2 * 256) * 4, "gradients within a block");
-        let wide = TrainingMemory::of(&shape(|model| model.vocab_size = Some(4000)), &PLAIN);
-        assert_eq!(wide.workspace, 2 * 4 * 1024 * 4000, "the logits of a chunk are more");
+        let workspace = |vocab_size| {
+            TrainingMemory::of(&shape(|model| model.vocab_size = Some(vocab_size)), &PLAIN).workspace
+        };
+        assert_eq!(workspace(4000), 2 * 4 * 1024 * 4000, "the logits are more");
+        assert_eq!(workspace(100_000), 2 * 4 * (1 << 26), "a chunk of them");
         let used = 16 * parameters + memory.activations + memory.loss + memory.workspace;
         assert_eq!(memory.total, used + memory.overhead);
         assert_eq!(memory.overhead, used / 20);
