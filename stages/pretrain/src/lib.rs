@@ -1,1 +1,3 @@
 //! `pretrain`: trains a model on packed tokens.
+mod chance;
+pub mod data;
