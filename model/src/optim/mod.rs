@@ -1,0 +1,25 @@
+//! What changes the weights: AdamW, Muon, MuonClip and SGD, over flat tensors, each weight by itself.
+//!
+//! [`OptimizerConfig`] says what is wanted, `groups` what that is for each weight, and [`Optimizer`] does it. What it remembers
+//! lies in `state`, in f32, in bf16 (`rounding`) or in 8 bits (`code`); `checkpoint` takes it out and in.
+mod checkpoint;
+mod clip;
+mod code;
+mod config;
+mod error;
+mod groups;
+mod muon;
+mod optimizer;
+mod rounding;
+mod state;
+
+pub use checkpoint::StateTensor;
+pub use clip::{clip_scale, global_norm, qk_clip};
+pub use config::{OptimizerConfig, OptimizerKind, StateKind, WeightDecay};
+pub use error::OptimError;
+pub use groups::Group;
+pub use muon::newton_schulz;
+pub use optimizer::Optimizer;
+
+#[cfg(test)]
+mod tests;
