@@ -1,0 +1,227 @@
+//! The parameters: what they default to, what of them is a key's, what is refused, and what follows from them.
+use crate::data::StepSize;
+use crate::params::Params;
+use muse_model::count::{Optimizer, Precision, States, Training};
+use muse_model::pass::Recompute;
+use muse_stage::schemars::generate::SchemaSettings;
+use muse_stage::{FieldError, mark};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+/// Parameters of a small model, with these fields on top.
+fn with(fields: Value) -> Value {
+    let model = json!({ "layers": 2, "width": 64, "heads": 4, "ffn": 128 });
+    let mut all = json!({ "model": model, "steps": 1000 });
+    for (name, value) in fields.as_object().unwrap() {
+        match value {
+            Value::Null => drop(all.as_object_mut().unwrap().remove(name)),
+            _ => all[name] = value.clone(),
+        }
+    }
+    all
+}
+
+fn read(fields: Value) -> Params {
+    serde_json::from_value(with(fields)).unwrap()
+}
+
+fn refused(fields: Value) -> FieldError {
+    read(fields.clone()).check().expect_err(&fields.to_string())
+}
+
+fn schema() -> Value {
+    SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<Params>().to_value()
+}
+
+#[test]
+fn what_is_left_out_is_what_the_reference_says() {
+    let params = read(json!({}));
+    params.check().unwrap();
+    let written = serde_json::to_value(&params).unwrap();
+    let schema = schema();
+    for (name, field) in schema["properties"].as_object().unwrap() {
+        if let Some(default) = field.get("default").filter(|_| name != "steps") {
+            assert_eq!(&written[name], default, "{name}");
+        }
+    }
+    // Changing one of these changes what is made of a page: raise `VERSION`.
+    let numbers =
+        ["batch_tokens", "micro_batch", "lr", "clip", "precision", "eval_every", "eval_tokens", "seed"];
+    let defaults: Vec<Value> = numbers.iter().map(|name| written[name].clone()).collect();
+    assert_eq!(json!(defaults), json!([32_768, null, 6e-4, 1.0, "f32", 250, 1_000_000, 0]));
+    assert_eq!(schema["required"], json!(["model"]));
+    assert_eq!(schema["additionalProperties"], false);
+}
+
+#[test]
+fn what_only_says_how_is_in_no_key_and_length_can_be_extended() {
+    let schema = schema();
+    let marked = |wanted: &str| -> Vec<String> {
+        let fields = schema["properties"].as_object().unwrap().iter();
+        let has = |field: &Value| match &field[mark::KEYWORD] {
+            Value::Array(marks) => marks.iter().any(|mark| mark == wanted),
+            mark => mark == wanted,
+        };
+        fields.filter(|(_, field)| has(field)).map(|(name, _)| name.clone()).collect()
+    };
+    assert_eq!(marked(mark::EXECUTION), ["checkpoint_every", "keep_last", "offload", "recompute"]);
+    assert_eq!(marked(mark::EXTENDABLE), ["steps", "tokens"]);
+    let counts =
+        ["batch_tokens", "checkpoint_every", "eval_every", "eval_tokens", "micro_batch", "steps", "tokens"];
+    assert_eq!(marked(mark::COUNT), counts);
+    assert_eq!(marked(mark::CONFIG), ["model"]);
+}
+
+#[test]
+fn every_field_is_read() {
+    let params = read(json!({
+        "steps": null, "tokens": "2M", "batch_tokens": "64k", "micro_batch": 4, "lr": 1e-3, "clip": 0, "seed": 7,
+        "optimizer": { "kind": "muon", "state": "int8" }, "schedule": { "kind": "cosine", "warmup": 10 },
+        "loss": { "kind": "focal", "gamma": 1 }, "precision": "bf16_stochastic", "recompute": "block", "offload": true,
+        "eval_every": 100, "eval_tokens": "10k", "checkpoint_every": "2k", "keep_last": 5,
+    }));
+    params.check().unwrap();
+    assert_eq!(params.steps(), 32, "2M of 64k, made up");
+    let training = Training {
+        micro_batch: 4,
+        optimizer: Optimizer::Muon,
+        states: States::Int8,
+        precision: Precision::Bf16Stochastic,
+        recompute: true,
+        offload: true,
+    };
+    assert_eq!(params.training(1000), training);
+    assert_eq!(params.keeps(), Recompute::BlockOffloaded);
+    assert!(serde_json::from_value::<Params>(with(json!({ "epochs": 3 }))).is_err());
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_at_its_field() {
+    let cases = [
+        (json!({ "model": { "layers": 2, "width": 100, "heads": 7, "ffn": 64 } }), "/model/heads"),
+        (json!({ "steps": null }), ""),
+        (json!({ "tokens": "1M" }), "/steps"),
+        (json!({ "steps": 0 }), "/steps"),
+        (json!({ "steps": "2B" }), "/steps"),
+        (json!({ "steps": null, "tokens": 0 }), "/tokens"),
+        (json!({ "steps": null, "tokens": "2B", "batch_tokens": 1 }), "/tokens"),
+        (json!({ "batch_tokens": 0 }), "/batch_tokens"),
+        (json!({ "batch_tokens": "2B" }), "/batch_tokens"),
+        (json!({ "micro_batch": 0 }), "/micro_batch"),
+        (json!({ "optimizer": { "momentum": 0.9 } }), "/optimizer/momentum"),
+        (json!({ "optimizer": { "kind": "muonclip" } }), "/optimizer/kind"),
+        (json!({ "lr": 0 }), "/lr"),
+        (json!({ "lr": 11 }), "/lr"),
+        (json!({ "schedule": { "kind": "linear", "decay": 0.1 } }), "/schedule/decay"),
+        (json!({ "loss": { "kind": "multi_objective", "weights": { "focal": 1 } } }), "/loss/weights"),
+        (json!({ "clip": -1 }), "/clip"),
+        (json!({ "offload": true }), "/offload"),
+        (json!({ "eval_every": 0 }), "/eval_every"),
+        (json!({ "eval_tokens": 0 }), "/eval_tokens"),
+        (json!({ "checkpoint_every": 0 }), "/checkpoint_every"),
+        (json!({ "keep_last": 0 }), "/keep_last"),
+    ];
+    for (fields, pointer) in cases {
+        let error = refused(fields.clone());
+        assert_eq!(error.pointer, pointer, "{fields}");
+        assert!(error.help.is_some_and(|help| !help.is_empty()), "{fields}");
+    }
+    let twice = refused(json!({ "tokens": "1M" })).help.unwrap();
+    assert_eq!(twice, "take one of them away: 1000 steps are `tokens: 32768000`");
+    assert_eq!(Params { lr: f64::NAN, ..read(json!({})) }.check().unwrap_err().pointer, "/lr");
+    assert_eq!(Params { clip: f64::NAN, ..read(json!({})) }.check().unwrap_err().pointer, "/clip");
+}
+
+#[test]
+fn what_does_not_fit_the_data_is_refused_at_its_field() {
+    let wrong = |fields, vocabulary, context| {
+        read(fields).check_data(vocabulary, context).err().map(|error| (error.pointer, error.help.unwrap()))
+    };
+    let model = |name: &str, value: u32| {
+        let mut model = json!({ "layers": 2, "width": 64, "heads": 4, "ffn": 128 });
+        model[name] = value.into();
+        json!({ "model": model })
+    };
+    assert_eq!(wrong(json!({}), 1000, 32_768), None);
+    let (pointer, help) = wrong(json!({}), 1000, 32_769).unwrap();
+    assert_eq!((pointer.as_str(), help.contains("`batch_tokens: 32769`")), ("/batch_tokens", true));
+    assert_eq!(wrong(model("vocab_size", 999), 1000, 64).unwrap().0, "/model/vocab_size");
+    assert_eq!(wrong(model("context", 128), 1000, 64).unwrap().0, "/model/context");
+}
+
+#[test]
+fn data_is_cut_into_whole_sequences() {
+    let size = |fields, context| {
+        let StepSize { sequences, micro_batch, .. } = read(fields).step_size(context);
+        (sequences, micro_batch)
+    };
+    assert_eq!(size(json!({}), 1024), (32, 16));
+    assert_eq!(size(json!({}), 32_768), (1, 1));
+    assert_eq!(size(json!({ "batch_tokens": "0.5M" }), 2048), (244, 8), "to the nearest");
+    assert_eq!(size(json!({ "batch_tokens": 768 }), 64), (12, 12));
+    // 33 at once would be too many: 17 and 16, and not 32 and 1.
+    assert_eq!(size(json!({ "batch_tokens": 33 * 512 }), 512), (33, 17));
+    assert_eq!(size(json!({ "micro_batch": 5 }), 1024), (32, 5));
+    assert_eq!(size(json!({ "micro_batch": "1k" }), 1024), (32, 32));
+    let model = json!({ "layers": 2, "width": 64, "heads": 4, "ffn": 128, "window": 9 });
+    assert_eq!(read(json!({ "model": model })).step_size(64).window, Some(9));
+}
+
+#[test]
+fn rates_and_evaluations_go_by_steps() {
+    let params = read(json!({ "steps": 10, "lr": 0.5, "schedule": { "warmup": 2 }, "eval_every": 4 }));
+    let rates: Vec<f64> = (0..10).map(|step| params.rate(step)).collect();
+    assert_eq!(rates, [0.25, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.25]);
+    let evaluated: Vec<u64> = (0..=10).filter(|made| params.evaluates(*made)).collect();
+    assert_eq!(evaluated, [4, 8]);
+}
+
+#[test]
+fn every_micro_batch_has_a_seed_of_its_own() {
+    let seeds = |params: Params| -> Vec<u64> {
+        (0..100)
+            .flat_map(|step| (0..8).map(move |micro| (step, micro)))
+            .map(|(s, m)| params.seed_of(s, m))
+            .collect()
+    };
+    let mut all = [seeds(read(json!({}))), seeds(read(json!({ "seed": 1 })))].concat();
+    assert_eq!(all[0], 4_581_244_788_904_762_502, "it is part of every result with dropout");
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all.len(), 1600);
+}
+
+#[test]
+fn a_longer_training_goes_on_where_the_rate_has_not_begun_to_fall() {
+    let step = |schedule: Value, new: Value, old: Value| {
+        let of = |length: Value| {
+            let mut fields = json!({ "steps": null, "schedule": schedule.clone() });
+            fields.as_object_mut().unwrap().extend(length.as_object().unwrap().clone());
+            read(fields)
+        };
+        of(new).extends(&of(old))
+    };
+    let steps = |steps: u64| json!({ "steps": steps });
+    assert_eq!(step(json!({}), steps(2000), steps(1000)), Some(800));
+    assert_eq!(step(json!({}), steps(1000), json!({ "tokens": 500 * 32_768 })), Some(400));
+    assert_eq!(step(json!({}), steps(500), steps(1000)), None, "a shorter one");
+    assert_eq!(step(json!({ "kind": "constant" }), steps(2000), steps(1000)), Some(1000));
+    assert_eq!(step(json!({ "kind": "cosine" }), steps(2000), steps(1000)), None);
+    assert_eq!(step(json!({ "warmup": 0.1 }), steps(2000), steps(1000)), None, "another warmup");
+    assert_eq!(step(json!({}), steps(2000), steps(100)), None, "a warmup that was cut");
+}
+
+proptest! {
+    #[test]
+    fn micro_batches_are_few_and_even(batch in 1_u64..1_000_000, context in 1_usize..40_000) {
+        let StepSize { sequences, micro_batch, .. } = read(json!({ "batch_tokens": batch })).step_size(context);
+        prop_assert!((1..=sequences).contains(&micro_batch));
+        prop_assert!(micro_batch == 1 || micro_batch * context <= 16_384);
+        let parts = sequences.div_ceil(micro_batch);
+        prop_assert_eq!(parts, sequences.div_ceil((16_384 / context).max(1)));
+        let last = sequences - (parts - 1) * micro_batch;
+        prop_assert!(micro_batch - last < parts);
+        let off = (sequences * context).abs_diff(batch as usize);
+        prop_assert!(off * 2 <= context || sequences == 1);
+    }
+}
