@@ -331,8 +331,11 @@ fn job(
     offer: Option<Offer>,
 ) -> Job {
     let described = &task.spec.kind.description;
-    let resume = (described.resumes && task.publish)
-        .then(|| context.store.resume_dir(&resume_key(task.spec, task.key)));
+    // A rerun finds nothing there, and what it leaves goes with it.
+    let resume = described.resumes.then(|| match task.publish {
+        true => context.store.resume_dir(&resume_key(task.spec, task.key)),
+        false => work.with_file_name("resume"),
+    });
     Job {
         job: 1,
         mode: JobMode::Run,
