@@ -1,7 +1,8 @@
 //! Every size of a model, none left open: what layers are made by and parameters are counted from.
+use serde::Serialize;
 
 /// Every size of a model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Shape {
     /// Tokens of the vocabulary.
     pub vocab_size: usize,

@@ -3,16 +3,16 @@ use crate::config::Shape;
 
 /// What allocators take on top of all else: pages half full, and blocks cut to size.
 pub(super) const ALLOCATOR: f64 = 0.05;
-/// Tokens whose logits are there at once.
-pub(super) const CHUNK: u64 = 1024;
-/// Times the logits of a chunk are there at once, in f32: themselves, and their gradients.
-pub(super) const LOGITS: u64 = 2;
+/// Logits that are there at once: the head works in chunks of so many.
+pub(super) const LOGITS: u64 = 1 << 26;
+/// Times they are there, in f32: themselves, and their gradients.
+pub(super) const LOGITS_TIMES: u64 = 2;
 /// Numbers of 8-bit state that share a scale in f32.
 pub(super) const STATE_BLOCK: u64 = 256;
-/// Times AdamW and SGD have their largest parameter once more while they change it, in f32.
-pub(super) const ADAMW: u64 = 2;
-/// Times Newton–Schulz has its largest matrix once more, in f32.
-pub(super) const NEWTON_SCHULZ: u64 = 4;
+/// Times the largest parameter is there once more while AdamW or SGD changes it, in f32: in pieces, and as a whole.
+pub(super) const CHANGED: u64 = 2;
+/// Times Newton–Schulz has its largest matrix once more, in f32: three of its shape, and three squares of it.
+pub(super) const NEWTON_SCHULZ: u64 = 6;
 
 /// A tensor that a block keeps from forward to backward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
