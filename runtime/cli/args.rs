@@ -1,7 +1,7 @@
 //! What may be typed: global flags, the list of commands, and the groups of flags that commands share.
 use crate::commands::{
     adopt, checkpoints, completions, diff, doctor, exec_stage, expand, gc, get, graph, inspect, log, man,
-    plan, run, runs, schema, stages, status, update, validate, verify, why,
+    params, plan, run, runs, schema, stages, status, update, validate, verify, why,
 };
 use crate::paint::ColorChoice;
 use clap::{Args, Parser, Subcommand, ValueHint};
@@ -111,6 +111,7 @@ pub(crate) enum Command {
     Verify(verify::VerifyArgs),
     Stages(stages::StagesArgs),
     Schema(schema::SchemaArgs),
+    Params(params::ParamsArgs),
     Checkpoints(checkpoints::CheckpointsArgs),
     Inspect(inspect::InspectArgs),
     Doctor(doctor::DoctorArgs),

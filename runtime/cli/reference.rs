@@ -3,18 +3,21 @@ use crate::commands::stages::page;
 use crate::paint::Paint;
 use muse_runtime::document::{Kinds, pipeline_schema};
 use muse_stage::StageKind;
+use serde_json::Value;
 use std::fmt::Write;
 
 /// Each generated file below the project's root, with its text.
 pub fn reference(kinds: &[&'static dyn StageKind]) -> Vec<(&'static str, String)> {
-    let mut schema =
-        serde_json::to_string_pretty(&pipeline_schema(Kinds::new(kinds).iter())).unwrap_or_default();
-    schema.push('\n');
     vec![
-        ("docs/schema/pipeline.schema.json", schema),
+        ("docs/schema/pipeline.schema.json", schema(&pipeline_schema(Kinds::new(kinds).iter()))),
+        ("docs/schema/model.schema.json", schema(&muse_stages::budget::model_schema())),
         ("docs/reference/commands.md", commands()),
         ("docs/reference/stages.md", stage_kinds(kinds)),
     ]
+}
+
+fn schema(schema: &Value) -> String {
+    serde_json::to_string_pretty(schema).unwrap_or_default() + "\n"
 }
 
 fn commands() -> String {

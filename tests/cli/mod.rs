@@ -12,6 +12,7 @@ mod layout;
 mod live;
 mod pages;
 mod parameters;
+mod params;
 mod plan;
 mod quickstart;
 mod results;

@@ -12,6 +12,7 @@ pub(crate) mod graph;
 pub(crate) mod inspect;
 pub(crate) mod log;
 pub(crate) mod man;
+pub(crate) mod params;
 pub(crate) mod plan;
 pub(crate) mod run;
 pub(crate) mod runs;
@@ -47,6 +48,7 @@ pub(crate) fn dispatch(app: &mut App<'_>, command: &Command) -> CliResult {
         Command::Verify(args) => verify::run(app, args),
         Command::Stages(args) => stages::run(app, args),
         Command::Schema(args) => schema::run(app, args),
+        Command::Params(args) => params::run(app, args),
         Command::Checkpoints(args) => checkpoints::run(app, args),
         Command::Inspect(args) => inspect::run(app, args),
         Command::Doctor(args) => doctor::run(app, args),

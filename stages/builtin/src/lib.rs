@@ -7,6 +7,9 @@ pub mod look {
     pub use muse_stage_tokenizer::compare;
 }
 
+/// What a model costs before it is trained: for `muse params`.
+pub use muse_stage_pretrain::budget;
+
 /// Every built-in kind, in the order in which a language model is made.
 pub const BUILTIN: &[&'static dyn StageKind] = &[
     &muse_stage_download::Download,

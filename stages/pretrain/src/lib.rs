@@ -1,4 +1,5 @@
 //! `pretrain`: trains a model on packed tokens.
+pub mod budget;
 mod chance;
 mod check;
 pub mod data;

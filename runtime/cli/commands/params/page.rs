@@ -1,0 +1,127 @@
+//! What `muse params` says to people: one table, a section for each question.
+use crate::format::{Table, bytes, count, exact};
+use crate::paint::Paint;
+use muse_stages::budget::{Cost, Optimizer, Precision, Shape, States, Training};
+
+/// The page of a model.
+pub(super) fn draw(name: &str, shape: &Shape, training: &Training, cost: &Cost, paint: Paint) -> String {
+    let mut page = Page { table: Table::new(&[1, 2]), paint };
+    page.table.row([paint.strong(name)]);
+    for line in sizes(shape) {
+        page.table.row([format!("  {line}")]);
+    }
+    page.parameters(cost);
+    page.operations(shape, cost);
+    page.training(shape, training, cost);
+    page.inference(shape, cost);
+    page.table.draw("")
+}
+
+/// The model in two lines.
+fn sizes(shape: &Shape) -> [String; 2] {
+    let number = |value: usize| exact(value as u64);
+    let Shape { layers, width, heads, kv_heads, head_width, ffn, vocab_size, context, .. } = *shape;
+    let shared = if kv_heads == heads { String::new() } else { format!(" sharing {}", number(kv_heads)) };
+    let (layers, width, ffn) = (number(layers), number(width), number(ffn));
+    let heads = format!("{} heads of {}{shared}", number(heads), number(head_width));
+    let mut second = format!("vocabulary {}, context {}", number(vocab_size), number(context));
+    if let Some(window) = shape.window {
+        second += &format!(", window {}", number(window));
+    }
+    second += if shape.qk_norm { ", QK-norm" } else { "" };
+    second += if shape.tied { ", tied head" } else { "" };
+    [format!("{layers} layers of width {width}, {heads}, SwiGLU {ffn}"), second]
+}
+
+struct Page {
+    table: Table,
+    paint: Paint,
+}
+
+impl Page {
+    fn heading(&mut self, text: &str) {
+        self.table.row([""]);
+        self.table.row([self.paint.strong(text)]);
+    }
+
+    fn row(&mut self, label: &str, value: String) {
+        self.table.row([format!("  {label}"), value]);
+    }
+
+    /// Parts of a whole with their shares, and then the whole.
+    fn parts(&mut self, parts: &[(&str, u64)], whole: u64, text: fn(u64) -> String) {
+        for (label, part) in parts.iter().filter(|(_, part)| *part > 0) {
+            let share = format!("{:.1}%", 100.0 * *part as f64 / whole as f64);
+            self.table.row([format!("  {label}"), text(*part), share]);
+        }
+        self.row("all", self.paint.strong(&text(whole)));
+    }
+
+    fn parameters(&mut self, cost: &Cost) {
+        let parts = cost.parameters;
+        self.heading("parameters");
+        let named = [
+            ("embedding", parts.embedding),
+            ("attention", parts.attention),
+            ("SwiGLU", parts.mlp),
+            ("norms", parts.norms),
+            ("head", parts.head),
+        ];
+        self.parts(&named, cost.total, exact);
+        self.row("active for a token", exact(cost.active));
+        self.row("dense equivalent", exact(cost.dense_equivalent));
+        self.heading("size of the weights");
+        self.row("f32", bytes(cost.bytes.f32));
+        self.row("bf16", bytes(cost.bytes.bf16));
+        self.row("int8", bytes(cost.bytes.int8));
+    }
+
+    fn operations(&mut self, shape: &Shape, cost: &Cost) {
+        let flops = cost.flops_per_token;
+        let count = |operations: u64| count(operations as f64);
+        self.heading(&format!("operations for a token, in sequences of {}", exact(shape.context as u64)));
+        self.row("forward", count(flops.forward));
+        self.row("training", count(flops.training));
+        self.row("training with recompute", count(flops.training_with_recompute));
+    }
+
+    fn training(&mut self, shape: &Shape, training: &Training, cost: &Cost) {
+        let memory = cost.training;
+        let weights = if training.precision == Precision::F32 { "f32" } else { "bf16" };
+        let states = match training.states {
+            States::F32 => "f32",
+            States::Bf16 => "bf16",
+            States::Int8 => "int8",
+        };
+        let optimizer = match training.optimizer {
+            Optimizer::Adamw => "AdamW",
+            Optimizer::Muon => "Muon",
+            Optimizer::Sgd => "SGD",
+        };
+        let recompute = if training.recompute { ", blocks recomputed" } else { "" };
+        let tokens = format!("{} × {}", exact(training.micro_batch), exact(shape.context as u64));
+        self.heading(&format!("memory to train, {tokens} tokens at once{recompute}"));
+        let named = [
+            (&*format!("weights, {weights}"), memory.weights),
+            ("master weights, f32", memory.master_weights),
+            ("gradients, f32", memory.gradients),
+            (&*format!("{optimizer}, {states}"), memory.optimizer),
+            (&*format!("activations, {weights}"), memory.activations),
+            (&*format!("loss, {weights}"), memory.loss),
+            ("workspace", memory.workspace),
+            ("allocator", memory.overhead),
+        ];
+        self.parts(&named, memory.total, bytes);
+        if memory.host > 0 {
+            self.row("in the host's memory", bytes(memory.host));
+        }
+    }
+
+    fn inference(&mut self, shape: &Shape, cost: &Cost) {
+        let memory = cost.inference;
+        self.heading("memory to use, bf16");
+        let cache = format!("keys and values of {}", exact(shape.seen() as u64));
+        self.parts(&[("weights", memory.weights), (&cache, memory.cache)], memory.total, bytes);
+        self.row("keys and values of a token", bytes(memory.cache_per_token));
+    }
+}
