@@ -45,10 +45,28 @@ fn what_is_left_out_is_what_the_reference_says() {
         }
     }
     // Changing one of these changes what is made of a page: raise `VERSION`.
-    let numbers =
-        ["batch_tokens", "micro_batch", "lr", "clip", "precision", "eval_every", "eval_tokens", "seed"];
-    let defaults: Vec<Value> = numbers.iter().map(|name| written[name].clone()).collect();
-    assert_eq!(json!(defaults), json!([32_768, null, 6e-4, 1.0, "f32", 250, 1_000_000, 0]));
+    let golden = json!({
+        "model": {
+            "vocab_size": null, "layers": 2, "width": 64, "heads": 4, "kv_heads": null, "head_width": null, "ffn": 128,
+            "context": null, "norm_eps": 1e-6, "qk_norm": true, "tied": false, "dropout": 0.0, "window": null,
+            "init_std": 0.02, "scaled_init": true,
+            "rope": { "theta": 10_000.0, "scaling": {
+                "kind": "none", "factor": 1.0, "original_context": null, "beta_fast": 32.0, "beta_slow": 1.0,
+                "attention_factor": null,
+            } },
+        },
+        "tokens": null, "steps": 1000, "batch_tokens": 32_768, "micro_batch": null, "lr": 6e-4,
+        "optimizer": {
+            "kind": "adamw", "betas": null, "epsilon": null, "momentum": null, "nesterov": null, "adamw_rate": null,
+            "threshold": null, "groups": [], "state": "f32",
+            "weight_decay": { "matrices": null, "head": null, "embeddings": 0.0, "norms": 0.0 },
+        },
+        "schedule": { "kind": "wsd", "warmup": 100.0, "decay": null, "decay_shape": null, "min_ratio": 0.0 },
+        "loss": { "kind": "cross_entropy", "gamma": null, "epsilon": null, "weights": null, "z": 0.0 },
+        "clip": 1.0, "precision": "f32", "recompute": "none", "offload": false, "eval_every": 250,
+        "eval_tokens": 1_000_000, "checkpoint_every": 1000, "keep_last": 2, "seed": 0,
+    });
+    assert_eq!(written, golden);
     assert_eq!(schema["required"], json!(["model"]));
     assert_eq!(schema["additionalProperties"], false);
 }
