@@ -162,6 +162,7 @@ impl Curves {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use std::io::Read;
 
     /// A short training with all that may happen in one.
@@ -235,6 +236,29 @@ mod tests {
             [[0x25, 0x63, 0xeb], [0xea, 0x58, 0x0c], [0x15, 0x80, 0x3d], [0xdc, 0x26, 0x26]].map(count);
         assert!(drawn.iter().all(|pixels| *pixels > 20), "blue, orange, green, red: {drawn:?}");
         assert_eq!(&png[png.len() - 8..], b"IEND\xae\x42\x60\x82");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        /// Whatever a stage tells, in whatever order: a picture of finite places.
+        #[test]
+        fn any_figures_can_be_drawn(
+            told in prop::collection::vec((any::<u64>(), 0..8usize, prop::num::f64::ANY), 0..200),
+            back in any::<u64>(),
+        ) {
+            let names = ["loss", "val_loss", "lr", "grad_norm", "tokens_per_second", "x", SKIPPED, ROLLED_BACK];
+            let mut curves = Curves::new("any");
+            for (at, (step, name, value)) in told.into_iter().enumerate() {
+                let step = if at % 2 == 0 { step } else { step % 1000 };
+                curves.take(step, names[name], value);
+                if at == 100 {
+                    curves.back_to(back);
+                }
+            }
+            let svg = curves.svg();
+            prop_assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+        }
     }
 
     #[test]

@@ -156,7 +156,9 @@ impl Panel<'_> {
         if rolled_back {
             rows.push((RED, 1.0, "rolled back".into()));
         }
-        let (width, height) = (210.0, rows.len() as f64 * 20.0 + 12.0);
+        // An SVG is shown in whatever font there is: room for a wide one.
+        let letters = rows.iter().map(|(_, _, text)| text.chars().count()).max().unwrap_or(0);
+        let (width, height) = (50.0 + letters as f64 * 7.3, rows.len() as f64 * 20.0 + 12.0);
         let (x, y) = (plot.right - width - 8.0, plot.top + 8.0);
         let corners = vec![(x, y), (x + width, y), (x + width, y + height), (x, y + height)];
         scene.area(corners.clone(), [255; 3], 0.88);

@@ -51,8 +51,9 @@ impl Default for Series {
 }
 
 impl Series {
-    /// One value more. What is not finite has no place in a picture.
+    /// One value more, as exact as a picture needs it. What is not finite has no place in one.
     pub(super) fn push(&mut self, step: u64, value: f64) {
+        let value = f64::from(value as f32);
         if !value.is_finite() {
             return;
         }

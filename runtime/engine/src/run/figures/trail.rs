@@ -93,7 +93,7 @@ impl Trail {
             first => first.iter().chain([row]).for_each(|row| self.scalars(row)),
         }
         if let Some(step) = row.value(ROLLED_BACK) {
-            self.back_to(row, step as u64 + 1);
+            self.back_to(row, (step as u64).saturating_add(1));
         }
     }
 
