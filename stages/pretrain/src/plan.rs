@@ -92,7 +92,8 @@ impl Params {
     }
 
     /// The step from which this training may go on from the result of another one, which differs from it in its length alone.
+    /// It must come past that step before its own rate falls, to keep a checkpoint for the next.
     pub fn extends(&self, old: &Self) -> Option<u64> {
-        old.shared().filter(|_| self.steps() >= old.steps())
+        old.shared().filter(|shared| self.shared() > Some(*shared))
     }
 }

@@ -223,6 +223,7 @@ fn a_longer_training_goes_on_where_the_rate_has_not_begun_to_fall() {
     assert_eq!(step(json!({}), steps(2000), steps(1000)), Some(800));
     assert_eq!(step(json!({}), steps(1000), json!({ "tokens": 500 * 32_768 })), Some(400));
     assert_eq!(step(json!({}), steps(500), steps(1000)), None, "a shorter one");
+    assert_eq!(step(json!({}), steps(1003), steps(1002)), None, "its rate falls from the same step on");
     assert_eq!(step(json!({ "kind": "constant" }), steps(2000), steps(1000)), Some(1000));
     assert_eq!(step(json!({ "kind": "cosine" }), steps(2000), steps(1000)), None);
     assert_eq!(step(json!({ "warmup": 0.1 }), steps(2000), steps(1000)), None, "another warmup");
