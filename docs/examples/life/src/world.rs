@@ -24,7 +24,7 @@ impl World {
             state ^= state << 13;
             state ^= state >> 7;
             state ^= state << 17;
-            state % 3 == 0
+            state.is_multiple_of(3)
         };
         Self { rows: (0..width).map(|_| (0..width).map(|_| cell()).collect()).collect() }
     }
