@@ -1,7 +1,7 @@
 //! A longer run goes on from what a shorter one ended in, and ends as if it had not.
 use super::example;
 use crate::support::TestContext;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -78,6 +78,12 @@ fn a_longer_run_goes_on_and_nobody_can_tell() {
     let (long, notes) = steps(&context, 50);
     assert_eq!(long.from, 20);
     assert!(notes.iter().any(|note| note.starts_with("it goes on from step 20")), "{notes:?}");
+    // Its figures begin with those of the shorter run.
+    let folder = context.muse(["status", "pipelines/p.yaml", "--folder"]).ok().stdout;
+    let lines = fs::read_to_string(format!("{}/world/metrics.jsonl", folder.trim_end())).unwrap();
+    let told: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told: Vec<&Value> = told.iter().map(|line| &line["step"]).collect();
+    assert_eq!(told, [0, 20]);
     // The same run where there is nothing to go on from: the same key, the same bytes.
     let (whole, _) = steps(&project(PIPELINE), 50);
     assert_eq!(Made { from: 0, ..long }, whole);
