@@ -1,6 +1,7 @@
 //! The optimizers, against PyTorch's numbers and against what they promise.
 mod clip;
 mod config;
+mod cuda;
 mod golden;
 mod muon;
 mod resume;
