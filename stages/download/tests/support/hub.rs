@@ -278,8 +278,7 @@ fn tree(repo: &Repo, path: &str, query: &str, port: u16) -> Reply {
 }
 
 fn resolve(repo: &Repo, file: &str, range: Option<&str>, port: u16) -> Reply {
-    let commit =
-        if repo.silent { String::new() } else { format!("X-Repo-Commit: {}\r\n", repo.commit) };
+    let commit = if repo.silent { String::new() } else { format!("X-Repo-Commit: {}\r\n", repo.commit) };
     let swapped = |bytes| repo.swapped.get(file).unwrap_or(bytes);
     match repo.files.get(file).map(|(bytes, beside)| (swapped(bytes), *beside)) {
         None => reply(404, format!("{commit}X-Error-Code: EntryNotFound\r\n"), ""),
