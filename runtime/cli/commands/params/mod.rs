@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum, value_parser};
 use muse_runtime::diagnostic::Diagnostic;
 use muse_runtime::document::values;
 use muse_stages::budget::{self, Cost, Model, Optimizer, Precision, States, Training};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::Path;
 
 const EXAMPLES: &str = "\
@@ -37,21 +37,21 @@ pub(crate) struct ParamsArgs {
     /// How many tokens the vocabulary has, in place of what the file says.
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1 << 22))]
     pub(crate) vocab_size: Option<u64>,
-    /// Tokens of a sequence [default: the file's, else 2048].
+    /// Tokens of a sequence [default: the file's, else the data's, else 2048].
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1 << 27))]
     pub(crate) context: Option<u64>,
-    /// Sequences that go through the model at once.
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = value_parser!(u64).range(1..=1 << 27))]
-    pub(crate) micro_batch: u64,
-    /// What changes the weights.
-    #[arg(long, value_name = "NAME", value_enum, default_value_t)]
-    pub(crate) optimizer: OptimizerArg,
-    /// What the numbers of the optimizer are.
-    #[arg(long, value_name = "TYPE", value_enum, default_value_t)]
-    pub(crate) states: StatesArg,
-    /// What weights and activations are.
-    #[arg(long, value_name = "TYPE", value_enum, default_value_t)]
-    pub(crate) precision: PrecisionArg,
+    /// Sequences that go through the model at once [default: the stage's, else 8].
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1 << 27))]
+    pub(crate) micro_batch: Option<u64>,
+    /// What changes the weights [default: the stage's, else adamw].
+    #[arg(long, value_name = "NAME", value_enum)]
+    pub(crate) optimizer: Option<OptimizerArg>,
+    /// What the numbers of the optimizer are [default: the stage's, else f32].
+    #[arg(long, value_name = "TYPE", value_enum)]
+    pub(crate) states: Option<StatesArg>,
+    /// What weights and activations are [default: the stage's, else bf16].
+    #[arg(long, value_name = "TYPE", value_enum)]
+    pub(crate) precision: Option<PrecisionArg>,
     /// Blocks keep their input alone, and are computed a second time for their backward.
     #[arg(long)]
     pub(crate) recompute: bool,
@@ -67,10 +67,9 @@ pub(crate) struct ParamsArgs {
 }
 
 /// `--optimizer`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OptimizerArg {
     /// Two numbers for each parameter.
-    #[default]
     Adamw,
     /// One for those of the blocks' matrices, two for the others.
     #[value(alias = "muonclip")]
@@ -80,10 +79,9 @@ pub(crate) enum OptimizerArg {
 }
 
 /// `--states`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum StatesArg {
     /// Four bytes.
-    #[default]
     F32,
     /// Two bytes.
     Bf16,
@@ -92,65 +90,84 @@ pub(crate) enum StatesArg {
 }
 
 /// `--precision`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PrecisionArg {
     /// All in f32.
     F32,
     /// bf16, with weights in f32 behind it.
-    #[default]
     Bf16,
     /// bf16 alone, rounded at random.
     Bf16Stochastic,
 }
 
 impl ParamsArgs {
-    fn training(&self) -> Training {
+    /// What is asked for, over what a stage says.
+    fn training(&self, stage: Option<Training>) -> Training {
+        let usual = stage.unwrap_or(USUAL);
         Training {
-            micro_batch: self.micro_batch,
-            optimizer: match self.optimizer {
+            micro_batch: self.micro_batch.unwrap_or(usual.micro_batch),
+            optimizer: self.optimizer.map_or(usual.optimizer, |optimizer| match optimizer {
                 OptimizerArg::Adamw => Optimizer::Adamw,
                 OptimizerArg::Muon => Optimizer::Muon,
                 OptimizerArg::Sgd => Optimizer::Sgd,
-            },
-            states: match self.states {
+            }),
+            states: self.states.map_or(usual.states, |states| match states {
                 StatesArg::F32 => States::F32,
                 StatesArg::Bf16 => States::Bf16,
                 StatesArg::Int8 => States::Int8,
-            },
-            precision: match self.precision {
+            }),
+            precision: self.precision.map_or(usual.precision, |precision| match precision {
                 PrecisionArg::F32 => Precision::F32,
                 PrecisionArg::Bf16 => Precision::Bf16,
                 PrecisionArg::Bf16Stochastic => Precision::Bf16Stochastic,
-            },
-            recompute: self.recompute,
-            offload: self.offload,
+            }),
+            recompute: self.recompute || usual.recompute,
+            offload: self.offload || usual.offload,
         }
     }
 }
 
+/// How a model is trained where nobody says.
+const USUAL: Training = Training {
+    micro_batch: 8,
+    optimizer: Optimizer::Adamw,
+    states: States::F32,
+    precision: Precision::Bf16,
+    recompute: false,
+    offload: false,
+};
 /// The longest sequence where nobody says.
 const CONTEXT: usize = 2048;
 /// More tokens at once than any memory has room for.
 const MOST_TOKENS: u64 = 1 << 27;
 
+/// A model to count, and of a stage what it says beside.
+struct Asked {
+    model: Model,
+    /// Tokens of a sequence of its data.
+    context: Option<usize>,
+    /// Its parameters.
+    params: Option<Value>,
+}
+
 /// Counts and prints it.
 pub(crate) fn run(app: &mut App<'_>, args: &ParamsArgs) -> CliResult {
-    let mut model = read(app, args)?;
+    let Asked { model, context, params } = read(app, args)?;
     let given = |flag: Option<u64>| flag.and_then(|value| usize::try_from(value).ok());
-    model.vocab_size = given(args.vocab_size).or(model.vocab_size);
-    model.context = given(args.context).or(model.context).or(Some(CONTEXT));
-    let (Some(vocab_size), Some(context)) = (model.vocab_size, model.context) else {
+    let context = given(args.context).or(model.context).or(context).unwrap_or(CONTEXT);
+    let Some(vocab_size) = given(args.vocab_size).or(model.vocab_size) else {
         let error =
             CliError::usage(format!("`{}` leaves the size of the vocabulary to the data", args.model));
         return Err(error.hint("say how many tokens it has: `--vocab-size N`"));
     };
-    if args.micro_batch.saturating_mul(context as u64) > MOST_TOKENS {
-        let (batch, context) = (exact(args.micro_batch), exact(context as u64));
+    let model = Model { vocab_size: Some(vocab_size), context: Some(context), ..model };
+    let training = args.training(params.and_then(|params| budget::training(&params, context)));
+    if training.micro_batch.saturating_mul(context as u64) > MOST_TOKENS {
+        let (batch, context) = (exact(training.micro_batch), exact(context as u64));
         return Err(CliError::usage(format!("a micro-batch of {batch} sequences of {context} tokens"))
             .hint(format!("{} tokens at once are the most", exact(MOST_TOKENS))));
     }
     let shape = model.shape(vocab_size, context);
-    let training = args.training();
     let cost = Cost::of(&shape, &training);
     if args.json {
         let asked = json!({ "shape": shape, "training": training });
@@ -163,13 +180,20 @@ pub(crate) fn run(app: &mut App<'_>, args: &ParamsArgs) -> CliResult {
 }
 
 /// The model of a file, or of a stage.
-fn read(app: &App<'_>, args: &ParamsArgs) -> CliResult<Model> {
+fn read(app: &App<'_>, args: &ParamsArgs) -> CliResult<Asked> {
     let path = app.environment.folder.join(&args.model);
     // A path that is there is meant as one, also with a colon in its name.
-    let stage = StageOfPipeline::find(&args.model).filter(|_| !path.exists());
-    let Some(stage) = stage else {
-        return Ok(values(Path::new(&args.model), "a model", &budget::model_schema(), budget::model)?);
-    };
+    match StageOfPipeline::find(&args.model).filter(|_| !path.exists()) {
+        Some(stage) => of_stage(app, args, &stage),
+        None => {
+            let schema = budget::model_schema();
+            let model = values(Path::new(&args.model), "a model", &schema, budget::model)?;
+            Ok(Asked { model, context: None, params: None })
+        }
+    }
+}
+
+fn of_stage(app: &App<'_>, args: &ParamsArgs, stage: &StageOfPipeline) -> CliResult<Asked> {
     let pipeline = app.load(&stage.pipeline, &args.values, false)?;
     // Stages of a matrix may differ in their model, so one must be named.
     let number = match pipeline.find(&stage.stage)? {
@@ -182,17 +206,20 @@ fn read(app: &App<'_>, args: &ParamsArgs) -> CliResult<Model> {
         }
     };
     let spec = &pipeline.stages[number];
-    match spec.identity.get("model").filter(|model| model.is_object()) {
-        Some(values) => budget::model(values).map_err(|errors| {
-            let errors = errors.into_iter().map(|error| Diagnostic::at(spec.place.clone(), error.message));
-            errors.collect::<Vec<_>>().into()
-        }),
-        None => {
-            let message =
-                format!("the stage `{}` is `{}`, which has no model to count", spec.name, spec.kind.name());
-            Err(CliError::usage(message).hint("name a stage that trains one, such as `pretrain`"))
-        }
-    }
+    let Some(values) = spec.identity.get("model").filter(|model| model.is_object()) else {
+        let kind = spec.kind.name();
+        let message = format!("the stage `{}` is `{kind}`, which has no model to count", spec.name);
+        return Err(CliError::usage(message).hint("name a stage that trains one, such as `pretrain`"));
+    };
+    let model = budget::model(values).map_err(|errors| {
+        let errors = errors.into_iter().map(|error| Diagnostic::at(spec.place.clone(), error.message));
+        errors.collect::<Vec<_>>()
+    })?;
+    // Whoever packs says how long a sequence is.
+    let data = spec.inputs.iter().find(|port| port.name == "data").and_then(|port| port.entries.first());
+    let packed = data.and_then(|entry| pipeline.stages[entry.stage].identity.get("context")?.as_u64());
+    let context = packed.and_then(|context| usize::try_from(context).ok());
+    Ok(Asked { model, context, params: Some(spec.params(|_| Value::Null)) })
 }
 
 #[cfg(test)]
@@ -240,7 +267,7 @@ mod tests {
     #[test]
     fn json_has_every_number() {
         let text = printed(GPT2, &["--json", "--micro-batch", "4", "--vocab-size", "64000"]).1;
-        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let value: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["model"], "m.yaml");
         assert_eq!(value["asked"]["shape"]["vocab_size"], 64_000);
         assert_eq!(
@@ -284,6 +311,10 @@ mod tests {
     #[derive(serde::Serialize, serde::Deserialize, JsonSchema)]
     struct With {
         model: ConfigFile<Model>,
+        #[serde(default)]
+        precision: String,
+        #[serde(default)]
+        micro_batch: Option<u64>,
     }
 
     impl Stage for Trains {
@@ -306,7 +337,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let pipeline = folder.path().join("p.yaml");
         fs::write(folder.path().join("m.yaml"), GPT2).unwrap();
-        let stages = "  base: { uses: trains, with: { model: m.yaml } }\n  \
+        let stages = "  base: { uses: trains, with: { model: m.yaml, precision: f32, micro_batch: 3 } }\n  \
                       many: { uses: trains, matrix: { n: [1, 2] }, with: { model: m.yaml } }\n";
         fs::write(&pipeline, format!("muse: 1\nstages:\n{stages}")).unwrap();
         let count = |stage: &str| {
@@ -316,9 +347,15 @@ mod tests {
                 let done = run(app, &args(Path::new(&what), &["--json"]));
                 done.map_err(|failed| error = Some(failed.to_string())).or(Ok(0))
             });
-            error.map_or_else(|| serde_json::from_str(&text).unwrap(), serde_json::Value::from)
+            error.map_or_else(|| serde_json::from_str(&text).unwrap(), Value::from)
         };
-        assert_eq!(count("base")["cost"]["total"], 134_105_856);
+        let base = count("base");
+        assert_eq!(base["cost"]["total"], 134_105_856);
+        assert_eq!(base["asked"]["training"]["precision"], "f32", "what the stage says");
+        assert_eq!(
+            (&base["asked"]["training"]["micro_batch"], &base["asked"]["shape"]["context"]),
+            (&json!(3), &json!(2048))
+        );
         assert_eq!(count("many[n=2]")["cost"]["total"], 134_105_856);
         assert_eq!(count("many"), "`many` is 2 stages");
     }
@@ -338,8 +375,8 @@ mod tests {
         words.extend(vocabulary.iter().flat_map(|size| ["--vocab-size", size]));
         let (code, text) = app::printed_by(|app| run(app, &args(path, &words)));
         assert_eq!(code, Some(0), "{}", path.display());
-        let cost: serde_json::Value = serde_json::from_str(&text).unwrap();
-        let number = |pointer: &str| cost.pointer(pointer).and_then(serde_json::Value::as_u64).unwrap();
+        let cost: Value = serde_json::from_str(&text).unwrap();
+        let number = |pointer: &str| cost.pointer(pointer).and_then(Value::as_u64).unwrap();
         let vocabulary = vocabulary.map_or(String::new(), |size| format!(" with {size} tokens"));
         format!(
             "# {} parameters{vocabulary}; {} to train {batch} × {} tokens ({precision}, AdamW), {} to use.",
@@ -386,7 +423,7 @@ mod tests {
         let needs = |preset: &str, flags: &[&str]| {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("configs/models/{preset}.yaml"));
             let (_, text) = app::printed_by(|app| run(app, &args(&path, &[&["--json"], flags].concat())));
-            let cost: serde_json::Value = serde_json::from_str(&text).unwrap();
+            let cost: Value = serde_json::from_str(&text).unwrap();
             cost["cost"]["training"]["total"].as_u64().unwrap()
         };
         let giga = 1_000_000_000;
