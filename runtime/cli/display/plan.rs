@@ -102,7 +102,9 @@ mod tests {
         insta::assert_snapshot!(draw(&plan, Paint::new(false), false), @r"
         run    tokenizer  vocab_size: 4096 -> 8192
         maybe  packed     input tokenizer, because of tokenizer
-        tiny: 3 stages, 1 to run, 1 may run, 1 there already (1 min 15 s saved)
+        run    base       steps: 20000 -> 30000
+                          goes on from step 20,000 of b3:070707070707…
+        tiny: 4 stages, 2 to run, 1 may run, 1 there already (1 min 15 s saved)
         ");
     }
 }
