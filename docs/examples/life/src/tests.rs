@@ -55,6 +55,12 @@ fn a_run_with_an_offer_ends_in_the_same_bytes() {
     fs::create_dir_all(work.join("offer")).unwrap();
     fs::write(work.join("offer/world"), &short).unwrap();
     let offer = Offer { path: "offer".into(), step: 25, key: "b3:1".into() };
+    assert_eq!(run(&work, 40, Some(offer.clone())), (whole.clone(), 25.0));
+    // What this very run has saved comes first where it is further, and only there.
+    let (further, _) = run(&folder.path().join("further"), 30, None);
+    fs::write(work.join("resume/saved"), format!("30\n{further}")).unwrap();
+    assert_eq!(run(&work, 40, Some(offer.clone())), (whole.clone(), 30.0));
+    fs::write(work.join("resume/saved"), "torn").unwrap();
     assert_eq!(run(&work, 40, Some(offer)), (whole, 25.0));
 }
 
