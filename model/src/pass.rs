@@ -40,7 +40,7 @@ type Grads<B> = <Taped<B> as AutodiffBackend>::Gradients;
 
 /// What is kept of a block.
 enum Kept<B: Ops> {
-    Tape(Tape<B>),
+    Tape(Box<Tape<B>>),
     Input(Tensor<B, 2>),
     Away(TensorData),
 }
@@ -119,7 +119,7 @@ pub fn pass<B: Ops>(
         let device = grad.device();
         let again = |input| Tape::run(&net.blocks()[at], input, &run, at).0;
         let tape = match kept {
-            Kept::Tape(tape) => tape,
+            Kept::Tape(tape) => *tape,
             Kept::Input(input) => again(input),
             Kept::Away(data) => {
                 let dtype = data.dtype;
@@ -155,7 +155,7 @@ fn forward<B: Ops>(net: &Net<B>, run: &Run<'_, B>, recompute: Recompute) -> Forw
         if recompute == Recompute::Nothing {
             let (tape, peak) = Tape::run(block, state, run, at);
             state = tape.output.clone().inner();
-            kept.push(Kept::Tape(tape));
+            kept.push(Kept::Tape(Box::new(tape)));
             peaks.push(peak);
             continue;
         }

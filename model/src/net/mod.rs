@@ -17,7 +17,7 @@ use burn::module::Param;
 use burn::prelude::*;
 use muse_kernels::{HeadLoss, Objective, Ops, Turned};
 
-/// A decoder. The fields stand in the order in which [`Net::weights`] names them.
+/// A decoder. The fields stand in the order in which [`Weight::all`] names them.
 #[derive(Module, Debug)]
 pub struct Net<B: Backend> {
     embedding: Param<Tensor<B, 2>>,

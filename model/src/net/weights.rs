@@ -89,6 +89,22 @@ impl<B: Backend> Net<B> {
     }
 }
 
+impl<B: Backend> Net<B> {
+    /// Puts the weights of queries and keys of each block through `change`, block by block.
+    pub fn with_queries_and_keys(
+        mut self,
+        mut change: impl FnMut(Tensor<B, 2>, Tensor<B, 2>) -> (Tensor<B, 2>, Tensor<B, 2>),
+    ) -> Self {
+        for block in &mut self.blocks {
+            let attention = &mut block.attention;
+            let (query, key) = change(attention.query.val(), attention.key.val());
+            attention.query = Param::initialized(attention.query.id, query);
+            attention.key = Param::initialized(attention.key.id, key);
+        }
+        self
+    }
+}
+
 struct Flat<B: Backend>(Vec<Tensor<B, 1>>);
 
 impl<B: Backend> ModuleVisitor<B> for Flat<B> {

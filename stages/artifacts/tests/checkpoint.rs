@@ -316,7 +316,7 @@ fn writes_until_it_is_killed() {
         write(&all.place(step), step, 1.0);
         // The same again: one checkpoint takes the place of another.
         write(&all.place(step), step, 1.0);
-        all.keep_last(2).unwrap();
+        all.keep_last(2, &[]).unwrap();
     }
 }
 
@@ -528,12 +528,20 @@ fn a_damaged_one_is_listed_and_the_one_before_is_taken() {
 fn the_last_and_the_best_are_kept() {
     let (_held, all) = kept(&[3.0, 1.0, 2.0, 1.0, 2.5]);
     assert_eq!(all.best().unwrap().unwrap().about().step, 20);
-    assert_eq!(all.keep_last(2).unwrap(), [10, 30]);
+    assert_eq!(all.keep_last(2, &[]).unwrap(), [10, 30]);
     assert_eq!(steps(&all), [20, 40, 50]);
     // What cannot be read may be somebody's.
     fs::write(all.place(40).join("checkpoint.json"), "{}\n").unwrap();
-    assert_eq!(all.keep_last(0).unwrap(), [50]);
+    assert_eq!(all.keep_last(0, &[]).unwrap(), [50]);
     assert_eq!(steps(&all), [20, 40]);
+}
+
+#[test]
+fn others_are_kept_on_demand_and_a_way_that_was_left_is_forgotten() {
+    let (_held, all) = kept(&[3.0, 1.0, 2.0, 1.5, 2.5]);
+    assert_eq!(all.keep_last(1, &[30]).unwrap(), [10, 40]);
+    all.forget_after(30).unwrap();
+    assert_eq!(steps(&all), [20, 30]);
 }
 
 #[test]
@@ -556,7 +564,7 @@ fn only_checkpoints_count_and_leftovers_go() {
         said(&damaged[0])
     );
     let nowhere = Checkpoints::of(&held.path().join("nowhere"));
-    assert!(nowhere.newest().unwrap().0.is_none() && nowhere.keep_last(1).unwrap().is_empty());
+    assert!(nowhere.newest().unwrap().0.is_none() && nowhere.keep_last(1, &[]).unwrap().is_empty());
     nowhere.clean().unwrap();
     assert_eq!(all.place(1_234_567_890_123).file_name().unwrap(), "step-1234567890123");
 }

@@ -16,5 +16,6 @@ pub const BUILTIN: &[&'static dyn StageKind] = &[
     &muse_stage_clean::Clean,
     &muse_stage_tokenizer::Tokenize,
     &muse_stage_pack::Pack,
+    &muse_stage_pretrain::Pretrain,
     &muse_stage_command::Command,
 ];

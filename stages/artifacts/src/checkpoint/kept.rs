@@ -71,18 +71,27 @@ impl Checkpoints {
             .min_by(|a, b| loss(a).unwrap_or(f64::MAX).total_cmp(&loss(b).unwrap_or(f64::MAX))))
     }
 
-    /// Takes away all but the newest `count` and the best. One that cannot be opened stays: a newer muse may know it.
-    /// Gives back the steps of those that went.
-    pub fn keep_last(&self, count: usize) -> Result<Vec<u64>> {
+    /// Takes away all but the newest `count`, the best and those of `also`. One that cannot be opened stays: a newer muse
+    /// may know it. Gives back the steps of those that went.
+    pub fn keep_last(&self, count: usize, also: &[u64]) -> Result<Vec<u64>> {
         let best = self.best()?.map(|best| best.folder().to_owned());
         let intact = self.list(Look::Sizes)?.into_iter().filter(|kept| kept.found.is_ok());
         let mut gone = Vec::new();
-        for kept in intact.rev().skip(count).filter(|kept| best.as_ref() != Some(&kept.folder)) {
+        let stays = |kept: &Kept| best.as_ref() == Some(&kept.folder) || also.contains(&kept.step);
+        for kept in intact.rev().skip(count).filter(|kept| !stays(kept)) {
             disk::take_away(&kept.folder)?;
             gone.push(kept.step);
         }
         gone.reverse();
         Ok(gone)
+    }
+
+    /// Takes away all of later steps: those of a way that is not gone on.
+    pub fn forget_after(&self, step: u64) -> Result<()> {
+        for later in self.steps()?.into_iter().filter(|kept| *kept > step) {
+            disk::take_away(&self.place(later))?;
+        }
+        Ok(())
     }
 
     /// Takes away what writers left that were killed.

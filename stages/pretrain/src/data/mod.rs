@@ -7,7 +7,7 @@ mod order;
 mod rows;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use held_out::HeldOut;
 pub use order::Order;

@@ -8,7 +8,7 @@ use std::path::Path;
 const END: u32 = 0;
 
 /// Packs documents of these lengths into sequences of `context`, without a gap. Tokens count up, so each is found again.
-fn pack(folder: &Path, context: u32, train: &[usize], validation: &[usize]) -> Tokens {
+pub(crate) fn pack(folder: &Path, context: u32, train: &[usize], validation: &[usize]) -> Tokens {
     let mut next = END;
     let mut side = |split, lengths: &[usize]| -> SplitMeta {
         let mut writer = StreamWriter::create(folder, split, Dtype::U32, false).unwrap();

@@ -1,0 +1,66 @@
+//! The result of a training: the last weights, the best, and what a longer training goes on from.
+use crate::params::Params;
+use crate::run::{BEST, EXTEND, Folder};
+use crate::trainer::Trainer;
+use muse_artifacts::checkpoint::{Checkpoint, CheckpointWriter, Facts};
+use muse_model::kernels::Ops;
+use muse_stage::{Context, StageError};
+use std::fs;
+use std::path::Path;
+
+/// The loss by step, in the result.
+const REPORT: &str = "report.json";
+
+pub(crate) fn write<B: Ops>(
+    context: &mut Context,
+    params: &Params,
+    trainer: &Trainer<'_, B>,
+    folder: &Folder,
+) -> Result<(), StageError> {
+    let out = context.output("checkpoint");
+    let state = trainer.state();
+    let last = state.evaluated.filter(|point| point.step == state.made);
+    trainer.save(&out, last.map(|point| point.loss), false)?;
+    if let Some(best) = state.best.filter(|best| best.step != state.made) {
+        model_alone(&folder.best(best.step)?, &out.join(BEST))?;
+    }
+    if params.shared().is_some() {
+        let from = folder.extend();
+        Checkpoint::open(&from)?.verify()?;
+        copy(&from, &out.join(EXTEND))?;
+    }
+    let report = state.losses.report(&state.guard);
+    let path = out.join(REPORT);
+    let text = serde_json::to_string_pretty(&report).unwrap_or_default() + "\n";
+    fs::write(&path, text).map_err(StageError::io(&path))
+}
+
+/// A checkpoint again, without what training needs to go on.
+pub(crate) fn model_alone(from: &Checkpoint, to: &Path) -> Result<(), StageError> {
+    let mut writer = CheckpointWriter::create(to)?;
+    let tensors: Vec<_> = from.model().iter().cloned().collect();
+    writer.model::<_, StageError>(&tensors, |tensor| Ok(from.model().read(&tensor.name)?))?;
+    let about = from.about();
+    writer.finish(Facts {
+        config: about.config.clone(),
+        tokenizer: about.tokenizer.clone(),
+        step: about.step,
+        tokens: about.tokens,
+        figures: about.figures.clone(),
+    })?;
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), StageError> {
+    fs::create_dir_all(to).map_err(StageError::io(to))?;
+    for entry in fs::read_dir(from).map_err(StageError::io(from))? {
+        let entry = entry.map_err(StageError::io(from))?;
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() {
+            copy(&from, &to)?;
+        } else {
+            fs::copy(&from, &to).map_err(StageError::io(&to))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,366 @@
+//! A training on a device: weights, optimizer and data, a step at a time; to a checkpoint and back from one.
+use crate::data::{Batches, Cursor, HeldOut, Rows, Step, StepSize};
+use crate::guard::{Guard, Verdict};
+use crate::params::Params;
+use crate::report::Point;
+use crate::state::{self, Numbers, State, Unfit};
+use burn::prelude::*;
+use burn::tensor::DType;
+use muse_artifacts::checkpoint::{Checkpoint, CheckpointWriter, Facts};
+use muse_artifacts::tokens::Tokens;
+use muse_model::config::{Model, Shape};
+use muse_model::count::Precision;
+use muse_model::kernels::{Objective, Ops};
+use muse_model::net::{Batch, Dropped, Net, Role, Setting, Weight};
+use muse_model::optim::{Optimizer, StateTensor, clip_scale, global_norm, qk_clip};
+use muse_model::pass::{Pass, pass};
+use muse_stage::StageError;
+use std::path::Path;
+
+/// A training that is under way.
+pub(crate) struct Trainer<'a, B: Ops> {
+    params: &'a Params,
+    tokens: &'a Tokens,
+    /// The model with the sizes of the data filled in.
+    model: Model,
+    shape: Shape,
+    size: StepSize,
+    objective: Objective,
+    weights: Vec<Weight>,
+    device: B::Device,
+    setting: Setting<B>,
+    /// None only while a step puts new weights in the place of the old.
+    net: Option<Net<B>>,
+    optimizer: Optimizer<B>,
+    batches: Batches<'a>,
+    state: State,
+}
+
+/// What a step came to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Made {
+    /// The objective's mean.
+    pub(crate) loss: f64,
+    /// The norm of the gradient before clipping.
+    pub(crate) norm: f64,
+    /// The learning rate.
+    pub(crate) rate: f64,
+    /// What was done about it.
+    pub(crate) verdict: Verdict,
+}
+
+impl<'a, B: Ops> Trainer<'a, B> {
+    /// A training at its start: with weights that are drawn, or with those of a checkpoint.
+    pub(crate) fn new(
+        params: &'a Params,
+        tokens: &'a Tokens,
+        init: Option<&Checkpoint>,
+        device: B::Device,
+    ) -> Result<Self, StageError> {
+        let context = tokens.meta().context as usize;
+        let shape = params.model.shape(tokens.meta().vocab_size as usize, context);
+        let mut model = params.model.0.clone();
+        (model.vocab_size, model.context) = (Some(shape.vocab_size), Some(shape.context));
+        let weights = Weight::all(&shape);
+        let optimizer = Optimizer::new(&params.optimizer, weights.clone(), &device)
+            .map_err(|error| StageError::new(error.to_string()))?;
+        let dtype = if params.precision == Precision::F32 { DType::F32 } else { DType::BF16 };
+        let size = params.step_size(context);
+        let mut trainer = Self {
+            params,
+            tokens,
+            setting: Setting::new(&model, context, dtype, &device),
+            net: Some(Net::new(&model, &shape, params.seed, &device)),
+            batches: Batches::new(tokens, params.seed, size, Cursor::default())?,
+            objective: params.loss.objective(),
+            state: State::default(),
+            model,
+            shape,
+            size,
+            weights,
+            device,
+            optimizer,
+        };
+        trainer.rounded();
+        if let Some(init) = init {
+            trainer.take_weights(init)?;
+        }
+        Ok(trainer)
+    }
+
+    /// Weights that are kept in bf16 alone become so. Those of norms are few, and stay exact.
+    fn rounded(&mut self) {
+        if self.params.precision == Precision::Bf16Stochastic {
+            let weights = &self.weights;
+            self.net = self.net.take().map(|net| {
+                net.changed(|at, x| if weights[at].role == Role::Norm { x } else { x.cast(DType::BF16) })
+            });
+        }
+    }
+
+    fn net(&self) -> &Net<B> {
+        self.net.as_ref().expect("a step puts it back")
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
+    pub(crate) fn guard(&mut self) -> &mut Guard {
+        &mut self.state.guard
+    }
+
+    pub(crate) fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// Makes the next step, but for going back where the guard says so.
+    pub(crate) fn step(&mut self) -> Result<Made, StageError> {
+        let step = self.batches.step()?;
+        let rate = self.params.rate(self.state.made) * self.state.guard.rate();
+        let Gathered { loss, grads, peaks } = self.gathered(&step);
+        let counted = grads.iter().enumerate().filter(|(at, _)| !self.optimizer.is_frozen(*at));
+        let norm = global_norm::<B>(counted.map(|(_, grad)| grad));
+        let loss = loss.into_scalar().elem::<f64>();
+        let verdict = self.state.guard.judge(self.state.made, loss, norm)?;
+        if verdict == Verdict::Apply {
+            self.state.updates += 1;
+            let scale = if self.params.clip > 0.0 { clip_scale(norm, self.params.clip) } else { 1.0 };
+            self.optimizer.begin(self.state.updates, rate, scale);
+            let (optimizer, mut grads) = (&mut self.optimizer, grads.into_iter());
+            self.net = self.net.take().map(|net| {
+                net.changed(|at, weight| match grads.next() {
+                    Some(grad) => optimizer.update(at, weight, grad),
+                    None => weight,
+                })
+            });
+            if let Some(threshold) = self.params.optimizer.threshold() {
+                self.clip_heads(peaks, threshold);
+            }
+        }
+        if !matches!(verdict, Verdict::RollBack(_)) {
+            self.state.made += 1;
+            self.state.tokens += step.tokens();
+            self.state.cursor = self.batches.cursor();
+            self.state.losses.add(self.state.made, loss);
+        }
+        Ok(Made { loss, norm, rate, verdict })
+    }
+
+    /// The loss and the gradients of a step, added up over its micro-batches.
+    fn gathered(&self, step: &Step) -> Gathered<B> {
+        let mut sum: Option<Gathered<B>> = None;
+        for (number, rows) in step.micro_batches().enumerate() {
+            let dropped = Dropped {
+                rate: self.model.dropout,
+                seed: self.params.seed_of(self.state.made, number as u64),
+            };
+            let setting = Setting { dropped, ..self.setting.clone() };
+            let Pass { loss, grads, peaks, .. } = pass(
+                self.net(),
+                &self.batch(&rows),
+                &setting,
+                &self.objective,
+                step.share(),
+                self.params.keeps(),
+            );
+            sum = Some(match sum {
+                None => Gathered { loss, grads, peaks },
+                Some(sum) => Gathered {
+                    loss: sum.loss + loss,
+                    grads: sum.grads.into_iter().zip(grads).map(|(sum, grad)| sum + grad).collect(),
+                    peaks: sum.peaks.into_iter().zip(peaks).map(|(sum, peak)| sum.max_pair(peak)).collect(),
+                },
+            });
+        }
+        sum.expect("a step has a sequence at least")
+    }
+
+    /// Brings heads whose logits grew too large back to the threshold.
+    fn clip_heads(&mut self, peaks: Vec<Tensor<B, 1>>, threshold: f64) {
+        let mut peaks = peaks.into_iter();
+        self.net = self.net.take().map(|net| {
+            net.with_queries_and_keys(|query, key| match peaks.next() {
+                Some(peaks) => qk_clip(peaks, threshold, query, key),
+                None => (query, key),
+            })
+        });
+    }
+
+    fn batch(&self, rows: &Rows) -> Batch<B> {
+        Batch::new(rows.context, rows.columns(), &self.device)
+    }
+
+    /// Cross-entropy on what is held back, a mean over its labels. None where there is nothing.
+    pub(crate) fn evaluate(&self) -> Result<Option<f64>, StageError> {
+        let held_out = HeldOut::new(self.tokens, self.size, self.params.eval_tokens.0);
+        let (mut sum, mut labels) = (0.0, 0);
+        for rows in held_out.batches() {
+            let rows = rows?;
+            let loss = self.net().loss(&self.batch(&rows), &self.setting, &Objective::PLAIN, 1.0);
+            sum += loss.plain.into_scalar().elem::<f64>();
+            labels += rows.labelled;
+        }
+        Ok((labels > 0).then(|| sum / labels as f64))
+    }
+
+    /// Notes an evaluation.
+    pub(crate) fn evaluated(&mut self, loss: f64) {
+        // What is no number does not come back from a checkpoint.
+        if !loss.is_finite() {
+            return;
+        }
+        let point = Point { step: self.state.made, loss };
+        self.state.losses.add_validation(point.step, loss);
+        self.state.evaluated = Some(point);
+        if self.state.best.is_none_or(|best| loss < best.loss) {
+            self.state.best = Some(point);
+        }
+    }
+
+    /// Writes a checkpoint at `folder`; with what training needs to go on, or as a model alone.
+    pub(crate) fn save(
+        &self,
+        folder: &Path,
+        validation: Option<f64>,
+        to_go_on: bool,
+    ) -> Result<(), StageError> {
+        let mut writer = CheckpointWriter::create(folder)?;
+        let flat = self.net().flat();
+        let layout: Vec<_> =
+            self.weights.iter().zip(&flat).map(|(w, x)| state::tensor(w, x.dtype())).collect();
+        writer.model::<_, StageError>(&layout, |tensor| {
+            let at = self.weights.iter().position(|weight| weight.name == tensor.name);
+            let at = at.ok_or_else(|| StageError::new(format!("there is no weight {}", tensor.name)))?;
+            Ok(Numbers(flat[at].to_data()))
+        })?;
+        if to_go_on {
+            let remembered = self.optimizer.layout();
+            let layout: Vec<_> = remembered.iter().map(state::state_tensor).collect();
+            writer.optimizer::<_, StageError>(&layout, |tensor| {
+                let one = remembered.iter().find(|one| one.name == tensor.name);
+                let one = one.ok_or_else(|| StageError::new(format!("there is no state {}", tensor.name)))?;
+                Ok(Numbers(self.optimizer.state(one)))
+            })?;
+            writer.state(&self.state.to_json())?;
+        }
+        let figures = [("loss", self.state.losses.last()), ("validation_loss", validation)];
+        let figures = figures.into_iter().filter_map(|(name, figure)| Some((name.to_owned(), figure?)));
+        writer.finish(Facts {
+            config: state::config(&self.model),
+            tokenizer: Some(self.tokens.meta().tokenizer.clone()),
+            step: self.state.made,
+            tokens: self.state.tokens,
+            figures: figures.collect(),
+        })?;
+        Ok(())
+    }
+
+    /// Goes on from a checkpoint that [`Trainer::save`] wrote to go on from.
+    pub(crate) fn load(&mut self, checkpoint: &Checkpoint) -> Result<(), StageError> {
+        let cannot = |what: &str| {
+            StageError::new(format!(
+                "{}: {what}, so no training goes on from it",
+                checkpoint.folder().display()
+            ))
+        };
+        let json = checkpoint.state()?.ok_or_else(|| cannot("there is no state in it"))?;
+        let state = State::from_json(json).map_err(|error| cannot(&error.to_string()))?;
+        let remembered = checkpoint.optimizer().ok_or_else(|| cannot("there is no optimizer in it"))?;
+        self.take_weights(checkpoint)?;
+        let read = |tensor: &StateTensor| state::read(remembered, &tensor.name).map_err(Unfit);
+        self.optimizer.load(read).map_err(|unfit| unfit.0)?;
+        self.batches = Batches::new(self.tokens, self.params.seed, self.size, state.cursor)?;
+        self.state = state;
+        Ok(())
+    }
+
+    /// Goes back to a checkpoint, or to the start, but keeps the guard, which remembers why.
+    pub(crate) fn go_back(
+        &mut self,
+        to: Option<&Checkpoint>,
+        init: Option<&Checkpoint>,
+    ) -> Result<(), StageError> {
+        let guard = self.state.guard.clone();
+        match to {
+            Some(checkpoint) => self.load(checkpoint)?,
+            None => self.begin_anew(init)?,
+        }
+        self.state.guard = guard;
+        Ok(())
+    }
+
+    /// Back to the start, with nothing remembered.
+    pub(crate) fn begin_anew(&mut self, init: Option<&Checkpoint>) -> Result<(), StageError> {
+        *self = Self::new(self.params, self.tokens, init, self.device.clone())?;
+        Ok(())
+    }
+
+    /// Takes over the weights of a checkpoint, which must be of a model of the same shape.
+    fn take_weights(&mut self, checkpoint: &Checkpoint) -> Result<(), StageError> {
+        let mut failed = None;
+        let (weights, device) = (&self.weights, &self.device);
+        self.net = self.net.take().map(|net| {
+            net.changed(|at, old| match state::read_weight(checkpoint, &weights[at]) {
+                Ok(data) => {
+                    let dtype = old.dtype();
+                    let new = Tensor::<B, 1>::from_data(data.clone(), (device, data.dtype));
+                    if new.dtype() == dtype { new } else { new.cast(dtype) }
+                }
+                Err(error) => {
+                    failed.get_or_insert(error);
+                    old
+                }
+            })
+        });
+        failed.map_or(Ok(()), Err)
+    }
+}
+
+/// What the micro-batches of a step add up to.
+struct Gathered<B: Backend> {
+    loss: Tensor<B, 1>,
+    grads: Vec<Tensor<B, 1>>,
+    peaks: Vec<Tensor<B, 1>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::tests::pack;
+    use burn::backend::Flex;
+    use serde_json::json;
+
+    #[test]
+    fn steps_that_come_to_nothing_lead_back_to_where_all_was_well() {
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = pack(folder.path(), 8, &[40, 40], &[16]);
+        let params: Params = serde_json::from_value(json!({
+            "model": { "layers": 1, "width": 8, "heads": 1, "ffn": 8 }, "steps": 50, "batch_tokens": 16, "eval_every": 4,
+        }))
+        .unwrap();
+        let mut trainer = Trainer::<Flex>::new(&params, &tokens, None, Default::default()).unwrap();
+        (0..4).for_each(|_| assert_eq!(trainer.step().unwrap().verdict, Verdict::Apply));
+        let loss = trainer.evaluate().unwrap();
+        assert!(trainer.guard().is_good(4, loss));
+        let place = folder.path().join("good");
+        trainer.save(&place, loss, true).unwrap();
+        let numbers = |trainer: &Trainer<'_, Flex>| -> Vec<Vec<f32>> {
+            trainer.net().flat().into_iter().map(|x| x.into_data().to_vec().unwrap()).collect()
+        };
+        let (good, cursor, tokens_then) =
+            (numbers(&trainer), trainer.batches.cursor(), trainer.state().tokens);
+
+        trainer.net = trainer.net.take().map(|net| net.changed(|_, x| x.mul_scalar(f32::NAN)));
+        let verdicts: Vec<Verdict> = (0..3).map(|_| trainer.step().unwrap().verdict).collect();
+        assert_eq!(verdicts, [Verdict::Skip, Verdict::Skip, Verdict::RollBack(4)]);
+        assert_eq!(trainer.state().updates, 4, "none of them changed anything");
+        trainer.go_back(Some(&Checkpoint::open(&place).unwrap()), None).unwrap();
+        assert_eq!(numbers(&trainer), good);
+        let state = trainer.state();
+        assert_eq!((state.made, state.updates, state.tokens), (4, 4, tokens_then));
+        assert_eq!((trainer.batches.cursor(), state.guard.rate()), (cursor, 0.5));
+        let made = trainer.step().unwrap();
+        assert_eq!((made.verdict, made.rate), (Verdict::Apply, params.rate(4) * 0.5));
+    }
+}
