@@ -51,9 +51,10 @@ pub trait Stage: Send + Sync + 'static {
         Ok(())
     }
 
-    /// What speaks against running on this machine: too little memory. Asked by `run` alone, of stages that will or
-    /// may run, before anything does. `--device` and `resources` are settled by then.
-    fn room(&self, _params: &Self::Params, _machine: &Machine) -> Result<(), FieldError> {
+    /// What speaks against running on this machine: too little memory for these parameters and what stands above. Asked
+    /// by `run` alone, of stages that will or may run, before anything does. `--device` and `resources` are settled by
+    /// then.
+    fn room(&self, _params: &Self::Params, _above: &Above<'_>, _machine: &Machine) -> Result<(), FieldError> {
         Ok(())
     }
 
@@ -109,7 +110,7 @@ pub trait StageKind: Send + Sync {
     /// [`Stage::fits`].
     fn fits_json(&self, params: &Value, above: &Above<'_>) -> Result<(), FieldError>;
     /// [`Stage::room`].
-    fn room_json(&self, params: &Value, machine: &Machine) -> Result<(), FieldError>;
+    fn room_json(&self, params: &Value, above: &Above<'_>, machine: &Machine) -> Result<(), FieldError>;
     /// [`Stage::extends`]. Parameters that cannot be read, as those of an old result may be, extend nothing.
     fn extends_json(&self, new: &Value, old: &Value) -> Option<u64>;
     /// [`Stage::pin`].
@@ -157,8 +158,8 @@ impl<S: Stage> StageKind for S {
         self.fits(&checked::<S>(params)?, above)
     }
 
-    fn room_json(&self, params: &Value, machine: &Machine) -> Result<(), FieldError> {
-        self.room(&checked::<S>(params)?, machine)
+    fn room_json(&self, params: &Value, above: &Above<'_>, machine: &Machine) -> Result<(), FieldError> {
+        self.room(&checked::<S>(params)?, above, machine)
     }
 
     fn extends_json(&self, new: &Value, old: &Value) -> Option<u64> {

@@ -58,8 +58,8 @@ impl Stage for Pretrain {
         params.check_above(above)
     }
 
-    fn room(&self, params: &Params, machine: &Machine) -> Result<(), FieldError> {
-        params.check_room(&Above::nothing(), machine)
+    fn room(&self, params: &Params, above: &Above<'_>, machine: &Machine) -> Result<(), FieldError> {
+        params.check_room(above, machine)
     }
 
     fn extends(&self, new: &Params, old: &Params) -> Option<u64> {

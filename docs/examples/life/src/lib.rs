@@ -82,7 +82,7 @@ impl Stage for Life {
     }
 
     /// Two worlds must fit, a byte a cell.
-    fn room(&self, params: &Params, machine: &Machine) -> Result<(), FieldError> {
+    fn room(&self, params: &Params, _above: &Above<'_>, machine: &Machine) -> Result<(), FieldError> {
         let needs = 2 * u64::from(params.width) * u64::from(params.width);
         if needs <= machine.memory {
             return Ok(());

@@ -1,7 +1,8 @@
 //! Whether this machine has room for the stages of a plan: asked of their kinds before anything runs.
 use super::{Machine, RunError, RunOptions};
-use crate::document::{Link, Pipeline, StageSpec};
+use crate::document::{Entry, Link, Pipeline, StageSpec};
 use crate::plan::Plan;
+use muse_stage::{Above, Given};
 use std::cell::LazyCell;
 
 /// Asks for every stage that will or may run; a hit needs no room.
@@ -16,11 +17,26 @@ pub(super) fn check(pipeline: &Pipeline, plan: &Plan, options: &RunOptions) -> R
         }
         let machine = share(&options.machine, spec, &|| *smallest);
         let params = spec.params(|file| file.text.as_str().into());
-        if let Err(error) = kind.room_json(&params, &machine) {
+        if let Err(error) = kind.room_json(&params, &above(pipeline, stage), &machine) {
             problems.push(pipeline.wrong(spec, error));
         }
     }
     if problems.is_empty() { Ok(()) } else { Err(RunError::Wrong(problems)) }
+}
+
+/// What stands above a stage, looked up when it is asked for.
+fn above(pipeline: &Pipeline, stage: usize) -> Above<'_> {
+    Above::new(move |name| {
+        let ports = pipeline.stages[stage].inputs.iter().filter(|port| port.name == name);
+        ports.flat_map(|port| port.entries.iter()).map(|entry| given(pipeline, entry)).collect()
+    })
+}
+
+fn given<'p>(pipeline: &'p Pipeline, entry: &'p Entry) -> Given<'p> {
+    let spec = &pipeline.stages[entry.stage];
+    let mut params = spec.params(|file| file.text.as_str().into());
+    spec.kind.shape().fill(&mut params);
+    Given { kind: spec.kind.name(), output: &entry.output, params, above: above(pipeline, entry.stage) }
 }
 
 /// What of the machine a stage may count on. `smallest` asks for the memory of a GPU.
@@ -45,37 +61,46 @@ mod tests {
     use super::*;
     use crate::document::{Kinds, Options, load};
     use muse_stage::schemars::{self, JsonSchema};
-    use muse_stage::{Context, Description, OutputPort, Stage, StageError};
+    use muse_stage::{ArtifactType, Context, Description, InputPort, OutputPort, Stage, StageError};
     use serde::{Deserialize, Serialize};
 
     #[derive(Serialize, Deserialize, JsonSchema)]
-    struct Nothing {}
+    struct Size {
+        #[serde(default)]
+        size: u32,
+    }
 
     struct Train;
 
     impl Stage for Train {
-        type Params = Nothing;
+        type Params = Size;
         const KIND: &'static str = "train";
         const VERSION: u32 = 1;
         const DOC: &'static str = "For tests.";
+        fn inputs(&self) -> Vec<InputPort> {
+            vec![InputPort::optional("init", &[ArtifactType::File])]
+        }
         fn outputs(&self) -> Vec<OutputPort> {
-            Vec::new()
+            vec![OutputPort::new("model", ArtifactType::File)]
         }
         fn habits(&self, description: Description) -> Description {
             Description { device: true, ..description }
         }
-        fn run(&self, _: &mut Context, _: Nothing) -> Result<(), StageError> {
+        fn run(&self, _: &mut Context, _: Size) -> Result<(), StageError> {
             Ok(())
         }
     }
 
-    /// What a stage with these `resources` may count on.
-    fn of(resources: &str, gpus: &[&str], memory: u64) -> (u64, Option<u64>, u32) {
+    fn pipeline(stages: &str) -> Pipeline {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("p.yaml");
-        let text = format!("muse: 1\nstages: {{ a: {{ uses: train, resources: {resources} }} }}\n");
-        std::fs::write(&path, text).unwrap();
-        let pipeline = load(&path, &Options::new(&Kinds::new(&[&Train]))).unwrap();
+        std::fs::write(&path, format!("muse: 1\nstages: {stages}\n")).unwrap();
+        load(&path, &Options::new(&Kinds::new(&[&Train]))).unwrap()
+    }
+
+    /// What a stage with these `resources` may count on.
+    fn of(resources: &str, gpus: &[&str], memory: u64) -> (u64, Option<u64>, u32) {
+        let pipeline = pipeline(&format!("{{ a: {{ uses: train, resources: {resources} }} }}"));
         let gpus = gpus.iter().map(|gpu| (*gpu).to_owned()).collect();
         let machine = Machine { cores: 4, memory, gpus };
         let share = share(&machine, &pipeline.stages[0], &|| smallest(vec![0, 80, 40]));
@@ -97,5 +122,18 @@ mod tests {
         assert_eq!(of("{ gpu: 0 }", &["0", "1"], 9).1, None);
         assert_eq!(of("{ gpu: 1 }", &[], 9).1, None);
         assert_eq!(smallest(vec![0]), u64::MAX);
+    }
+
+    #[test]
+    fn a_stage_sees_what_stands_above_it_with_defaults_written_out() {
+        let pipeline = pipeline(
+            "{ a: { uses: train }, b: { uses: train, inputs: { init: a }, with: { size: 3 } },
+               c: { uses: train, inputs: { init: b } } }",
+        );
+        let above = above(&pipeline, 2);
+        let [b] = &above.port("init")[..] else { panic!("one stands there") };
+        assert_eq!((b.kind, b.output, &b.params["size"]), ("train", "model", &3.into()));
+        assert_eq!(b.port("init")[0].params["size"], 0);
+        assert!(b.port("init")[0].port("init").is_empty() && above.port("data").is_empty());
     }
 }
