@@ -1,13 +1,13 @@
 //! How long a training step takes on the CPU, and where the time goes: `cargo run --release -p muse-model --example speed`.
 //!
-//! The job is that of docs/benchmarks.md: 4 layers, width 128, context 64, batch 12, 65 tokens.
+//! `THREADS` says on how many threads, two if it is left out. The job is that of docs/benchmarks.md: 4 layers, width 128, context 64, batch 12, 65 tokens.
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
 use burn::backend::Flex;
 use burn::prelude::*;
 use burn::tensor::DType;
 use muse_model::config::Model;
-use muse_model::kernels::{AdamStep, Objective, Ops};
+use muse_model::kernels::{AdamStep, Objective, Ops, with_threads};
 use muse_model::net::{Batch, Net, Setting};
 use muse_model::pass::{Recompute, pass};
 use std::time::Instant;
@@ -18,6 +18,11 @@ type B = Flex;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
+    let threads = std::env::var("THREADS").ok().and_then(|threads| threads.parse().ok()).unwrap_or(2);
+    with_threads(threads, run);
+}
+
+fn run() {
     let mut numbers = std::env::args().skip(1).filter_map(|word| word.parse::<usize>().ok());
     let mut next = |usual| numbers.next().unwrap_or(usual);
     let [layers, width, heads, ffn, vocabulary, tokens, sequences, steps] =
@@ -40,7 +45,8 @@ fn main() {
         let passed_at = begin.elapsed();
         let norm: f32 = passed.grads.iter().map(|grad| B::sum_squares(grad.clone()).into_scalar()).sum();
         let mut grads = passed.grads.into_iter();
-        let step = AdamStep { rate: 1e-3, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, decay: 0.1, scale: 1.0, step };
+        let step =
+            AdamStep { rate: 1e-3, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, decay: 0.1, scale: 1.0, step };
         net = net.changed(|at, weight| {
             let (Some(grad), Some(old)) = (grads.next(), means[at].take()) else { return weight };
             let (weight, new) = B::adamw(weight, grad, old, &step);

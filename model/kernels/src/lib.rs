@@ -8,6 +8,7 @@ mod grad;
 mod ops;
 mod plain;
 
+pub use cpu::with_threads;
 pub use grad::back_from;
 pub use ops::{AdamStep, Angles, Attended, HeadLoss, NO_LABEL, Objective, Ops, Turned};
 

@@ -7,7 +7,7 @@ use crate::trainer::Trainer;
 use burn::backend::{Cuda, Flex};
 use muse_artifacts::checkpoint::{Checkpoint, Checkpoints};
 use muse_artifacts::tokens::Tokens;
-use muse_model::kernels::Ops;
+use muse_model::kernels::{Ops, with_threads};
 use muse_stage::{Context, StageError};
 use std::path::{Path, PathBuf};
 
@@ -25,16 +25,16 @@ pub(crate) fn run(context: &mut Context, params: &Params) -> Result<(), StageErr
     if let Some(init) = &init {
         init.verify()?;
     }
-    // Another pool may be there already, where several stages share a process, as in tests.
-    let _ = rayon::ThreadPoolBuilder::new().num_threads(context.threads()).build_global();
     let (tokens, init) = (&tokens, init.as_ref());
-    if context.gpus().is_empty() {
-        let device = Default::default();
-        let peak = measured_peak::<Flex>(&device);
-        train::<Flex>(context, params, tokens, init, (device, Some(peak)))
-    } else {
-        train::<Cuda>(context, params, tokens, init, (Default::default(), None))
-    }
+    with_threads(context.threads(), || {
+        if context.gpus().is_empty() {
+            let device = Default::default();
+            let peak = measured_peak::<Flex>(&device);
+            train::<Flex>(context, params, tokens, init, (device, Some(peak)))
+        } else {
+            train::<Cuda>(context, params, tokens, init, (Default::default(), None))
+        }
+    })
 }
 
 fn train<B: Ops>(

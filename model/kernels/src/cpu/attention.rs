@@ -1,13 +1,14 @@
 //! Attention, a block of queries of one head at a time: logits of more than a block never exist, and the way back makes
 //! them again.
+use super::memory::{give_back, to_fill, zeros};
 use super::numbers::{Floats, Ints, made};
 use super::product::{Matrix, multiply};
-use super::vector::{exp, largest, sum_of, widely};
+use super::share::{by_rows, each};
+use super::vector::{exp, largest, sum_of, wide};
 use crate::ops::Attended;
 use burn::backend::Flex;
 use burn::prelude::*;
 use burn::tensor::DType;
-use rayon::prelude::*;
 use std::ops::Range;
 
 /// Queries in a block.
@@ -71,25 +72,25 @@ pub(super) fn attend(
     let (query, key, value, starts) =
         (Floats::of(query), Floats::of(key), Floats::of(value), Ints::of(starts));
     let (query, key, value, starts) = (query.get(), key.get(), value.get(), starts.get());
-    let done: Vec<Head> = (0..batch * heads)
-        .into_par_iter()
-        .map(|at| {
-            let (batch, head) = (at / heads, at % heads);
-            let query = shape.head(query, batch, head, heads);
-            let [key, value] = [key, value].map(|x| shape.head(x, batch, head / shape.group(), kv_heads));
-            forward(shape, query, key, value, &starts[batch * tokens..][..tokens], scale as f32)
-        })
-        .collect();
-    let mut output = vec![0.0; batch * tokens * heads * width];
-    output.par_chunks_mut(heads * width).enumerate().for_each(|(row, out)| {
-        let (batch, token) = (row / tokens, row % tokens);
-        for (head, out) in out.chunks_exact_mut(width).enumerate() {
-            out.copy_from_slice(&done[batch * heads + head].output[token * width..][..width]);
+    let done: Vec<Head> = each(batch * heads, |at| {
+        let (batch, head) = (at / heads, at % heads);
+        let query = shape.head(query, batch, head, heads);
+        let [key, value] = [key, value].map(|x| shape.head(x, batch, head / shape.group(), kv_heads));
+        forward(shape, query, key, value, &starts[batch * tokens..][..tokens], scale as f32)
+    });
+    let mut output = to_fill(batch * tokens * heads * width);
+    by_rows(&mut output, heads * width, |first, out| {
+        for (row, out) in (first..).zip(out.chunks_exact_mut(heads * width)) {
+            let (batch, token) = (row / tokens, row % tokens);
+            for (head, out) in out.chunks_exact_mut(width).enumerate() {
+                out.copy_from_slice(&done[batch * heads + head].output[token * width..][..width]);
+            }
         }
     });
     let lse: Vec<f32> = done.iter().flat_map(|head| &head.lse).copied().collect();
     let peak = |head: usize| done.iter().skip(head).step_by(heads).map(|head| head.peak);
     let peak = (0..heads).map(|head| peak(head).fold(f32::NEG_INFINITY, f32::max)).collect();
+    done.into_iter().for_each(|head| give_back(head.output));
     Attended {
         output: made(output, [batch, tokens, heads, width], dtype),
         lse: made(lse, [batch, heads, tokens], DType::F32),
@@ -107,7 +108,7 @@ fn forward(
 ) -> Head {
     let (tokens, width) = (shape.tokens, shape.width);
     let mut head =
-        Head { output: vec![0.0; tokens * width], lse: Vec::with_capacity(tokens), peak: f32::NEG_INFINITY };
+        Head { output: to_fill(tokens * width), lse: Vec::with_capacity(tokens), peak: f32::NEG_INFINITY };
     let mut logits = Vec::new();
     for queries in shape.blocks() {
         let (keys, many) = (seen(&queries, starts), queries.len());
@@ -124,7 +125,7 @@ fn forward(
         for (row, logits) in logits.chunks_exact_mut(across).enumerate() {
             let token = queries.start + row;
             let (first, end) = (starts[token] as usize - keys.start, token + 1 - keys.start);
-            let (lse, peak) = widely(|| softmax(logits, first..end));
+            let (lse, peak) = softmax(logits, first..end);
             head.lse.push(lse);
             head.peak = head.peak.max(peak);
         }
@@ -141,18 +142,19 @@ fn forward(
     head
 }
 
-/// Logits to shares, zero outside of `seen`; gives the logarithm of the sum and the largest logit.
-#[inline(always)]
-fn softmax(logits: &mut [f32], seen: Range<usize>) -> (f32, f32) {
-    logits[..seen.start].fill(0.0);
-    logits[seen.end..].fill(0.0);
-    let logits = &mut logits[seen];
-    let top = largest(logits);
-    logits.iter_mut().for_each(|x| *x = exp(*x - top));
-    let sum = sum_of(logits, logits, |x, _| x);
-    let part = 1.0 / sum;
-    logits.iter_mut().for_each(|x| *x *= part);
-    (top + sum.ln(), top)
+wide! {
+    /// Logits to shares, zero outside of `seen`; gives the logarithm of the sum and the largest logit.
+    fn softmax(logits: &mut [f32], seen: Range<usize>) -> (f32, f32) {
+        logits[..seen.start].fill(0.0);
+        logits[seen.end..].fill(0.0);
+        let logits = &mut logits[seen];
+        let top = largest(logits);
+        logits.iter_mut().for_each(|x| *x = exp(*x - top));
+        let sum = sum_of(logits, logits, |x, _| x);
+        let part = 1.0 / sum;
+        logits.iter_mut().for_each(|x| *x *= part);
+        (top + sum.ln(), top)
+    }
 }
 
 pub(super) fn attend_back(
@@ -178,22 +180,24 @@ pub(super) fn attend_back(
         scale: scale as f32,
     };
     // All queries that share keys belong to one task, which alone adds to their gradients.
-    let done: Vec<[Vec<f32>; 3]> = (0..batch * kv_heads)
-        .into_par_iter()
-        .map(|at| backward(shape, &given, at / kv_heads, at % kv_heads))
-        .collect();
+    let done: Vec<[Vec<f32>; 3]> =
+        each(batch * kv_heads, |at| backward(shape, &given, at / kv_heads, at % kv_heads));
     let laid_out = |which: usize, heads: usize| {
         let own = heads / kv_heads * width;
-        let mut out = vec![0.0; batch * tokens * heads * width];
-        out.par_chunks_mut(heads * width).enumerate().for_each(|(row, out)| {
-            let (batch, token) = (row / tokens, row % tokens);
-            for (kv, out) in out.chunks_exact_mut(own).enumerate() {
-                out.copy_from_slice(&done[batch * kv_heads + kv][which][token * own..][..own]);
+        let mut out = to_fill(batch * tokens * heads * width);
+        by_rows(&mut out, heads * width, |first, out| {
+            for (row, out) in (first..).zip(out.chunks_exact_mut(heads * width)) {
+                let (batch, token) = (row / tokens, row % tokens);
+                for (kv, out) in out.chunks_exact_mut(own).enumerate() {
+                    out.copy_from_slice(&done[batch * kv_heads + kv][which][token * own..][..own]);
+                }
             }
         });
         made(out, [batch, tokens, heads, width], dtype)
     };
-    [laid_out(0, heads), laid_out(1, kv_heads), laid_out(2, kv_heads)]
+    let all = [laid_out(0, heads), laid_out(1, kv_heads), laid_out(2, kv_heads)];
+    done.into_iter().flatten().for_each(give_back);
+    all
 }
 
 /// What the way back stands on.
@@ -214,8 +218,8 @@ fn backward(shape: Shape, given: &Given<'_>, batch: usize, kv: usize) -> [Vec<f3
     let stride = shape.group() * width;
     let [key, value] = [given.key, given.value].map(|x| shape.head(x, batch, kv, kv_heads));
     let starts = &given.starts[batch * tokens..][..tokens];
-    let mut of_query = vec![0.0; tokens * stride];
-    let [mut of_key, mut of_value] = [vec![0.0; tokens * width], vec![0.0; tokens * width]];
+    let mut of_query = to_fill(tokens * stride);
+    let [mut of_key, mut of_value] = [zeros(tokens * width), zeros(tokens * width)];
     let (mut shares, mut slopes) = (Vec::new(), Vec::new());
     for member in 0..shape.group() {
         let head = kv * shape.group() + member;
@@ -253,10 +257,7 @@ fn backward(shape: Shape, given: &Given<'_>, batch: usize, kv: usize) -> [Vec<f3
                     &block(output).numbers[row * output.row..][..width],
                     &block(grad).numbers[row * grad.row..][..width],
                 );
-                widely(|| {
-                    let delta = sum_of(output, grad, |a, b| a * b);
-                    of_logits(shares, slopes, seen, lse[token], delta, given.scale);
-                });
+                of_logits(shares, slopes, seen, (output, grad), lse[token], given.scale);
             }
             let (shares, slopes) = (Matrix::new(&shares, across), Matrix::new(&slopes, across));
             let to = &mut of_value[keys.start * width..];
@@ -270,15 +271,25 @@ fn backward(shape: Shape, given: &Given<'_>, batch: usize, kv: usize) -> [Vec<f3
     [of_query, of_key, of_value]
 }
 
-/// Logits to shares, and the gradient of the shares to that of the logits, times `scale`.
-#[inline(always)]
-fn of_logits(shares: &mut [f32], slopes: &mut [f32], seen: Range<usize>, lse: f32, delta: f32, scale: f32) {
-    for outside in [0..seen.start, seen.end..shares.len()] {
-        shares[outside.clone()].fill(0.0);
-        slopes[outside].fill(0.0);
-    }
-    for (share, slope) in shares[seen.clone()].iter_mut().zip(&mut slopes[seen]) {
-        *share = exp(*share - lse);
-        *slope = *share * (*slope - delta) * scale;
+wide! {
+    /// Logits to shares, and the gradient of the shares to that of the logits, times `scale`. `sides` are the output of the
+    /// row and its gradient.
+    fn of_logits(
+        shares: &mut [f32],
+        slopes: &mut [f32],
+        seen: Range<usize>,
+        sides: (&[f32], &[f32]),
+        lse: f32,
+        scale: f32,
+    ) {
+        let delta = sum_of(sides.0, sides.1, |a, b| a * b);
+        for outside in [0..seen.start, seen.end..shares.len()] {
+            shares[outside.clone()].fill(0.0);
+            slopes[outside].fill(0.0);
+        }
+        for (share, slope) in shares[seen.clone()].iter_mut().zip(&mut slopes[seen]) {
+            *share = exp(*share - lse);
+            *slope = *share * (*slope - delta) * scale;
+        }
     }
 }

@@ -1,15 +1,19 @@
-//! Bodies for the CPU: fused, over contiguous rows, on all threads of rayon's pool.
+//! Bodies for the CPU: fused, over contiguous rows, on as many threads as [`with_threads`] says, else on all.
 //!
 //! The work is cut into parts whose sizes depend on the shapes alone, and sums of parts are added in the parts' order, so
 //! the same instruction set gives the same bits for any number of threads.
 mod attention;
 mod head;
+mod memory;
 mod numbers;
+mod pool;
 mod product;
 mod rows;
 mod share;
 mod update;
 mod vector;
+
+pub use pool::with_threads;
 
 use crate::ops::{AdamStep, Angles, Attended, HeadLoss, Objective, Ops, Turned};
 use burn::backend::Flex;

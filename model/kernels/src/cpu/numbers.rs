@@ -1,9 +1,10 @@
 //! Tensors as slices and back.
+use super::memory;
 use burn::backend::Flex;
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::prelude::*;
 use burn::tensor::ops::FloatTensorOps;
-use burn::tensor::{Bytes, DType, FloatDType, TensorPrimitive};
+use burn::tensor::{DType, FloatDType, TensorPrimitive};
 
 /// The numbers of a tensor in f32, row after row.
 pub(super) struct Floats(FlexTensor);
@@ -18,18 +19,24 @@ impl Floats {
     pub(super) fn get(&self) -> &[f32] {
         self.0.as_slice().expect("of() made it contiguous")
     }
+}
 
-    /// The numbers to write over: those of the tensor itself if nobody else holds it.
-    pub(super) fn take(mut self) -> Vec<f32> {
-        let whole = self.get().len();
-        if self.0.layout().start_offset() == 0
-            && let Some(own) = self.0.try_storage_mut::<f32>()
-            && own.len() == whole
-        {
-            let data = self.0.into_data();
-            return data.into_vec().expect("of() made it f32");
-        }
-        self.get().to_vec()
+/// The numbers of a tensor to write over: the tensor's own if nobody else holds it, else a copy.
+pub(super) struct Own(FlexTensor);
+
+impl Own {
+    pub(super) fn of<const D: usize>(x: Tensor<Flex, D>) -> Self {
+        // `to_contiguous` gives the tensor itself where it is all of its memory.
+        Self(Floats::of(x).0.to_contiguous())
+    }
+
+    pub(super) fn get(&mut self) -> &mut [f32] {
+        self.0.storage_mut()
+    }
+
+    pub(super) fn tensor<const D: usize>(self, dtype: DType) -> Tensor<Flex, D> {
+        let x = Tensor::from_primitive(TensorPrimitive::Float(self.0));
+        if dtype == DType::F32 { x } else { x.cast(dtype) }
     }
 }
 
@@ -51,7 +58,7 @@ impl Ints {
 /// A tensor of these numbers, in the type that the result is wanted in.
 pub(super) fn made<const D: usize>(numbers: Vec<f32>, shape: [usize; D], dtype: DType) -> Tensor<Flex, D> {
     let layout = Layout::contiguous(Shape::from(shape));
-    let x = FlexTensor::new(Bytes::from_elems(numbers), layout, DType::F32);
+    let x = FlexTensor::new(memory::bytes(numbers), layout, DType::F32);
     let x = Tensor::from_primitive(TensorPrimitive::Float(x));
     if dtype == DType::F32 { x } else { x.cast(dtype) }
 }

@@ -1,10 +1,11 @@
 //! Products of matrices, by the crate `gemm`.
+use super::memory::to_fill;
 use super::numbers::{Floats, made};
+use super::share::{by_parts, each};
 use crate::ops::Turned;
 use burn::backend::Flex;
 use burn::prelude::*;
 use gemm::Parallelism;
-use rayon::prelude::*;
 
 /// A matrix in a slice: where it begins, and how far it is to the next row and the next column.
 #[derive(Clone, Copy)]
@@ -81,12 +82,22 @@ pub(super) fn multiply(
     }
 }
 
-/// Parts are about as many as this, but no smaller than [`ROWS`] rows.
-const PARTS: usize = 8;
-const ROWS: usize = 32;
+/// Multiplications that are worth a part of their own.
+const WORTH: usize = 3 << 20;
+/// Rows of a part, so that what `gemm` does once a part counts little.
+const ROWS: usize = 128;
+/// No more parts than this: machines have so many cores.
+const PARTS: usize = 64;
+
+/// How long the parts are into which one side of a product is cut: a multiple of 16.
+fn part(len: usize, work: usize) -> usize {
+    let by_work = (work / WORTH).clamp(1, PARTS);
+    let by_len = (len / ROWS).max(if by_work > 1 { 2 } else { 1 });
+    len.div_ceil(by_work.min(by_len)).next_multiple_of(16)
+}
 
 /// `out = a b` or `out += a b` on all threads, cut along the rows of `out`, never along the inner dimension; along its columns
-/// where it has few rows.
+/// where these are many more.
 pub(super) fn multiply_shared(
     [m, n, k]: [usize; 3],
     a: Matrix<'_>,
@@ -94,30 +105,21 @@ pub(super) fn multiply_shared(
     out: &mut [f32],
     add: bool,
 ) {
-    let part = |len: usize| len.div_ceil(PARTS).next_multiple_of(ROWS);
-    if m >= 2 * ROWS || n < 2 * ROWS {
-        let rows = part(m);
-        let work = |(at, out): (usize, &mut [f32])| {
+    let work = m * n * k;
+    if 4 * m >= n || work < 2 * WORTH {
+        let rows = part(m, work);
+        return by_parts([out], [(rows * n).max(1)], |at, [out]| {
             let m = out.len() / n.max(1);
             multiply([m, n, k], a.below(at * rows), b, (out, n), 1.0, add);
-        };
-        if m * n * k < 1 << 17 {
-            out.chunks_mut((rows * n).max(1)).enumerate().for_each(work);
-        } else {
-            out.par_chunks_mut((rows * n).max(1)).enumerate().for_each(work);
-        }
-        return;
+        });
     }
-    let columns = part(n);
-    let parts: Vec<Vec<f32>> = (0..n.div_ceil(columns))
-        .into_par_iter()
-        .map(|at| {
-            let n = columns.min(n - at * columns);
-            let mut out = vec![0.0; m * n];
-            multiply([m, n, k], a, b.beyond(at * columns), (&mut out, n), 1.0, false);
-            out
-        })
-        .collect();
+    let columns = part(n, work);
+    let parts = each(n.div_ceil(columns), |at| {
+        let n = columns.min(n - at * columns);
+        let mut out = vec![0.0; m * n];
+        multiply([m, n, k], a, b.beyond(at * columns), (&mut out, n), 1.0, false);
+        out
+    });
     for (at, part) in parts.iter().enumerate() {
         let width = part.len() / m;
         for (row, from) in part.chunks_exact(width).enumerate() {
@@ -141,7 +143,8 @@ pub(super) fn product(a: Tensor<Flex, 2>, b: Tensor<Flex, 2>, turned: Turned) ->
         Turned::Right => ([a_rows, a_columns, b_columns, b_rows], left, right.turned()),
     };
     assert_eq!(k, inner, "the inner sizes of a product differ");
-    let mut out = vec![0.0; m * n];
+    // With nothing to add up, nothing is written.
+    let mut out = if k == 0 { vec![0.0; m * n] } else { to_fill(m * n) };
     multiply_shared([m, n, k], left, right, &mut out, false);
     made(out, [m, n], dtype)
 }

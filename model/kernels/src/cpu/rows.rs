@@ -1,12 +1,12 @@
 //! What works row by row: norms, rotations, gates, embeddings.
+use super::memory::{to_fill, zeros};
 use super::numbers::{Floats, Ints, made};
-use super::share::{by_rows, by_rows_of_two, each_part, rows_of_part};
-use super::vector::{sigmoid, sum_of, widely};
+use super::share::{by_parts, by_rows, each_part, rows_of_part};
+use super::vector::{sigmoid, sum_of, wide};
 use crate::ops::Angles;
 use burn::backend::Flex;
 use burn::prelude::*;
 use burn::tensor::DType;
-use rayon::prelude::*;
 
 type Matrix = Tensor<Flex, 2>;
 
@@ -21,19 +21,21 @@ pub(super) fn rms_norm(x: Matrix, weight: Tensor<Flex, 1>, epsilon: f64) -> Matr
     let ([rows, width], dtype) = (x.dims(), x.dtype());
     let (x, weight) = (Floats::of(x), Floats::of(weight));
     let (x, weight) = (x.get(), weight.get());
-    let mut out = vec![0.0; rows * width];
-    by_rows(&mut out, width, |first, out| {
-        widely(|| {
-            for (row, out) in out.chunks_exact_mut(width).enumerate() {
-                let x = &x[(first + row) * width..][..width];
-                let scale = inverse_root(x, epsilon);
-                for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
-                    *out = x * scale * weight;
-                }
-            }
-        });
-    });
+    let mut out = to_fill(rows * width);
+    by_rows(&mut out, width, |first, out| norm_rows(&x[first * width..], weight, epsilon, out));
     made(out, [rows, width], dtype)
+}
+
+wide! {
+    fn norm_rows(x: &[f32], weight: &[f32], epsilon: f64, out: &mut [f32]) {
+        let width = weight.len();
+        for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
+            let scale = inverse_root(x, epsilon);
+            for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
+                *out = x * scale * weight;
+            }
+        }
+    }
 }
 
 pub(super) fn rms_norm_back(
@@ -45,42 +47,50 @@ pub(super) fn rms_norm_back(
     let ([rows, width], dtype) = (x.dims(), x.dtype());
     let (x, weight, grad) = (Floats::of(x), Floats::of(weight), Floats::of(grad));
     let (x, weight, grad) = (x.get(), weight.get(), grad.get());
-    let mut out = vec![0.0; rows * width];
+    let mut out = to_fill(rows * width);
     let part = rows_of_part(width);
-    let sums: Vec<Vec<f32>> = out
-        .par_chunks_mut((part * width).max(1))
-        .enumerate()
-        .map(|(at, out)| {
-            let mut of_weight = vec![0.0_f32; width];
-            widely(|| {
-                for (row, out) in out.chunks_exact_mut(width).enumerate() {
-                    let place = (at * part + row) * width;
-                    let (x, grad) = (&x[place..][..width], &grad[place..][..width]);
-                    let scale = inverse_root(x, epsilon);
-                    // First the gradient of the row before the weight, then less what lies along the row.
-                    for ((out, grad), weight) in out.iter_mut().zip(grad).zip(weight) {
-                        *out = grad * weight;
-                    }
-                    let along = sum_of(out, x, |a, b| a * b) * scale * scale / width as f32;
-                    for (out, x) in out.iter_mut().zip(x) {
-                        *out = (*out - x * along) * scale;
-                    }
-                    for ((sum, grad), x) in of_weight.iter_mut().zip(grad).zip(x) {
-                        *sum += grad * (x * scale);
-                    }
-                }
-            });
-            of_weight
-        })
-        .collect();
-    (made(out, [rows, width], dtype), made(added(sums, width), [width], DType::F32))
+    let mut sums = vec![0.0; rows.div_ceil(part) * width];
+    by_parts([&mut out, &mut sums], [part * width, width], |at, [out, of_weight]| {
+        let place = at * part * width;
+        norm_rows_back(&x[place..], weight, epsilon, &grad[place..], out, of_weight);
+    });
+    (made(out, [rows, width], dtype), made(added(&sums, width), [width], DType::F32))
+}
+
+wide! {
+    /// The gradient of rows, and what they add to that of the weight.
+    fn norm_rows_back(
+        x: &[f32],
+        weight: &[f32],
+        epsilon: f64,
+        grad: &[f32],
+        out: &mut [f32],
+        of_weight: &mut [f32],
+    ) {
+        let width = weight.len();
+        let sources = x.chunks_exact(width).zip(grad.chunks_exact(width));
+        for ((x, grad), out) in sources.zip(out.chunks_exact_mut(width)) {
+            let scale = inverse_root(x, epsilon);
+            // First the gradient of the row before the weight, then less what lies along the row.
+            for ((out, grad), weight) in out.iter_mut().zip(grad).zip(weight) {
+                *out = grad * weight;
+            }
+            let along = sum_of(out, x, |a, b| a * b) * scale * scale / width as f32;
+            for (out, x) in out.iter_mut().zip(x) {
+                *out = (*out - x * along) * scale;
+            }
+            for ((sum, grad), x) in of_weight.iter_mut().zip(grad).zip(x) {
+                *sum += grad * (x * scale);
+            }
+        }
+    }
 }
 
 /// The sum of rows, in their order.
-fn added(parts: Vec<Vec<f32>>, width: usize) -> Vec<f32> {
+fn added(rows: &[f32], width: usize) -> Vec<f32> {
     let mut all = vec![0.0; width];
-    for part in parts {
-        all.iter_mut().zip(part).for_each(|(all, part)| *all += part);
+    for row in rows.chunks_exact(width) {
+        all.iter_mut().zip(row).for_each(|(all, x)| *all += x);
     }
     all
 }
@@ -92,74 +102,97 @@ pub(super) fn rotate(
     back: bool,
 ) -> Tensor<Flex, 3> {
     let ([rows, heads, width], dtype) = (x.dims(), x.dtype());
-    let (half, row_width) = (width / 2, heads * width);
+    let row_width = heads * width;
     let (cos, sin) = (Floats::of(angles.cos.clone()), Floats::of(angles.sin.clone()));
     let (cos, sin, positions) = (cos.get(), sin.get(), Ints::of(positions));
     let (x, positions) = (Floats::of(x), positions.get());
     let x = x.get();
     let sign = if back { -1.0 } else { 1.0 };
-    let mut out = vec![0.0; rows * row_width];
+    let mut out = to_fill(rows * row_width);
     by_rows(&mut out, row_width, |first, out| {
-        widely(|| {
-            for (row, out) in out.chunks_exact_mut(row_width).enumerate() {
-                let position = positions[first + row] as usize * half;
-                let (cos, sin) = (&cos[position..][..half], &sin[position..][..half]);
-                let x = &x[(first + row) * row_width..][..row_width];
-                for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
-                    let ((a, b), (to_a, to_b)) = (x.split_at(half), out.split_at_mut(half));
-                    for at in 0..half {
-                        let sin = sin[at] * sign;
-                        to_a[at] = a[at] * cos[at] - b[at] * sin;
-                        to_b[at] = a[at] * sin + b[at] * cos[at];
-                    }
-                }
-            }
-        });
+        let (x, positions) = (&x[first * row_width..], &positions[first..]);
+        rotate_rows(x, (cos, sin, sign), positions, [row_width, width], out);
     });
     made(out, [rows, heads, width], dtype)
+}
+
+wide! {
+    /// Rows, of heads side by side, a row for each position.
+    fn rotate_rows(
+        x: &[f32],
+        angles: (&[f32], &[f32], f32),
+        positions: &[i32],
+        widths: [usize; 2],
+        out: &mut [f32],
+    ) {
+        let ((cos, sin, sign), [row, width]) = (angles, widths);
+        let half = width / 2;
+        let rows = x.chunks_exact(row).zip(out.chunks_exact_mut(row)).zip(positions);
+        for ((x, out), position) in rows {
+            let position = *position as usize * half;
+            let (cos, sin) = (&cos[position..][..half], &sin[position..][..half]);
+            for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
+                let ((a, b), (to_a, to_b)) = (x.split_at(half), out.split_at_mut(half));
+                let pairs = a.iter().zip(b).zip(cos.iter().zip(sin)).zip(to_a.iter_mut().zip(to_b));
+                for (((a, b), (cos, sin)), (to_a, to_b)) in pairs {
+                    let sin = sin * sign;
+                    *to_a = a * cos - b * sin;
+                    *to_b = a * sin + b * cos;
+                }
+            }
+        }
+    }
 }
 
 pub(super) fn swiglu(gate: Matrix, up: Matrix) -> Matrix {
     let ([rows, width], dtype) = (gate.dims(), gate.dtype());
     let (gate, up) = (Floats::of(gate), Floats::of(up));
     let (gate, up) = (gate.get(), up.get());
-    let mut out = vec![0.0; rows * width];
+    let mut out = to_fill(rows * width);
     by_rows(&mut out, width, |first, out| {
-        let (gate, up) = (&gate[first * width..], &up[first * width..]);
-        widely(|| {
-            for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
-                *out = gate * sigmoid(*gate) * up;
-            }
-        });
+        gated(&gate[first * width..], &up[first * width..], out);
     });
     made(out, [rows, width], dtype)
+}
+
+wide! {
+    fn gated(gate: &[f32], up: &[f32], out: &mut [f32]) {
+        for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
+            *out = gate * sigmoid(*gate) * up;
+        }
+    }
 }
 
 pub(super) fn swiglu_back(gate: Matrix, up: Matrix, grad: Matrix) -> (Matrix, Matrix) {
     let ([rows, width], dtype) = (gate.dims(), gate.dtype());
     let (gate, up, grad) = (Floats::of(gate), Floats::of(up), Floats::of(grad));
     let (gate, up, grad) = (gate.get(), up.get(), grad.get());
-    let mut of_gate = vec![0.0; rows * width];
-    let mut of_up = vec![0.0; rows * width];
-    by_rows_of_two((&mut of_gate, &mut of_up), width, |first, of_gate, of_up| {
-        let at = first * width;
-        let sources = gate[at..].iter().zip(&up[at..]).zip(&grad[at..]);
-        widely(|| {
-            for (((gate, up), grad), (of_gate, of_up)) in sources.zip(of_gate.iter_mut().zip(of_up)) {
-                let sigma = sigmoid(*gate);
-                *of_gate = grad * up * sigma * (1.0 + gate * (1.0 - sigma));
-                *of_up = grad * gate * sigma;
-            }
-        });
+    let mut of_gate = to_fill(rows * width);
+    let mut of_up = to_fill(rows * width);
+    let part = rows_of_part(width) * width;
+    by_parts([&mut of_gate, &mut of_up], [part, part], |at, [of_gate, of_up]| {
+        let at = at * part;
+        gated_back(&gate[at..], &up[at..], &grad[at..], of_gate, of_up);
     });
     (made(of_gate, [rows, width], dtype), made(of_up, [rows, width], dtype))
+}
+
+wide! {
+    fn gated_back(gate: &[f32], up: &[f32], grad: &[f32], of_gate: &mut [f32], of_up: &mut [f32]) {
+        let sources = gate.iter().zip(up).zip(grad);
+        for (((gate, up), grad), (of_gate, of_up)) in sources.zip(of_gate.iter_mut().zip(of_up)) {
+            let sigma = sigmoid(*gate);
+            *of_gate = grad * up * sigma * (1.0 + gate * (1.0 - sigma));
+            *of_up = grad * gate * sigma;
+        }
+    }
 }
 
 pub(super) fn embed(weight: Matrix, ids: Tensor<Flex, 1, Int>) -> Matrix {
     let ([rows], [_, width], dtype) = (ids.dims(), weight.dims(), weight.dtype());
     let (weight, ids) = (Floats::of(weight), Ints::of(ids));
     let (weight, ids) = (weight.get(), ids.get());
-    let mut out = vec![0.0; rows * width];
+    let mut out = to_fill(rows * width);
     by_rows(&mut out, width, |first, out| {
         for (out, id) in out.chunks_exact_mut(width).zip(&ids[first..]) {
             out.copy_from_slice(&weight[*id as usize * width..][..width]);
@@ -173,10 +206,10 @@ pub(super) fn embed_back(ids: Tensor<Flex, 1, Int>, vocabulary: usize, grad: Mat
     let [_, width] = grad.dims();
     let (ids, grad) = (Ints::of(ids), Floats::of(grad));
     let (ids, grad) = (ids.get(), grad.get());
-    let mut out = vec![0.0; vocabulary * width];
+    let mut out = zeros(vocabulary * width);
     // Few parts: each reads all ids.
     let part = vocabulary.div_ceil(16).max(rows_of_part(width));
-    out.par_chunks_mut((part * width).max(1)).enumerate().for_each(|(at, out)| {
+    by_parts([&mut out], [part * width], |at, [out]| {
         let own = at * part..(at * part + out.len() / width);
         for (row, id) in ids.iter().enumerate() {
             if own.contains(&(*id as usize)) {
@@ -191,9 +224,11 @@ pub(super) fn embed_back(ids: Tensor<Flex, 1, Int>, vocabulary: usize, grad: Mat
 
 /// The sum of the squares of a slice: parts of a fixed size, each in f32, added in f64.
 pub(super) fn squares(x: &[f32]) -> f64 {
-    let part = |range: std::ops::Range<usize>| {
-        let x = &x[range];
-        widely(|| f64::from(sum_of(x, x, |a, b| a * b)))
-    };
-    each_part(x.len(), 1 << 12, part).into_iter().sum()
+    each_part(x.len(), 1 << 12, |part| f64::from(squares_of(&x[part]))).into_iter().sum()
+}
+
+wide! {
+    fn squares_of(x: &[f32]) -> f32 {
+        sum_of(x, x, |a, b| a * b)
+    }
 }

@@ -1,5 +1,7 @@
 //! Sharing work among threads, in parts that depend on its size alone.
-use rayon::prelude::*;
+use super::pool;
+use std::marker::PhantomData;
+use std::ops::Range;
 
 /// Numbers in a part: enough to be worth a thread's while.
 const PART: usize = 1 << 13;
@@ -12,30 +14,93 @@ pub(super) fn rows_of_part(width: usize) -> usize {
 /// Hands out parts of whole rows: the number of the first row, and the rows.
 pub(super) fn by_rows(out: &mut [f32], width: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
     let rows = rows_of_part(width);
-    if out.len() <= PART {
-        return work(0, out);
-    }
-    out.par_chunks_mut(rows * width).enumerate().for_each(|(at, part)| work(at * rows, part));
+    by_parts([out], [rows * width], |at, [part]| work(at * rows, part));
 }
 
-/// The same for two slices of one shape.
-pub(super) fn by_rows_of_two(
-    (first, second): (&mut [f32], &mut [f32]),
+/// The same, and a slice beside that has a place for each row.
+pub(super) fn by_rows_with<T: Send>(
+    out: &mut [f32],
     width: usize,
-    work: impl Fn(usize, &mut [f32], &mut [f32]) + Sync,
+    beside: &mut [T],
+    work: impl Fn(usize, &mut [f32], &mut [T]) + Sync,
 ) {
+    assert_eq!(beside.len() * width, out.len(), "a place for each row");
     let rows = rows_of_part(width);
-    let seconds = second.par_chunks_mut(rows * width);
-    let parts = first.par_chunks_mut(rows * width).zip(seconds).enumerate();
-    parts.for_each(|(at, (first, second))| work(at * rows, first, second));
+    let (count, out, beside) =
+        (beside.len().div_ceil(rows), Cut::new(out, rows * width), Cut::new(beside, rows));
+    pool::parts(count, &|part| {
+        #[expect(unsafe_code, reason = "parts of a slice on several threads")]
+        // SAFETY: every number of a part is handed out once.
+        let (out, beside) = unsafe { (out.part(part), beside.part(part)) };
+        work(part * rows, out, beside);
+    });
 }
 
-/// One value for each part, in the parts' order.
-pub(super) fn each_part<T: Send>(
+/// Hands out parts of several slices, each cut by a length of its own into as many parts as the others.
+pub(super) fn by_parts<T: Send, const N: usize>(
+    slices: [&mut [T]; N],
+    lengths: [usize; N],
+    work: impl Fn(usize, [&mut [T]; N]) + Sync,
+) {
+    let mut counts = slices.iter().zip(lengths).map(|(slice, length)| slice.len().div_ceil(length.max(1)));
+    let count = counts.next().unwrap_or(0);
+    assert!(counts.all(|other| other == count), "the slices have different numbers of parts");
+    let mut at = 0;
+    let cut = slices.map(|slice| {
+        at += 1;
+        Cut::new(slice, lengths[at - 1].max(1))
+    });
+    pool::parts(count, &|part| {
+        let parts = cut.each_ref().map(|cut| {
+            #[expect(unsafe_code, reason = "parts of a slice on several threads")]
+            // SAFETY: every number of a part is handed out once, and parts do not overlap.
+            unsafe {
+                cut.part(part)
+            }
+        });
+        work(part, parts);
+    });
+}
+
+/// A slice in parts, to be handed out to threads.
+struct Cut<'a, T> {
+    start: *mut T,
     len: usize,
     part: usize,
-    work: impl Fn(std::ops::Range<usize>) -> T + Sync,
-) -> Vec<T> {
-    let parts = len.div_ceil(part.max(1));
-    (0..parts).into_par_iter().map(|at| work(at * part..len.min((at + 1) * part))).collect()
+    slice: PhantomData<&'a mut [T]>,
+}
+
+#[expect(unsafe_code, reason = "parts of a slice on several threads")]
+// SAFETY: it hands out parts of a slice that may be sent, and nothing else.
+unsafe impl<T: Send> Sync for Cut<'_, T> {}
+
+impl<'a, T> Cut<'a, T> {
+    fn new(slice: &'a mut [T], part: usize) -> Self {
+        Self { start: slice.as_mut_ptr(), len: slice.len(), part, slice: PhantomData }
+    }
+
+    /// Part number `at`.
+    ///
+    /// # Safety
+    /// Nobody else may have this part.
+    #[expect(unsafe_code, reason = "parts of a slice on several threads")]
+    #[expect(clippy::mut_from_ref, reason = "each part is handed out once, as the caller promises")]
+    unsafe fn part(&self, at: usize) -> &'a mut [T] {
+        let first = (at * self.part).min(self.len);
+        let last = (first + self.part).min(self.len);
+        // SAFETY: within the slice that this was made of, which is borrowed for as long.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(first), last - first) }
+    }
+}
+
+/// One value for each number below `count`, in their order.
+pub(super) fn each<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let mut all: Vec<Option<T>> = (0..count).map(|_| None).collect();
+    by_parts([&mut all], [1], |at, [slot]| slot[0] = Some(work(at)));
+    all.into_iter().flatten().collect()
+}
+
+/// One value for each part of `0..len`, in the parts' order.
+pub(super) fn each_part<T: Send>(len: usize, part: usize, work: impl Fn(Range<usize>) -> T + Sync) -> Vec<T> {
+    each(len.div_ceil(part.max(1)), |at| work(at * part..len.min((at + 1) * part)))
 }

@@ -1,16 +1,66 @@
 //! Loops over numbers in the widest instructions that the CPU has.
-use pulp::Arch;
-use std::sync::OnceLock;
 
 /// Sums run in this many lanes, on every CPU: so their order is fixed.
 const LANES: usize = 16;
 
-/// Compiles `work` for each instruction set, and runs the version for the CPU at hand. All that it calls must be inlined.
-#[inline(always)]
-pub(super) fn widely<R>(work: impl FnOnce() -> R) -> R {
-    static ARCH: OnceLock<Arch> = OnceLock::new();
-    ARCH.get_or_init(Arch::new).dispatch(work)
+/// Which instructions the CPU has.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy)]
+pub(super) enum Width {
+    /// 512 bits.
+    Avx512,
+    /// 256 bits.
+    Avx2,
+    /// What every CPU of the kind has.
+    Base,
 }
+
+/// Asks the CPU once.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn width() -> Width {
+    static WIDTH: std::sync::OnceLock<Width> = std::sync::OnceLock::new();
+    *WIDTH.get_or_init(|| {
+        let wide = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512bw");
+        match () {
+            () if wide => Width::Avx512,
+            () if is_x86_feature_detected!("avx2") => Width::Avx2,
+            () => Width::Base,
+        }
+    })
+}
+
+/// Defines a function whose loops are compiled for each width of instructions; the one for the CPU at hand is called. What the
+/// loops call must be `#[inline(always)]`, as the helpers below are. Multiplying and adding are never joined to one step, so
+/// all widths give the same bits.
+macro_rules! wide {
+    ($(#[doc = $doc:literal])* fn $name:ident($($arg:ident: $kind:ty),* $(,)?) $(-> $out:ty)? $body:block) => {
+        $(#[doc = $doc])*
+        #[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "the CPU is asked before"))]
+        fn $name($($arg: $kind),*) $(-> $out)? {
+            #[inline(always)]
+            fn body($($arg: $kind),*) $(-> $out)? $body
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
+                fn avx512($($arg: $kind),*) $(-> $out)? { body($($arg),*) }
+                #[target_feature(enable = "avx2")]
+                fn avx2($($arg: $kind),*) $(-> $out)? { body($($arg),*) }
+                match $crate::cpu::vector::width() {
+                    // SAFETY: the CPU has these instructions, as it says itself.
+                    $crate::cpu::vector::Width::Avx512 => return unsafe { avx512($($arg),*) },
+                    // SAFETY: as above.
+                    $crate::cpu::vector::Width::Avx2 => return unsafe { avx2($($arg),*) },
+                    $crate::cpu::vector::Width::Base => {}
+                }
+            }
+            body($($arg),*)
+        }
+    };
+}
+pub(super) use wide;
 
 /// The sum of `f(a, b)` over two slices of one length.
 #[inline(always)]

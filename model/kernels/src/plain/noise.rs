@@ -15,6 +15,7 @@ pub(crate) fn words(seed: u64) -> (u32, u32) {
 }
 
 /// The number at a place, below 2^24.
+#[inline(always)]
 pub(crate) fn at(place: u32, (first, second): (u32, u32)) -> u32 {
     let mut x = place ^ first;
     x = (x ^ (x >> 16)).wrapping_mul(FIRST);

@@ -51,7 +51,7 @@ fn all() -> Vec<Vec<u32>> {
 
 #[test]
 fn bits_do_not_depend_on_threads() {
-    let with = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(all);
+    let with = |threads| crate::with_threads(threads, all);
     let one = with(1);
     for threads in [2, 3, 7] {
         assert!(with(threads) == one, "{threads} threads give other bits");

@@ -1,5 +1,5 @@
 //! That a training learns, tells what it does, and says why it cannot.
-use crate::support::{Place, VOCABULARY, same, whole};
+use crate::support::{Place, VOCABULARY, bytes, same, whole};
 use muse_artifacts::ArtifactError;
 use muse_artifacts::checkpoint::{Checkpoint, CheckpointWriter, Facts, Tensor};
 use muse_stage::StageEvent;
@@ -81,8 +81,9 @@ fn ways_of_saving_memory_change_no_byte() {
 #[test]
 fn no_number_of_threads_changes_a_byte() {
     let run = |threads| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| whole(&json!({ "optimizer": { "kind": "muon" } })))
+        let place = Place { threads, ..Place::new() };
+        assert_eq!(place.train(&json!({ "optimizer": { "kind": "muon" } })), StageEvent::Done);
+        bytes(&place.out())
     };
     let right = run(1);
     for threads in [2, 5] {

@@ -14,17 +14,20 @@ pub(crate) const VOCABULARY: u32 = 17;
 const CONTEXT: u32 = 16;
 
 /// A folder for one attempt, with tokens at its port: what comes next follows from what was, mostly.
-pub(crate) struct Place(pub(crate) TempDir);
+pub(crate) struct Place {
+    pub(crate) threads: u32,
+    folder: TempDir,
+}
 
 impl Place {
     pub(crate) fn new() -> Self {
-        let place = Self(tempfile::tempdir().unwrap());
+        let place = Self { threads: 2, folder: tempfile::tempdir().unwrap() };
         place.pack();
         place
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.0.path()
+        self.folder.path()
     }
 
     pub(crate) fn out(&self) -> PathBuf {
@@ -112,7 +115,7 @@ impl Place {
             outputs: BTreeMap::from([("checkpoint".to_owned(), ArtifactType::Checkpoint)]),
             resume: Some(self.resume()),
             offer: offer.map(|(path, step)| Offer { path: path.to_owned(), step, key: "b3:01".into() }),
-            threads: 2,
+            threads: self.threads,
             gpus: Vec::new(),
             pins: BTreeMap::new(),
             secrets: Vec::new(),
