@@ -2,10 +2,12 @@
 use crate::support::TestContext;
 use std::path::Path;
 
-/// A copy of `pipelines/`, as after a clone.
+/// A copy of `pipelines/` and of the values that they name, as after a clone.
 fn clone() -> TestContext {
     let context = TestContext::new();
-    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines"), &context.path("pipelines"));
+    for folder in ["pipelines", "configs"] {
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &context.path(folder));
+    }
     context
 }
 
@@ -27,15 +29,19 @@ const FILE: &str = "pipelines/quickstart.yaml";
 fn it_runs_once_and_then_what_depends_on_a_change() {
     let context = clone();
     let first = context.muse(["run", FILE, "--preset", "smoke", "--json"]).ok();
-    assert_eq!(first.ran(), ["clean", "corpus", "packed", "report", "tokenizer"]);
+    assert_eq!(first.ran(), ["base", "clean", "corpus", "packed", "report", "tokenizer"]);
     assert!(context.muse(["run", FILE, "--preset", "smoke", "--json"]).ok().ran().is_empty());
     let second = context.muse(["run", FILE, "--preset", "smoke", "--set", "vocab=500", "--json"]).ok();
-    for (stage, outcome) in [("corpus", "hit"), ("clean", "hit"), ("tokenizer", "ran"), ("packed", "ran")] {
+    for (stage, outcome) in
+        [("corpus", "hit"), ("clean", "hit"), ("tokenizer", "ran"), ("packed", "ran"), ("base", "ran")]
+    {
         assert_eq!(second.outcomes()[stage], outcome, "{stage}");
     }
     context.muse(["get", FILE, "report", "--preset", "smoke", "--to", "out"]).ok();
     let report = context.read("out/report");
     assert!(report.contains("== packed\n{") && report.contains("\"positions_used\": 0.9"), "{report}");
+    // A guess would be 8.3.
+    assert!(report.contains("== base\n{") && report.contains("\"validation_loss\": 7."), "{report}");
     // What each stage made can be looked at.
     let seen = context.muse(["inspect", "pipelines/quickstart.yaml:corpus", "--preset", "smoke"]).ok();
     seen.prints("synthetic").prints("first documents");
