@@ -156,7 +156,9 @@ impl App<'_> {
                 }
             },
             Device::Cuda(None) if gpus.is_empty() => {
-                return Err(CliError::usage("no GPU can be seen").hint("`muse doctor` says what is missing"));
+                return Err(CliError::usage("no GPU can be seen").hint(
+                    "`muse doctor` says what is missing; without `--device`, stages run on the processor",
+                ));
             }
             _ => gpus,
         };

@@ -18,4 +18,5 @@ mod quickstart;
 mod results;
 mod run;
 mod talk;
+mod training;
 mod validate;

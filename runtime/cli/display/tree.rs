@@ -110,9 +110,14 @@ fn rounded(number: f64) -> String {
     let text = match number.abs() {
         size if size >= 1000.0 => format!("{number:.0}"),
         size if size >= 1.0 => format!("{number:.3}"),
-        _ => format!("{number:.5}"),
+        size if size >= 0.001 || size == 0.0 => format!("{number:.5}"),
+        _ => format!("{number:.3e}"),
     };
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
+    let (digits, power) = text.split_at(text.find('e').unwrap_or(text.len()));
+    if !digits.contains('.') {
+        return text;
+    }
+    format!("{}{power}", digits.trim_end_matches('0').trim_end_matches('.'))
 }
 
 #[cfg(test)]
@@ -144,5 +149,11 @@ total
         assert!(text.ends_with(total), "{text}");
         assert!(text.contains("\nmany\n  0, 1, 2, 3, ") && text.contains(" … and 40 more\n"), "{text}");
         assert!(text.lines().all(|line| width(line) <= COLUMNS), "{text}");
+    }
+
+    #[test]
+    fn a_number_keeps_the_digits_that_count() {
+        let seen = [0.0, 1e-6, -0.000_123_45, 0.0125, 1.5, 20.0, 12_345.6].map(rounded);
+        assert_eq!(seen, ["0", "1e-6", "-1.234e-4", "0.0125", "1.5", "20", "12346"]);
     }
 }

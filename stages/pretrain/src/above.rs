@@ -41,24 +41,26 @@ impl Params {
     /// Whether the machine has the memory for it.
     pub(crate) fn check_room(&self, above: &Above<'_>, machine: &Machine) -> Result<(), FieldError> {
         let data = Data::of(above);
-        let (vocab_size, context) =
-            (self.model.vocab_size.or(data.vocab_size), self.model.context.or(data.context));
-        let (Some(vocab_size), Some(context)) = (vocab_size, context) else { return Ok(()) };
-        let needs = TrainingMemory::of(&self.model.shape(vocab_size, context), &self.training(context));
+        let Some(context) = self.model.context.or(data.context) else { return Ok(()) };
+        // What is known only once there is a tokenizer takes no memory here: all else may be too much already.
+        let shape = self.model.shape(data.vocab_size.unwrap_or(1), context);
+        let needs = TrainingMemory::of(&shape, &self.training(context));
         let (has, whose) = match machine.gpu_memory {
-            Some(memory) => (memory, "the GPU"),
-            None => (machine.memory, "this machine"),
+            Some(memory) => (memory, "the GPU has"),
+            None => (machine.memory, "this stage may take"),
         };
         if needs.total <= has {
             return Ok(());
         }
-        let gib = |bytes: u64| bytes as f64 / (1_u64 << 30) as f64;
-        let message =
-            format!("a step takes {:.1} GiB of memory, and {whose} has {:.1}", gib(needs.total), gib(has));
-        Err(FieldError::new("/model", message).help(self.what_saves_memory()))
+        let message = format!("a step takes {} of memory, and {whose} {}", size(needs.total), size(has));
+        let mut help = self.what_saves_memory(context);
+        if machine.gpu_memory.is_none() {
+            help += "; where `resources.memory` is less than there is, raise it";
+        }
+        Err(FieldError::new("/model", message).help(help))
     }
 
-    fn what_saves_memory(&self) -> String {
+    fn what_saves_memory(&self, context: usize) -> String {
         use crate::params::Recompute;
         use muse_model::optim::StateKind;
         let mut ways = Vec::new();
@@ -68,8 +70,105 @@ impl Params {
         if self.optimizer.state != StateKind::Int8 {
             ways.push("`optimizer: { state: int8 }`");
         }
-        ways.push("a smaller `micro_batch`");
+        if self.step_size(context).micro_batch > 1 {
+            ways.push("a smaller `micro_batch`");
+        }
         ways.push("a smaller model");
         format!("what saves memory: {}; `muse params` shows what goes where", ways.join(", "))
+    }
+}
+
+/// A size in the largest unit of which there is one.
+fn size(bytes: u64) -> String {
+    let (unit, name) = match bytes {
+        ..0x10_0000 => (1 << 10, "KiB"),
+        0x10_0000..0x4000_0000 => (1 << 20, "MiB"),
+        _ => (1 << 30, "GiB"),
+    };
+    format!("{:.2} {name}", bytes as f64 / f64::from(unit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use muse_stage::Given;
+    use serde_json::json;
+
+    /// Tokens of so many kinds in sequences of so many.
+    fn packed(algorithm: &'static str, vocab_size: u64, context: u64) -> Above<'static> {
+        let given =
+            |kind, output, params: &Value, above| Given { kind, output, params: params.clone(), above };
+        Above::new(move |port| {
+            let tokenizer = json!({ "algorithm": algorithm, "vocab_size": vocab_size });
+            let above = Above::new(move |port| match port {
+                "tokenizer" => vec![given("tokenizer", "tokenizer", &tokenizer, Above::nothing())],
+                _ => Vec::new(),
+            });
+            match port {
+                "data" => vec![given("pack", "tokens", &json!({ "context": context }), above)],
+                _ => Vec::new(),
+            }
+        })
+    }
+
+    fn params(model: Value, more: Value) -> Params {
+        let mut all = json!({ "model": { "layers": 2, "width": 64, "heads": 4, "ffn": 128 }, "steps": 10 });
+        all["model"].as_object_mut().unwrap().extend(model.as_object().unwrap().clone());
+        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        serde_json::from_value(all).unwrap()
+    }
+
+    #[test]
+    fn the_data_to_come_is_held_against_the_model() {
+        let wrong =
+            |model, above: &Above<'_>| Some(params(model, json!({})).check_above(above).err()?.pointer);
+        let data = packed("bpe", 500, 64);
+        assert_eq!(wrong(json!({}), &data), None);
+        assert_eq!(wrong(json!({ "vocab_size": 500, "context": 64 }), &data), None);
+        assert_eq!(wrong(json!({ "vocab_size": 499 }), &data).as_deref(), Some("/model/vocab_size"));
+        for context in [63, 65] {
+            assert_eq!(wrong(json!({ "context": context }), &data).as_deref(), Some("/model/context"));
+        }
+        // What is not known fits.
+        assert_eq!(wrong(json!({ "vocab_size": 499 }), &packed("char", 500, 64)), None);
+        assert_eq!(wrong(json!({ "vocab_size": 499, "context": 9 }), &Above::nothing()), None);
+    }
+
+    #[test]
+    fn memory_goes_by_the_data_to_come() {
+        let needs = |above: &Above<'_>, gpu: bool, more: Value| {
+            let params = params(json!({}), more);
+            let fits = |bytes: u64| {
+                let (memory, gpu_memory) = if gpu { (0, Some(bytes)) } else { (bytes, None) };
+                params.check_room(above, &Machine { memory, gpu_memory, threads: 1 })
+            };
+            let least = (0..40).map(|power| 1 << power).find(|bytes| fits(*bytes).is_ok()).unwrap();
+            (least, fits(least / 2).err().map(|error| (error.pointer, error.help.unwrap())))
+        };
+        let small = packed("bpe", 500, 64);
+        let (least, wrong) = needs(&small, false, json!({}));
+        let (pointer, help) = wrong.unwrap();
+        assert_eq!(pointer, "/model");
+        assert!(help.contains("`micro_batch`") && help.contains("`resources.memory`"), "{help}");
+        assert!(needs(&packed("bpe", 50_000, 64), false, json!({})).0 > least);
+        let eight = |context| needs(&packed("bpe", 500, context), false, json!({ "micro_batch": 8 })).0;
+        assert!(eight(256) > eight(32));
+        assert!(needs(&small, false, json!({ "recompute": "block", "micro_batch": 1 })).0 < least);
+        // On a GPU its memory counts alone; what is done already is not proposed.
+        let (on_gpu, wrong) = needs(
+            &small,
+            true,
+            json!({ "micro_batch": 1, "recompute": "block", "optimizer": { "state": "int8" } }),
+        );
+        let help = wrong.unwrap().1;
+        assert!(on_gpu < least && help.starts_with("what saves memory: a smaller model;"), "{help}");
+        assert!(!help.contains("resources"), "{help}");
+        assert_eq!(needs(&Above::nothing(), false, json!({})).0, 1, "nothing is known");
+    }
+
+    #[test]
+    fn sizes_are_in_their_own_units() {
+        let seen = [1 << 10, 3 << 19, (1 << 30) - 1, 5 << 30].map(size);
+        assert_eq!(seen, ["1.00 KiB", "1.50 MiB", "1024.00 MiB", "5.00 GiB"]);
     }
 }

@@ -7,7 +7,7 @@ use super::shape::Configs;
 use crate::diagnostic::{Diagnostic, Place, Source};
 use std::collections::HashMap;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 /// Reads a file and parses it. The inner `None` says that the session knows what is wrong with its content.
@@ -23,7 +23,7 @@ pub(crate) fn read(session: &mut Session, path: &Path) -> std::io::Result<Option
         }
     };
     let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
-    let source = session.source(Source { name: path.to_owned(), folder, text });
+    let source = session.source(Source { name: tidy(path), folder, text });
     if let Some(at) = invalid {
         let at = u32::try_from(at).unwrap_or(u32::MAX);
         let span = Span { source, start: at, end: at.saturating_add(3) };
@@ -32,6 +32,22 @@ pub(crate) fn read(session: &mut Session, path: &Path) -> std::io::Result<Option
         return Ok(None);
     }
     Ok(parse(session, source))
+}
+
+/// A path as people would write it: `configs/a.yaml` for `pipelines/../configs/a.yaml`.
+fn tidy(path: &Path) -> PathBuf {
+    let mut short = PathBuf::new();
+    for part in path.components() {
+        let above = short.components().next_back();
+        if part == Component::ParentDir && matches!(above, Some(Component::Normal(_))) {
+            short.pop();
+        } else {
+            short.push(part);
+        }
+    }
+    // Behind a link `..` leads elsewhere.
+    let same = || Some(std::fs::canonicalize(path).ok()? == std::fs::canonicalize(&short).ok()?);
+    if short != path && same() == Some(true) { short } else { path.to_owned() }
 }
 
 /// What is wrong where a file cannot be read.
@@ -83,5 +99,23 @@ impl Configs for ConfigFiles {
                 None
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_file_is_named_by_its_shortest_way_and_never_by_another_file_s() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        ["pipelines", "configs", "far/away", "far/configs"].map(|path| fs::create_dir_all(at(path)).unwrap());
+        ["configs/a.yaml", "far/configs/a.yaml"].map(|path| fs::write(at(path), "").unwrap());
+        std::os::unix::fs::symlink(at("far/away"), at("linked")).unwrap();
+        assert_eq!(tidy(&at("pipelines/../configs/a.yaml")), at("configs/a.yaml"));
+        assert_eq!(tidy(&at("linked/../configs/a.yaml")), at("linked/../configs/a.yaml"));
+        assert_eq!(tidy(Path::new("../a.yaml")), Path::new("../a.yaml"));
     }
 }

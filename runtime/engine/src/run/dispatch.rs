@@ -298,7 +298,7 @@ impl<'a, 'c> Dispatcher<'a, 'c> {
         };
         let (wanted, got) = (spec.resources.gpu.unwrap_or(0) as usize, held.gpus.len());
         if got < wanted {
-            let message = format!("it asks for {wanted} GPUs, and {got} can be seen: it runs with those");
+            let message = format!("it asks for `gpu: {wanted}`, and {got} can be seen: it runs with those");
             (self.emit)(EventKind::Note { stage: Some(spec.name.clone()), message });
         }
         self.states[stage] = State::Running;
