@@ -9,3 +9,4 @@ mod outputs;
 mod secrets;
 mod sharing;
 mod signals;
+mod training;

@@ -44,10 +44,10 @@ impl Checkpoints {
         self.folder.join(format!("{PREFIX}{step:0DIGITS$}"))
     }
 
-    /// All of them by their steps, those that are damaged too.
+    /// All of them by their steps, those that are damaged too. One that a training takes away meanwhile is not one of them.
     pub fn list(&self, look: Look) -> Result<Vec<Kept>> {
-        let steps = self.steps()?;
-        Ok(steps.into_iter().map(|step| self.look(step, look)).collect())
+        let all = self.steps()?.into_iter().map(|step| self.look(step, look));
+        Ok(all.filter(|kept| kept.found.is_ok() || kept.folder.exists()).collect())
     }
 
     /// The newest one that is intact to the byte, and what is wrong with each that is newer.
