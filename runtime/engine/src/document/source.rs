@@ -111,8 +111,12 @@ mod tests {
     fn a_file_is_named_by_its_shortest_way_and_never_by_another_file_s() {
         let folder = tempfile::tempdir().unwrap();
         let at = |path: &str| folder.path().join(path);
-        ["pipelines", "configs", "far/away", "far/configs"].map(|path| fs::create_dir_all(at(path)).unwrap());
-        ["configs/a.yaml", "far/configs/a.yaml"].map(|path| fs::write(at(path), "").unwrap());
+        ["pipelines", "configs", "far/away", "far/configs"]
+            .into_iter()
+            .for_each(|path| fs::create_dir_all(at(path)).unwrap());
+        ["configs/a.yaml", "far/configs/a.yaml"]
+            .into_iter()
+            .for_each(|path| fs::write(at(path), "").unwrap());
         std::os::unix::fs::symlink(at("far/away"), at("linked")).unwrap();
         assert_eq!(tidy(&at("pipelines/../configs/a.yaml")), at("configs/a.yaml"));
         assert_eq!(tidy(&at("linked/../configs/a.yaml")), at("linked/../configs/a.yaml"));
