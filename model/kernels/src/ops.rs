@@ -95,6 +95,14 @@ pub const NO_LABEL: i32 = -100;
 /// Floats are f32 or bf16; sums run in f32 whatever the tensors hold. The operations know their own way back: those
 /// named `_back` take the gradient of a result and give those of its sources.
 pub trait Ops: Backend {
+    /// Products of matrices side by side, exact to f32 where that is what they hold: what all plain bodies multiply by.
+    ///
+    /// # Shapes
+    /// `[.., m, k] [.., k, n] -> [.., m, n]`
+    fn multiply<const D: usize>(a: Tensor<Self, D>, b: Tensor<Self, D>) -> Tensor<Self, D> {
+        a.matmul(b)
+    }
+
     /// The product of two matrices, either one turned.
     ///
     /// # Shapes

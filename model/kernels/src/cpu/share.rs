@@ -84,7 +84,6 @@ impl<'a, T> Cut<'a, T> {
     /// # Safety
     /// Nobody else may have this part.
     #[expect(unsafe_code, reason = "parts of a slice on several threads")]
-    #[expect(clippy::mut_from_ref, reason = "each part is handed out once, as the caller promises")]
     unsafe fn part(&self, at: usize) -> &'a mut [T] {
         let first = (at * self.part).min(self.len);
         let last = (first + self.part).min(self.len);

@@ -1,6 +1,6 @@
 //! Attention with all logits of a batch at once.
 use super::{narrow, wide};
-use crate::ops::Attended;
+use crate::ops::{Attended, Ops};
 use burn::prelude::*;
 
 /// `[batch, tokens, kv_heads, width]` as `[batch, heads, tokens, width]`, each head of keys repeated for its group.
@@ -35,18 +35,18 @@ fn hidden<B: Backend>(starts: Tensor<B, 2, Int>) -> Tensor<B, 4, Bool> {
 }
 
 /// Logits, minus infinity where nothing is seen.
-fn logits<B: Backend>(
+fn logits<B: Ops>(
     query: Tensor<B, 4>,
     key: Tensor<B, 4>,
     hidden: Tensor<B, 4, Bool>,
     scale: f64,
 ) -> Tensor<B, 4> {
     let [batch, heads, tokens, _] = query.dims();
-    let logits = wide(query.matmul(key.swap_dims(2, 3))).mul_scalar(scale);
+    let logits = wide(B::multiply(query, key.swap_dims(2, 3))).mul_scalar(scale);
     logits.mask_fill(hidden.expand([batch, heads, tokens, tokens]), f64::NEG_INFINITY)
 }
 
-pub(crate) fn attend<B: Backend>(
+pub(crate) fn attend<B: Ops>(
     query: Tensor<B, 4>,
     key: Tensor<B, 4>,
     value: Tensor<B, 4>,
@@ -60,13 +60,13 @@ pub(crate) fn attend<B: Backend>(
     let sum = exponents.clone().sum_dim(3);
     let shares = narrow(exponents / sum.clone(), dtype);
     Attended {
-        output: shares.matmul(by_head(value, heads)).swap_dims(1, 2),
+        output: B::multiply(shares, by_head(value, heads)).swap_dims(1, 2),
         lse: (sum.log() + largest.clone()).reshape([batch, heads, tokens]),
         peak: largest.max_dim(2).max_dim(0).reshape([heads]),
     }
 }
 
-pub(crate) fn attend_back<B: Backend>(
+pub(crate) fn attend_back<B: Ops>(
     [query, key, value]: [Tensor<B, 4>; 3],
     starts: Tensor<B, 2, Int>,
     scale: f64,
@@ -80,11 +80,11 @@ pub(crate) fn attend_back<B: Backend>(
     let (output, grad) = (attended.output.swap_dims(1, 2), grad.swap_dims(1, 2));
     let logits = logits(query.clone(), key.clone(), hidden(starts), scale);
     let shares = (logits - attended.lse.unsqueeze_dim(3)).exp();
-    let of_value = narrow(shares.clone(), dtype).swap_dims(2, 3).matmul(grad.clone());
+    let of_value = B::multiply(narrow(shares.clone(), dtype).swap_dims(2, 3), grad.clone());
     let delta = (wide(grad.clone()) * wide(output)).sum_dim(3);
-    let of_shares = wide(grad.matmul(value.swap_dims(2, 3)));
+    let of_shares = wide(B::multiply(grad, value.swap_dims(2, 3)));
     let of_logits = narrow((shares * (of_shares - delta)).mul_scalar(scale), dtype);
-    let of_query = of_logits.clone().matmul(key).swap_dims(1, 2);
-    let of_key = of_logits.swap_dims(2, 3).matmul(query);
+    let of_query = B::multiply(of_logits.clone(), key).swap_dims(1, 2);
+    let of_key = B::multiply(of_logits.swap_dims(2, 3), query);
     [of_query, by_token(of_key, own), by_token(of_value, own)]
 }

@@ -1,6 +1,6 @@
 //! The last product and the loss, in chunks of tokens.
 use super::{narrow, product, wide};
-use crate::ops::{HeadLoss, NO_LABEL, Objective, Turned};
+use crate::ops::{HeadLoss, NO_LABEL, Objective, Ops, Turned};
 use burn::prelude::*;
 
 /// How many logits exist at once.
@@ -11,7 +11,7 @@ pub(crate) fn chunk(rows: usize, vocabulary: usize) -> usize {
     (LOGITS / vocabulary.max(1)).clamp(1, rows.max(1))
 }
 
-pub(crate) fn head_loss<B: Backend>(
+pub(crate) fn head_loss<B: Ops>(
     x: Tensor<B, 2>,
     weight: Tensor<B, 2>,
     labels: Tensor<B, 1, Int>,

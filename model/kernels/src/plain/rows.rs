@@ -1,14 +1,14 @@
 //! Products, and what works row by row.
 use super::{narrow, wide};
-use crate::ops::{Angles, Turned};
+use crate::ops::{Angles, Ops, Turned};
 use burn::prelude::*;
 use burn::tensor::activation::sigmoid;
 
-pub(crate) fn product<B: Backend>(a: Tensor<B, 2>, b: Tensor<B, 2>, turned: Turned) -> Tensor<B, 2> {
+pub(crate) fn product<B: Ops>(a: Tensor<B, 2>, b: Tensor<B, 2>, turned: Turned) -> Tensor<B, 2> {
     match turned {
-        Turned::Neither => a.matmul(b),
-        Turned::Left => a.transpose().matmul(b),
-        Turned::Right => a.matmul(b.transpose()),
+        Turned::Neither => B::multiply(a, b),
+        Turned::Left => B::multiply(a.transpose(), b),
+        Turned::Right => B::multiply(a, b.transpose()),
     }
 }
 

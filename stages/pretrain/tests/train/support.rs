@@ -16,7 +16,7 @@ const CONTEXT: u32 = 16;
 /// A folder for one attempt, with tokens at its port: what comes next follows from what was, mostly.
 pub(crate) struct Place {
     pub(crate) threads: u32,
-    folder: TempDir,
+    pub(crate) folder: TempDir,
 }
 
 impl Place {
