@@ -107,7 +107,8 @@ impl Target {
         match lines.lines().find_map(|line| line.strip_prefix("oid sha256:")) {
             Some(sha256) if git_blob(&text) == oid => Ok(sha256.to_owned()),
             _ => {
-                let message = format!("{} changed: what points to it is not what its commit holds", self.name);
+                let message =
+                    format!("{} changed: what points to it is not what its commit holds", self.name);
                 Err(NetError::Changed { message })
             }
         }
