@@ -23,6 +23,18 @@ pub(crate) fn at(place: u32, (first, second): (u32, u32)) -> u32 {
     (x ^ (x >> 16)) >> 8
 }
 
+/// `0..len`, from two short ranges: a range comes from the host, and a long one takes its time.
+fn places<B: Backend>(len: usize, device: &B::Device) -> Tensor<B, 1, Int> {
+    const ROW: usize = 1 << 10;
+    let range = |len: usize| Tensor::<B, 1, Int>::arange(0..len as i64, (device, DType::I32));
+    if len <= ROW {
+        return range(len);
+    }
+    let rows = len.div_ceil(ROW);
+    let starts = range(rows).mul_scalar(ROW as i32).unsqueeze_dim::<2>(1);
+    (starts + range(ROW).unsqueeze_dim::<2>(0)).reshape([rows * ROW]).narrow(0, 0, len)
+}
+
 /// Numbers below 2^24.
 pub(crate) fn whole<B: Backend>(len: usize, seed: u64, device: &B::Device) -> Tensor<B, 1, Int> {
     let (first, second) = words(seed);
@@ -32,7 +44,7 @@ pub(crate) fn whole<B: Backend>(len: usize, seed: u64, device: &B::Device) -> Te
         x.bitwise_right_shift_scalar((by as i32).elem()).bitwise_and_scalar(mask.elem())
     };
     let stir = |x: Tensor<B, 1, Int>, by: u32| x.clone().bitwise_xor(right(x, by));
-    let x = Tensor::<B, 1, Int>::arange(0..len as i64, (device, DType::I32));
+    let x = places::<B>(len, device);
     let x = x.bitwise_xor_scalar((first as i32).elem());
     let x = stir(x, 16).mul_scalar(FIRST as i32);
     let x = stir(x, 13).bitwise_xor_scalar((second as i32).elem()).mul_scalar(SECOND as i32);
