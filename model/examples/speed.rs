@@ -1,6 +1,6 @@
 //! How long a training step takes on the CPU, and where the time goes: `cargo run --release -p muse-model --example speed`.
 //!
-//! `THREADS` says on how many threads, two if it is left out. The job is that of docs/benchmarks.md: 4 layers, width 128, context 64, batch 12, 65 tokens.
+//! The first number behind it is that of threads, two if it is left out; the others are sizes. The job is that of docs/benchmarks.md: 4 layers, width 128, context 64, batch 12, 65 tokens.
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
 use burn::backend::Flex;
@@ -18,12 +18,12 @@ type B = Flex;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
-    let threads = std::env::var("THREADS").ok().and_then(|threads| threads.parse().ok()).unwrap_or(2);
+    let threads = std::env::args().nth(1).and_then(|word| word.parse().ok()).unwrap_or(2);
     with_threads(threads, run);
 }
 
 fn run() {
-    let mut numbers = std::env::args().skip(1).filter_map(|word| word.parse::<usize>().ok());
+    let mut numbers = std::env::args().skip(2).filter_map(|word| word.parse::<usize>().ok());
     let mut next = |usual| numbers.next().unwrap_or(usual);
     let [layers, width, heads, ffn, vocabulary, tokens, sequences, steps] =
         [4, 128, 4, 512, 65, 64, 12, 100].map(&mut next);
