@@ -104,6 +104,8 @@ def main():
     folder, name = os.path.split(os.path.abspath(given.text))
     quiet = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(quiet, directory=folder))
+    # muse closes a connection that it needs no more of.
+    server.handle_error = lambda *_: None
     threading.Thread(target=server.serve_forever, daemon=True).start()
     lock = "pipelines/shakespeare.lock"
     had_lock = os.path.exists(lock)
