@@ -1,21 +1,22 @@
-//! A training on a device: weights, optimizer and data, a step at a time; to a checkpoint and back from one.
+//! A training on a device: weights, optimizer and data, a step at a time. `keep` puts it into checkpoints and back.
+mod keep;
+
 use crate::data::{Batches, Cursor, HeldOut, Rows, Step, StepSize};
 use crate::guard::{Guard, Verdict};
 use crate::params::Params;
 use crate::report::Point;
-use crate::state::{self, Numbers, State, Unfit};
+use crate::state::State;
 use burn::prelude::*;
 use burn::tensor::DType;
-use muse_artifacts::checkpoint::{Checkpoint, CheckpointWriter, Facts};
+use muse_artifacts::checkpoint::Checkpoint;
 use muse_artifacts::tokens::Tokens;
 use muse_model::config::{Model, Shape};
 use muse_model::count::Precision;
 use muse_model::kernels::{Objective, Ops};
 use muse_model::net::{Batch, Dropped, Net, Role, Setting, Weight};
-use muse_model::optim::{Optimizer, StateTensor, clip_scale, global_norm, qk_clip};
+use muse_model::optim::{Optimizer, clip_scale, global_norm, qk_clip};
 use muse_model::pass::{Pass, pass};
 use muse_stage::StageError;
-use std::path::Path;
 
 /// A training that is under way.
 pub(crate) struct Trainer<'a, B: Ops> {
@@ -216,104 +217,6 @@ impl<'a, B: Ops> Trainer<'a, B> {
         if self.state.best.is_none_or(|best| loss < best.loss) {
             self.state.best = Some(point);
         }
-    }
-
-    /// Writes a checkpoint at `folder`; with what training needs to go on, or as a model alone.
-    pub(crate) fn save(
-        &self,
-        folder: &Path,
-        validation: Option<f64>,
-        to_go_on: bool,
-    ) -> Result<(), StageError> {
-        let mut writer = CheckpointWriter::create(folder)?;
-        let flat = self.net().flat();
-        let layout: Vec<_> =
-            self.weights.iter().zip(&flat).map(|(w, x)| state::tensor(w, x.dtype())).collect();
-        writer.model::<_, StageError>(&layout, |tensor| {
-            let at = self.weights.iter().position(|weight| weight.name == tensor.name);
-            let at = at.ok_or_else(|| StageError::new(format!("there is no weight {}", tensor.name)))?;
-            Ok(Numbers(flat[at].to_data()))
-        })?;
-        if to_go_on {
-            let remembered = self.optimizer.layout();
-            let layout: Vec<_> = remembered.iter().map(state::state_tensor).collect();
-            writer.optimizer::<_, StageError>(&layout, |tensor| {
-                let one = remembered.iter().find(|one| one.name == tensor.name);
-                let one = one.ok_or_else(|| StageError::new(format!("there is no state {}", tensor.name)))?;
-                Ok(Numbers(self.optimizer.state(one)))
-            })?;
-            writer.state(&self.state.to_json())?;
-        }
-        let figures = [("loss", self.state.losses.last()), ("validation_loss", validation)];
-        let figures = figures.into_iter().filter_map(|(name, figure)| Some((name.to_owned(), figure?)));
-        writer.finish(Facts {
-            config: state::config(&self.model),
-            tokenizer: Some(self.tokens.meta().tokenizer.clone()),
-            step: self.state.made,
-            tokens: self.state.tokens,
-            figures: figures.collect(),
-        })?;
-        Ok(())
-    }
-
-    /// Goes on from a checkpoint that [`Trainer::save`] wrote to go on from.
-    pub(crate) fn load(&mut self, checkpoint: &Checkpoint) -> Result<(), StageError> {
-        let cannot = |what: &str| {
-            StageError::new(format!(
-                "{}: {what}, so no training goes on from it",
-                checkpoint.folder().display()
-            ))
-        };
-        let json = checkpoint.state()?.ok_or_else(|| cannot("there is no state in it"))?;
-        let state = State::from_json(json).map_err(|error| cannot(&error.to_string()))?;
-        let remembered = checkpoint.optimizer().ok_or_else(|| cannot("there is no optimizer in it"))?;
-        self.take_weights(checkpoint)?;
-        let read = |tensor: &StateTensor| state::read(remembered, &tensor.name).map_err(Unfit);
-        self.optimizer.load(read).map_err(|unfit| unfit.0)?;
-        self.batches = Batches::new(self.tokens, self.params.seed, self.size, state.cursor)?;
-        self.state = state;
-        Ok(())
-    }
-
-    /// Goes back to a checkpoint, or to the start, but keeps the guard, which remembers why.
-    pub(crate) fn go_back(
-        &mut self,
-        to: Option<&Checkpoint>,
-        init: Option<&Checkpoint>,
-    ) -> Result<(), StageError> {
-        let guard = self.state.guard.clone();
-        match to {
-            Some(checkpoint) => self.load(checkpoint)?,
-            None => self.begin_anew(init)?,
-        }
-        self.state.guard = guard;
-        Ok(())
-    }
-
-    /// Back to the start, with nothing remembered.
-    pub(crate) fn begin_anew(&mut self, init: Option<&Checkpoint>) -> Result<(), StageError> {
-        *self = Self::new(self.params, self.tokens, init, self.device.clone())?;
-        Ok(())
-    }
-
-    /// Takes over the weights of a checkpoint, which must be of a model of the same shape.
-    fn take_weights(&mut self, checkpoint: &Checkpoint) -> Result<(), StageError> {
-        let mut failed = None;
-        let (weights, device) = (&self.weights, &self.device);
-        self.net = self.net.take().map(|net| {
-            net.changed(|at, old| match state::read_weight(checkpoint, &weights[at]) {
-                Ok(data) => {
-                    let dtype = old.dtype();
-                    let new = Tensor::<B, 1>::from_data(data.clone(), (device, data.dtype));
-                    if new.dtype() == dtype { new } else { new.cast(dtype) }
-                }
-                Err(error) => {
-                    failed.get_or_insert(error);
-                    old
-                }
-            })
-        });
-        failed.map_or(Ok(()), Err)
     }
 }
 
