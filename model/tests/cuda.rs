@@ -6,7 +6,7 @@ use burn::backend::{Cuda, Flex};
 use burn::prelude::*;
 use burn::tensor::DType;
 use muse_model::config::Model;
-use muse_model::kernels::{NO_LABEL, Objective, Ops};
+use muse_model::kernels::{Dropout, NO_LABEL, Objective, Ops, Sight};
 use muse_model::net::{Batch, Dropped, Net, Setting};
 use muse_model::pass::{Recompute, pass};
 
@@ -27,7 +27,7 @@ fn run<B: Ops>(model: &Model, dtype: DType, recompute: Recompute) -> Vec<(String
     let starts: Vec<i32> =
         positions.iter().enumerate().map(|(at, p)| (at % TOKENS) as i32 - (*p).min(window - 1)).collect();
     let batch = Batch::<B>::new(TOKENS, [&ids, &labels, &positions, &starts], &device);
-    let dropped = Dropped { rate: model.dropout, seed: 11 };
+    let dropped = Dropped::of(model, 11);
     let plain = Setting::new(model, TOKENS, dtype, &device);
     let setting = Setting { dropped, ..plain.clone() };
     let objective =
@@ -66,7 +66,7 @@ fn a_gpu_gives_what_the_cpu_gives() {
     for model in [
         model(|_| ()),
         model(|model| (model.tied, model.qk_norm) = (true, false)),
-        model(|model| (model.window, model.dropout) = (Some(7), 0.2)),
+        model(|model| (model.window, model.dropout, model.attention_dropout) = (Some(7), 0.2, 0.3)),
     ] {
         for recompute in [Recompute::Nothing, Recompute::BlockOffloaded] {
             let right = run::<Flex>(&model, DType::F32, recompute);
@@ -108,7 +108,9 @@ fn what_operations_cost() {
     let places =
         Tensor::<B, 1, Int>::arange(0..rows as i64, (&device, DType::I32)).remainder_scalar(tokens as i32);
     let setting = Setting::<B>::new(&Model::new(1, model, heads, ffn), tokens, DType::BF16, &device);
-    let attended = B::attend(q.clone(), q.clone(), q.clone(), starts.clone(), 0.1);
+    let sight = |rate| Sight { starts: starts.clone(), scale: 0.1, dropped: Dropout { rate, seed: 1 } };
+    let sources = || [q.clone(), q.clone(), q.clone()];
+    let attended = B::attend(sources(), &sight(0.0));
     let by_head: Tensor<B, 2> = x.clone().reshape([rows * heads, width]);
     use muse_model::kernels::Turned::{Left, Neither, Right};
     let done = |x: Tensor<B, 2>| drop(x.narrow(0, 0, 1).into_data());
@@ -132,17 +134,17 @@ fn what_operations_cost() {
     });
     let turned = || q.clone().reshape([rows, heads, width]);
     time("rotate", &|| B::rotate(turned(), &setting.angles, places.clone(), false).reshape([rows, model]));
-    time("attend", &|| {
-        B::attend(q.clone(), q.clone(), q.clone(), starts.clone(), 0.1).output.reshape([rows, model])
-    });
-    time("attend back", &|| {
-        let sources = [q.clone(), q.clone(), q.clone()];
-        let [of_query, ..] = B::attend_back(sources, starts.clone(), 0.1, attended.clone(), q.clone());
-        of_query.reshape([rows, model])
-    });
+    for (rate, with) in [(0.0, ""), (0.2, " with dropout")] {
+        let sight = sight(rate);
+        time(&format!("attend{with}"), &|| B::attend(sources(), &sight).output.reshape([rows, model]));
+        time(&format!("attend{with} back"), &|| {
+            let [of_query, ..] = B::attend_back(sources(), &sight, attended.clone(), q.clone());
+            of_query.reshape([rows, model])
+        });
+    }
     time("swiglu", &|| B::swiglu(inner.clone(), inner.clone()));
     time("swiglu back", &|| B::swiglu_back(inner.clone(), inner.clone(), inner.clone()).0);
-    time("dropout", &|| B::dropout(x.clone(), 0.2, 1));
+    time("dropout", &|| B::dropout(x.clone(), Dropout { rate: 0.2, seed: 1 }));
     time("embed", &|| B::embed(head.clone(), ids.clone()));
     time("embed back", &|| B::embed_back(ids.clone(), vocabulary, x.clone()));
     time("head_loss", &|| {

@@ -155,20 +155,22 @@ fn small_batches_add_up_to_the_large_one() {
 
 #[test]
 fn dropout_changes_with_its_seed_and_recompute_drops_the_same() {
-    let mut model = model();
-    model.dropout = 0.2;
+    let model = model();
     let ids = ids(2);
-    let loss = |seed, recompute| {
+    let loss = |rate, attention, seed, recompute| {
         let batch = Batch::plain(TOKENS, &ids, &ids, &Default::default());
-        let setting = Setting { dropped: Dropped { rate: 0.2, seed }, ..setting(&model, DType::F32) };
+        let setting = Setting { dropped: Dropped { rate, attention, seed }, ..setting(&model, DType::F32) };
         let passed = pass(&net(&model), &batch, &setting, &Objective::PLAIN, 0.01, recompute);
         (numbers(passed.loss), passed.grads.into_iter().map(numbers).collect::<Vec<_>>())
     };
-    let one = loss(1, Recompute::Nothing);
-    assert_ne!(one.0, loss(2, Recompute::Nothing).0);
-    assert_eq!(one, loss(1, Recompute::Nothing));
-    assert_eq!(one, loss(1, Recompute::Block));
-    assert_eq!(one, loss(1, Recompute::BlockOffloaded));
+    for (rate, attention) in [(0.2, 0.0), (0.0, 0.2), (0.1, 0.3)] {
+        let loss = |seed, recompute| loss(rate, attention, seed, recompute);
+        let one = loss(1, Recompute::Nothing);
+        assert_ne!(one.0, loss(2, Recompute::Nothing).0);
+        assert_eq!(one, loss(1, Recompute::Nothing));
+        assert_eq!(one, loss(1, Recompute::Block));
+        assert_eq!(one, loss(1, Recompute::BlockOffloaded));
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ mod plain;
 
 pub use cpu::with_threads;
 pub use grad::back_from;
-pub use ops::{AdamStep, Angles, Attended, HeadLoss, NO_LABEL, Objective, Ops, Turned};
+pub use ops::{AdamStep, Angles, Attended, Dropout, HeadLoss, NO_LABEL, Objective, Ops, Sight, Turned};
 
 #[cfg(test)]
 mod tests;

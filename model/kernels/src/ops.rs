@@ -23,6 +23,42 @@ pub struct Angles<B: Backend> {
     pub sin: Tensor<B, 2>,
 }
 
+/// What attention sees, and how.
+#[derive(Clone, Debug)]
+pub struct Sight<B: Backend> {
+    /// `[batch, tokens]`: the first token that each one sees. It sees those from there up to itself, and no others: this one
+    /// number says what a causal mask, documents packed side by side and a sliding window say together.
+    pub starts: Tensor<B, 2, Int>,
+    /// What logits are multiplied by.
+    pub scale: f64,
+    /// Which of the shares that tokens have in each other are dropped.
+    pub dropped: Dropout,
+}
+
+/// Which numbers are dropped, and those that stay made larger for it: by [`Ops::noise`], so that the way back drops the same.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Dropout {
+    /// The share of numbers, 0 for none.
+    pub rate: f64,
+    /// Which ones.
+    pub seed: u64,
+}
+
+impl Dropout {
+    /// Nothing is dropped.
+    pub const NONE: Self = Self { rate: 0.0, seed: 0 };
+
+    /// Whether anything is dropped.
+    pub fn any(self) -> bool {
+        self.rate > 0.0
+    }
+
+    /// What the numbers that stay are multiplied by.
+    pub(crate) fn scale(self) -> f64 {
+        1.0 / (1.0 - self.rate)
+    }
+}
+
 /// What attention gives.
 #[derive(Clone, Debug)]
 pub struct Attended<B: Backend> {
@@ -143,30 +179,22 @@ pub trait Ops: Backend {
         plain::rotate(x, angles, positions, back)
     }
 
-    /// Attention of each token to those from `starts` up to itself, and no others: this one number a token says what a causal
-    /// mask, documents packed side by side and a sliding window say together. Several heads may share keys and values.
+    /// Attention of each token to those that it sees. Several heads may share keys and values.
     ///
     /// # Shapes
-    /// query `[batch, tokens, heads, width]`, key and value `[batch, tokens, kv_heads, width]`, starts `[batch, tokens]`
-    fn attend(
-        query: Tensor<Self, 4>,
-        key: Tensor<Self, 4>,
-        value: Tensor<Self, 4>,
-        starts: Tensor<Self, 2, Int>,
-        scale: f64,
-    ) -> Attended<Self> {
-        plain::attend(query, key, value, starts, scale)
+    /// sources: query `[batch, tokens, heads, width]`, key and value `[batch, tokens, kv_heads, width]`
+    fn attend(sources: [Tensor<Self, 4>; 3], sight: &Sight<Self>) -> Attended<Self> {
+        plain::attend(sources, sight)
     }
 
     /// The way back of [`Ops::attend`]: gradients of query, key and value.
     fn attend_back(
         sources: [Tensor<Self, 4>; 3],
-        starts: Tensor<Self, 2, Int>,
-        scale: f64,
+        sight: &Sight<Self>,
         attended: Attended<Self>,
         grad: Tensor<Self, 4>,
     ) -> [Tensor<Self, 4>; 3] {
-        plain::attend_back(sources, starts, scale, attended, grad)
+        plain::attend_back(sources, sight, attended, grad)
     }
 
     /// `silu(gate) * up`.
@@ -217,10 +245,9 @@ pub trait Ops: Backend {
         plain::noise(len, seed, device)
     }
 
-    /// Zeroes a share of `rate` of all numbers, chosen by [`Ops::noise`] of the seed, and makes up for it in the others. The
-    /// way back is the same operation.
-    fn dropout(x: Tensor<Self, 2>, rate: f64, seed: u64) -> Tensor<Self, 2> {
-        plain::dropout(x, rate, seed)
+    /// Zeroes what is to be dropped. The way back is the same operation.
+    fn dropout(x: Tensor<Self, 2>, dropped: Dropout) -> Tensor<Self, 2> {
+        plain::dropout(x, dropped)
     }
 
     /// The sum of squares, in f32.

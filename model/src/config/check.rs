@@ -82,6 +82,7 @@ impl Model {
         };
         share("/norm_eps", self.norm_eps, 0.0..=0.1);
         share("/dropout", self.dropout, 0.0..=0.9);
+        share("/attention_dropout", self.attention_dropout, 0.0..=0.9);
         share("/init_std", self.init_std, 0.0..=1.0);
         problems
     }
@@ -255,10 +256,11 @@ mod tests {
             (model.kv_heads, model.head_width) = (Some(0), Some(0));
             (model.context, model.window) = (Some(1 << 28), Some(0));
             (model.norm_eps, model.dropout, model.init_std) = (f64::NAN, 1.0, -1.0);
+            model.attention_dropout = -0.1;
         });
         let fields: Vec<_> = fields.iter().map(|(field, ..)| field.as_str()).collect();
-        let all =
-            "vocab_size layers width heads kv_heads head_width ffn context window norm_eps dropout init_std";
+        let all = "vocab_size layers width heads kv_heads head_width ffn context window norm_eps dropout attention_dropout \
+             init_std";
         assert_eq!(fields, all.split(' ').collect::<Vec<_>>());
         assert_eq!(one(|model| model.window = Some(0)).1, "`window` is 0");
     }

@@ -61,6 +61,10 @@ pub struct Model {
     #[serde(default)]
     #[schemars(range(min = 0.0, max = 0.9))]
     pub dropout: f64,
+    /// The share that is dropped, while training, of what tokens take from each other in attention.
+    #[serde(default)]
+    #[schemars(range(min = 0.0, max = 0.9))]
+    pub attention_dropout: f64,
     /// How many tokens attention sees, the one that asks counted. Left out, all before it.
     #[serde(default)]
     #[schemars(range(min = 1))]
@@ -104,6 +108,7 @@ impl Model {
             qk_norm: true,
             tied: false,
             dropout: 0.0,
+            attention_dropout: 0.0,
             window: None,
             init_std: init_std(),
             scaled_init: true,

@@ -2,7 +2,7 @@
 use super::{Batch, Setting, linear};
 use burn::module::Param;
 use burn::prelude::*;
-use muse_kernels::Ops;
+use muse_kernels::{Ops, Sight};
 
 /// The matrices of attention, each `[out, in]`, and the norms of its heads.
 #[derive(Module, Debug)]
@@ -18,7 +18,7 @@ pub struct Attention<B: Backend> {
 }
 
 impl<B: Ops> Attention<B> {
-    /// What attention adds, and the largest logit of each head.
+    /// What the attention of block `at` adds, and the largest logit of each head.
     ///
     /// # Shapes
     /// x `[rows, width]` -> `[rows, width]`, `[heads]`
@@ -27,6 +27,7 @@ impl<B: Ops> Attention<B> {
         x: Tensor<B, 2>,
         batch: &Batch<B>,
         setting: &Setting<B>,
+        at: usize,
     ) -> (Tensor<B, 2>, Tensor<B, 1>) {
         let ([sequences, tokens], width) = (batch.starts.dims(), self.head_width);
         let by_head = |x: Tensor<B, 2>| {
@@ -37,7 +38,8 @@ impl<B: Ops> Attention<B> {
         let key = self.placed(linear(x.clone(), &self.key), &self.key_norm, batch, setting);
         let value = linear(x, &self.value);
         let scale = 1.0 / (width as f64).sqrt();
-        let attended = B::attend(by_head(query), by_head(key), by_head(value), batch.starts.clone(), scale);
+        let sight = Sight { starts: batch.starts.clone(), scale, dropped: setting.dropped.within(at) };
+        let attended = B::attend([query, key, value].map(by_head), &sight);
         let [_, _, heads, _] = attended.output.dims();
         let output = attended.output.reshape([sequences * tokens, heads * width]);
         (linear(output, &self.output), attended.peak)

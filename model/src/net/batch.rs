@@ -2,7 +2,7 @@
 use crate::config::{Model, rope::frequencies};
 use burn::prelude::*;
 use burn::tensor::DType;
-use muse_kernels::{Angles, Ops};
+use muse_kernels::{Angles, Dropout, Ops};
 
 /// Sequences of one length, one behind the other.
 #[derive(Clone, Debug)]
@@ -66,24 +66,40 @@ impl<B: Ops> Setting<B> {
     }
 }
 
-/// Which numbers are dropped: a share, and the seed that chooses them.
+/// Which numbers are dropped: how many, and the seed that chooses them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Dropped {
-    /// The share of numbers, 0 for none.
+    /// The share of what the embedding, attention and SwiGLU give, 0 for none.
     pub rate: f64,
+    /// The share of what tokens have in each other, within attention.
+    pub attention: f64,
     /// Which ones; another for each batch.
     pub seed: u64,
 }
 
+/// Places within the model where numbers are dropped in attention: behind all others.
+const WITHIN: u64 = 1 << 32;
+
 impl Dropped {
     /// Nothing is dropped.
-    pub const NOTHING: Self = Self { rate: 0.0, seed: 0 };
+    pub const NOTHING: Self = Self { rate: 0.0, attention: 0.0, seed: 0 };
+
+    /// What a model drops while it is trained.
+    pub fn of(model: &Model, seed: u64) -> Self {
+        Self { rate: model.dropout, attention: model.attention_dropout, seed }
+    }
 
     /// Drops numbers at one of the places in the model where that is done.
     pub(crate) fn apply<B: Ops>(&self, x: Tensor<B, 2>, place: u64) -> Tensor<B, 2> {
-        if self.rate <= 0.0 {
-            return x;
-        }
-        B::dropout(x, self.rate, self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(place))
+        B::dropout(x, self.at(self.rate, place))
+    }
+
+    /// What is dropped within the attention of a block.
+    pub(crate) fn within(&self, block: usize) -> Dropout {
+        self.at(self.attention, WITHIN + block as u64)
+    }
+
+    fn at(&self, rate: f64, place: u64) -> Dropout {
+        Dropout { rate, seed: self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(place) }
     }
 }

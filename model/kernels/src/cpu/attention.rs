@@ -4,8 +4,9 @@ use super::memory::{give_back, to_fill, zeros};
 use super::numbers::{Floats, Ints, made};
 use super::product::{Matrix, multiply};
 use super::share::{by_rows, each};
+use super::update::Drop;
 use super::vector::{exp, largest, sum_of, wide};
-use crate::ops::Attended;
+use crate::ops::{Attended, Sight};
 use burn::backend::Flex;
 use burn::prelude::*;
 use burn::tensor::DType;
@@ -59,24 +60,38 @@ struct Head {
     peak: f32,
 }
 
-pub(super) fn attend(
-    query: Heads,
-    key: Heads,
-    value: Heads,
-    starts: Tensor<Flex, 2, Int>,
-    scale: f64,
-) -> Attended<Flex> {
+/// What is to be dropped of the shares of one head, which has a place among all heads.
+#[derive(Clone, Copy)]
+struct DropShares {
+    drop: Drop,
+    head: usize,
+    tokens: usize,
+}
+
+impl DropShares {
+    fn of(sight: &Sight<Flex>, head: usize, tokens: usize) -> Option<Self> {
+        sight.dropped.any().then(|| Self { drop: Drop::of(sight.dropped), head, tokens })
+    }
+
+    /// Drops of what a token has in the keys from `first` on.
+    fn from(&self, token: usize, first: usize, shares: &mut [f32]) {
+        self.drop.from((self.head * self.tokens + token) * self.tokens + first, shares);
+    }
+}
+
+pub(super) fn attend([query, key, value]: [Heads; 3], sight: &Sight<Flex>) -> Attended<Flex> {
     let ([batch, tokens, heads, width], [_, _, kv_heads, _]) = (query.dims(), key.dims());
     let dtype = query.dtype();
     let shape = Shape { tokens, heads, kv_heads, width };
     let (query, key, value, starts) =
-        (Floats::of(query), Floats::of(key), Floats::of(value), Ints::of(starts));
+        (Floats::of(query), Floats::of(key), Floats::of(value), Ints::of(sight.starts.clone()));
     let (query, key, value, starts) = (query.get(), key.get(), value.get(), starts.get());
     let done: Vec<Head> = each(batch * heads, |at| {
         let (batch, head) = (at / heads, at % heads);
         let query = shape.head(query, batch, head, heads);
         let [key, value] = [key, value].map(|x| shape.head(x, batch, head / shape.group(), kv_heads));
-        forward(shape, query, key, value, &starts[batch * tokens..][..tokens], scale as f32)
+        let drop = DropShares::of(sight, at, tokens);
+        forward(shape, [query, key, value], &starts[batch * tokens..][..tokens], sight.scale as f32, drop)
     });
     let mut output = to_fill(batch * tokens * heads * width);
     by_rows(&mut output, heads * width, |first, out| {
@@ -100,11 +115,10 @@ pub(super) fn attend(
 
 fn forward(
     shape: Shape,
-    query: Matrix<'_>,
-    key: Matrix<'_>,
-    value: Matrix<'_>,
+    [query, key, value]: [Matrix<'_>; 3],
     starts: &[i32],
     scale: f32,
+    drop: Option<DropShares>,
 ) -> Head {
     let (tokens, width) = (shape.tokens, shape.width);
     let mut head =
@@ -126,6 +140,9 @@ fn forward(
             let token = queries.start + row;
             let (first, end) = (starts[token] as usize - keys.start, token + 1 - keys.start);
             let (lse, peak) = softmax(logits, first..end);
+            if let Some(drop) = drop {
+                drop.from(token, keys.start, logits);
+            }
             head.lse.push(lse);
             head.peak = head.peak.max(peak);
         }
@@ -159,8 +176,7 @@ wide! {
 
 pub(super) fn attend_back(
     [query, key, value]: [Heads; 3],
-    starts: Tensor<Flex, 2, Int>,
-    scale: f64,
+    sight: &Sight<Flex>,
     attended: Attended<Flex>,
     grad: Heads,
 ) -> [Heads; 3] {
@@ -168,7 +184,7 @@ pub(super) fn attend_back(
     let dtype = query.dtype();
     let shape = Shape { tokens, heads, kv_heads, width };
     let [query, key, value, output, grad] = [query, key, value, attended.output, grad].map(Floats::of);
-    let (lse, starts) = (Floats::of(attended.lse), Ints::of(starts));
+    let (lse, starts) = (Floats::of(attended.lse), Ints::of(sight.starts.clone()));
     let given = Given {
         query: query.get(),
         key: key.get(),
@@ -177,7 +193,7 @@ pub(super) fn attend_back(
         grad: grad.get(),
         lse: lse.get(),
         starts: starts.get(),
-        scale: scale as f32,
+        sight,
     };
     // All queries that share keys belong to one task, which alone adds to their gradients.
     let done: Vec<[Vec<f32>; 3]> =
@@ -209,7 +225,7 @@ struct Given<'a> {
     grad: &'a [f32],
     lse: &'a [f32],
     starts: &'a [i32],
-    scale: f32,
+    sight: &'a Sight<Flex>,
 }
 
 /// Gradients of the queries of a group (`[tokens, group, width]`) and of their keys and values.
@@ -217,7 +233,7 @@ fn backward(shape: Shape, given: &Given<'_>, batch: usize, kv: usize) -> [Vec<f3
     let Shape { tokens, heads, kv_heads, width } = shape;
     let stride = shape.group() * width;
     let [key, value] = [given.key, given.value].map(|x| shape.head(x, batch, kv, kv_heads));
-    let starts = &given.starts[batch * tokens..][..tokens];
+    let (starts, scale) = (&given.starts[batch * tokens..][..tokens], given.sight.scale as f32);
     let mut of_query = to_fill(tokens * stride);
     let [mut of_key, mut of_value] = [zeros(tokens * width), zeros(tokens * width)];
     let (mut shares, mut slopes) = (Vec::new(), Vec::new());
@@ -225,6 +241,7 @@ fn backward(shape: Shape, given: &Given<'_>, batch: usize, kv: usize) -> [Vec<f3
         let head = kv * shape.group() + member;
         let [query, output, grad] =
             [given.query, given.output, given.grad].map(|x| shape.head(x, batch, head, heads));
+        let drop = DropShares::of(given.sight, batch * heads + head, tokens);
         let lse = &given.lse[(batch * heads + head) * tokens..][..tokens];
         for queries in shape.blocks() {
             let (keys, many) = (seen(&queries, starts), queries.len());
@@ -237,7 +254,7 @@ fn backward(shape: Shape, given: &Given<'_>, batch: usize, kv: usize) -> [Vec<f3
                 block(query),
                 rows(key, keys.start).turned(),
                 (&mut shares, across),
-                given.scale,
+                scale,
                 false,
             );
             multiply(
@@ -257,7 +274,13 @@ fn backward(shape: Shape, given: &Given<'_>, batch: usize, kv: usize) -> [Vec<f3
                     &block(output).numbers[row * output.row..][..width],
                     &block(grad).numbers[row * grad.row..][..width],
                 );
-                of_logits(shares, slopes, seen, (output, grad), lse[token], given.scale);
+                if let Some(drop) = drop {
+                    drop.from(token, keys.start, slopes);
+                }
+                of_logits(shares, slopes, seen, (output, grad), lse[token], scale);
+                if let Some(drop) = drop {
+                    drop.from(token, keys.start, shares);
+                }
             }
             let (shares, slopes) = (Matrix::new(&shares, across), Matrix::new(&slopes, across));
             let to = &mut of_value[keys.start * width..];

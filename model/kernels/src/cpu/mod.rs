@@ -15,7 +15,7 @@ mod vector;
 
 pub use pool::with_threads;
 
-use crate::ops::{AdamStep, Angles, Attended, HeadLoss, Objective, Ops, Turned};
+use crate::ops::{AdamStep, Angles, Attended, Dropout, HeadLoss, Objective, Ops, Sight, Turned};
 use burn::backend::Flex;
 use burn::prelude::*;
 
@@ -46,24 +46,17 @@ impl Ops for Flex {
         rows::rotate(x, angles, positions, back)
     }
 
-    fn attend(
-        query: Tensor<Self, 4>,
-        key: Tensor<Self, 4>,
-        value: Tensor<Self, 4>,
-        starts: Tensor<Self, 2, Int>,
-        scale: f64,
-    ) -> Attended<Self> {
-        attention::attend(query, key, value, starts, scale)
+    fn attend(sources: [Tensor<Self, 4>; 3], sight: &Sight<Self>) -> Attended<Self> {
+        attention::attend(sources, sight)
     }
 
     fn attend_back(
         sources: [Tensor<Self, 4>; 3],
-        starts: Tensor<Self, 2, Int>,
-        scale: f64,
+        sight: &Sight<Self>,
         attended: Attended<Self>,
         grad: Tensor<Self, 4>,
     ) -> [Tensor<Self, 4>; 3] {
-        attention::attend_back(sources, starts, scale, attended, grad)
+        attention::attend_back(sources, sight, attended, grad)
     }
 
     fn swiglu(gate: Tensor<Self, 2>, up: Tensor<Self, 2>) -> Tensor<Self, 2> {
@@ -101,8 +94,8 @@ impl Ops for Flex {
         update::noise(len, seed)
     }
 
-    fn dropout(x: Tensor<Self, 2>, rate: f64, seed: u64) -> Tensor<Self, 2> {
-        update::dropout(x, rate, seed)
+    fn dropout(x: Tensor<Self, 2>, dropped: Dropout) -> Tensor<Self, 2> {
+        update::dropout(x, dropped)
     }
 
     fn sum_squares(x: Tensor<Self, 1>) -> Tensor<Self, 1> {

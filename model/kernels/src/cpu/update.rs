@@ -4,7 +4,7 @@ use super::numbers::{Floats, Own, made};
 use super::rows::squares;
 use super::share::{by_parts, by_rows};
 use super::vector::wide;
-use crate::ops::AdamStep;
+use crate::ops::{AdamStep, Dropout};
 use crate::plain::{at, threshold, words};
 use burn::backend::Flex;
 use burn::prelude::*;
@@ -28,15 +28,32 @@ wide! {
     }
 }
 
-pub(super) fn dropout(x: Tensor<Flex, 2>, rate: f64, seed: u64) -> Tensor<Flex, 2> {
-    if rate <= 0.0 {
+pub(super) fn dropout(x: Tensor<Flex, 2>, dropped: Dropout) -> Tensor<Flex, 2> {
+    if !dropped.any() {
         return x;
     }
-    let dtype = x.dtype();
-    let (words, threshold, more) = (words(seed), threshold(rate), (1.0 / (1.0 - rate)) as f32);
+    let (dtype, drop) = (x.dtype(), Drop::of(dropped));
     let mut out = Own::of(x);
-    by_rows(out.get(), 1, |first, out| drop_from(first, words, (threshold, more), out));
+    by_rows(out.get(), 1, |first, out| drop.from(first, out));
     out.tensor(dtype)
+}
+
+/// What drops numbers by their places.
+#[derive(Clone, Copy)]
+pub(super) struct Drop {
+    words: (u32, u32),
+    limit: (u32, f32),
+}
+
+impl Drop {
+    pub(super) fn of(dropped: Dropout) -> Self {
+        Self { words: words(dropped.seed), limit: (threshold(dropped.rate), dropped.scale() as f32) }
+    }
+
+    /// Drops of a run of numbers that begins at a place.
+    pub(super) fn from(&self, first: usize, numbers: &mut [f32]) {
+        drop_from(first, self.words, self.limit, numbers);
+    }
 }
 
 wide! {

@@ -1,6 +1,6 @@
 //! What each operation keeps. Of the gradients of a result only those that are wanted are made.
 use super::{Tracked, inner, raw, tracked};
-use crate::ops::{Angles, Attended, HeadLoss, Objective, Ops, Turned};
+use crate::ops::{Angles, Attended, Dropout, HeadLoss, Objective, Ops, Sight, Turned};
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::prelude::*;
 
@@ -44,20 +44,14 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Tracked<B, C> {
         tracked([raw(x)], output, move |grad, _| [Some(raw(B::rotate(grad, &angles, positions, !back)))])
     }
 
-    fn attend(
-        query: Tensor<Self, 4>,
-        key: Tensor<Self, 4>,
-        value: Tensor<Self, 4>,
-        starts: Tensor<Self, 2, Int>,
-        scale: f64,
-    ) -> Attended<Self> {
-        let sources = [inner(&query), inner(&key), inner(&value)];
-        let starts = starts.inner();
-        let [q, k, v] = sources.clone();
-        let attended = B::attend(q, k, v, starts.clone(), scale);
+    fn attend(sources: [Tensor<Self, 4>; 3], sight: &Sight<Self>) -> Attended<Self> {
+        let below = sources.each_ref().map(inner);
+        let sight =
+            Sight { starts: sight.starts.clone().inner(), scale: sight.scale, dropped: sight.dropped };
+        let attended = B::attend(below.clone(), &sight);
         let kept = attended.clone();
-        let output = tracked([raw(query), raw(key), raw(value)], attended.output, move |grad, _| {
-            B::attend_back(sources, starts, scale, kept, grad).map(|grad| Some(raw(grad)))
+        let output = tracked(sources.map(raw), attended.output, move |grad, _| {
+            B::attend_back(below, &sight, kept, grad).map(|grad| Some(raw(grad)))
         });
         Attended { output, lse: Tensor::from_inner(attended.lse), peak: Tensor::from_inner(attended.peak) }
     }
@@ -103,11 +97,11 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Tracked<B, C> {
         Tensor::from_inner(B::noise(len, seed, device))
     }
 
-    fn dropout(x: Tensor<Self, 2>, rate: f64, seed: u64) -> Tensor<Self, 2> {
-        if rate <= 0.0 {
+    fn dropout(x: Tensor<Self, 2>, dropped: Dropout) -> Tensor<Self, 2> {
+        if !dropped.any() {
             return x;
         }
-        let output = B::dropout(inner(&x), rate, seed);
-        tracked([raw(x)], output, move |grad, _| [Some(raw(B::dropout(grad, rate, seed)))])
+        let output = B::dropout(inner(&x), dropped);
+        tracked([raw(x)], output, move |grad, _| [Some(raw(B::dropout(grad, dropped)))])
     }
 }

@@ -1,6 +1,6 @@
 //! Attention with all logits of a batch at once.
-use super::{narrow, wide};
-use crate::ops::{Attended, Ops};
+use super::{dropout, narrow, wide};
+use crate::ops::{Attended, Ops, Sight};
 use burn::prelude::*;
 
 /// `[batch, tokens, kv_heads, width]` as `[batch, heads, tokens, width]`, each head of keys repeated for its group.
@@ -35,30 +35,20 @@ fn hidden<B: Backend>(starts: Tensor<B, 2, Int>) -> Tensor<B, 4, Bool> {
 }
 
 /// Logits, minus infinity where nothing is seen.
-fn logits<B: Ops>(
-    query: Tensor<B, 4>,
-    key: Tensor<B, 4>,
-    hidden: Tensor<B, 4, Bool>,
-    scale: f64,
-) -> Tensor<B, 4> {
+fn logits<B: Ops>(query: Tensor<B, 4>, key: Tensor<B, 4>, sight: &Sight<B>) -> Tensor<B, 4> {
     let [batch, heads, tokens, _] = query.dims();
-    let logits = wide(B::multiply(query, key.swap_dims(2, 3))).mul_scalar(scale);
-    logits.mask_fill(hidden.expand([batch, heads, tokens, tokens]), f64::NEG_INFINITY)
+    let logits = wide(B::multiply(query, key.swap_dims(2, 3))).mul_scalar(sight.scale);
+    let hidden = hidden(sight.starts.clone()).expand([batch, heads, tokens, tokens]);
+    logits.mask_fill(hidden, f64::NEG_INFINITY)
 }
 
-pub(crate) fn attend<B: Ops>(
-    query: Tensor<B, 4>,
-    key: Tensor<B, 4>,
-    value: Tensor<B, 4>,
-    starts: Tensor<B, 2, Int>,
-    scale: f64,
-) -> Attended<B> {
+pub(crate) fn attend<B: Ops>([query, key, value]: [Tensor<B, 4>; 3], sight: &Sight<B>) -> Attended<B> {
     let (dtype, [batch, tokens, heads, _]) = (query.dtype(), query.dims());
-    let logits = logits(query.swap_dims(1, 2), by_head(key, heads), hidden(starts), scale);
+    let logits = logits(query.swap_dims(1, 2), by_head(key, heads), sight);
     let largest = logits.clone().max_dim(3);
     let exponents = (logits - largest.clone()).exp();
     let sum = exponents.clone().sum_dim(3);
-    let shares = narrow(exponents / sum.clone(), dtype);
+    let shares = narrow(dropout(exponents / sum.clone(), sight.dropped), dtype);
     Attended {
         output: B::multiply(shares, by_head(value, heads)).swap_dims(1, 2),
         lse: (sum.log() + largest.clone()).reshape([batch, heads, tokens]),
@@ -68,8 +58,7 @@ pub(crate) fn attend<B: Ops>(
 
 pub(crate) fn attend_back<B: Ops>(
     [query, key, value]: [Tensor<B, 4>; 3],
-    starts: Tensor<B, 2, Int>,
-    scale: f64,
+    sight: &Sight<B>,
     attended: Attended<B>,
     grad: Tensor<B, 4>,
 ) -> [Tensor<B, 4>; 3] {
@@ -78,12 +67,13 @@ pub(crate) fn attend_back<B: Ops>(
     let query = query.swap_dims(1, 2);
     let (key, value) = (by_head(key, heads), by_head(value, heads));
     let (output, grad) = (attended.output.swap_dims(1, 2), grad.swap_dims(1, 2));
-    let logits = logits(query.clone(), key.clone(), hidden(starts), scale);
+    let logits = logits(query.clone(), key.clone(), sight);
     let shares = (logits - attended.lse.unsqueeze_dim(3)).exp();
-    let of_value = B::multiply(narrow(shares.clone(), dtype).swap_dims(2, 3), grad.clone());
+    let stayed = narrow(dropout(shares.clone(), sight.dropped), dtype);
+    let of_value = B::multiply(stayed.swap_dims(2, 3), grad.clone());
     let delta = (wide(grad.clone()) * wide(output)).sum_dim(3);
-    let of_shares = wide(B::multiply(grad, value.swap_dims(2, 3)));
-    let of_logits = narrow((shares * (of_shares - delta)).mul_scalar(scale), dtype);
+    let of_shares = dropout(wide(B::multiply(grad, value.swap_dims(2, 3))), sight.dropped);
+    let of_logits = narrow((shares * (of_shares - delta)).mul_scalar(sight.scale), dtype);
     let of_query = B::multiply(of_logits.clone(), key).swap_dims(1, 2);
     let of_key = B::multiply(of_logits.swap_dims(2, 3), query);
     [of_query, by_token(of_key, own), by_token(of_value, own)]

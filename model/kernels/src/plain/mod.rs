@@ -8,6 +8,8 @@ mod update;
 pub(crate) use attention::{attend, attend_back};
 pub(crate) use head::head_loss;
 pub(crate) use noise::{at, dropout, noise, threshold, words};
+#[cfg(test)]
+pub(crate) use rows::embed_back_by;
 pub(crate) use rows::{embed, embed_back, product, rms_norm, rms_norm_back, rotate, swiglu, swiglu_back};
 pub(crate) use update::{adamw, sum_squares};
 

@@ -1,5 +1,6 @@
 //! Random numbers by their place: a hash of 32 bits, in integers that wrap.
 use super::{narrow, wide};
+use crate::ops::Dropout;
 use burn::prelude::*;
 use burn::tensor::DType;
 
@@ -60,11 +61,12 @@ pub(crate) fn threshold(rate: f64) -> u32 {
     (rate * f64::from(1 << 24)).round() as u32
 }
 
-pub(crate) fn dropout<B: Backend>(x: Tensor<B, 2>, rate: f64, seed: u64) -> Tensor<B, 2> {
-    if rate <= 0.0 {
+pub(crate) fn dropout<B: Backend, const D: usize>(x: Tensor<B, D>, dropped: Dropout) -> Tensor<B, D> {
+    if !dropped.any() {
         return x;
     }
     let (dims, dtype, device) = (x.dims(), x.dtype(), x.device());
-    let kept = whole::<B>(dims[0] * dims[1], seed, &device).greater_equal_elem(threshold(rate) as i32);
-    narrow(wide(x) * kept.float().mul_scalar(1.0 / (1.0 - rate)).reshape(dims), dtype)
+    let numbers = whole::<B>(dims.iter().product(), dropped.seed, &device);
+    let kept = numbers.greater_equal_elem(threshold(dropped.rate) as i32).float();
+    narrow(wide(x) * kept.mul_scalar(dropped.scale()).reshape(dims), dtype)
 }

@@ -2,6 +2,7 @@
 use super::{narrow, wide};
 use crate::ops::{Angles, Ops, Turned};
 use burn::prelude::*;
+use burn::tensor::DType;
 use burn::tensor::activation::sigmoid;
 
 pub(crate) fn product<B: Ops>(a: Tensor<B, 2>, b: Tensor<B, 2>, turned: Turned) -> Tensor<B, 2> {
@@ -87,13 +88,32 @@ pub(crate) fn embed<B: Backend>(weight: Tensor<B, 2>, ids: Tensor<B, 1, Int>) ->
     weight.select(0, ids)
 }
 
-pub(crate) fn embed_back<B: Backend>(
+pub(crate) fn embed_back<B: Ops>(
     ids: Tensor<B, 1, Int>,
     vocabulary: usize,
     grad: Tensor<B, 2>,
 ) -> Tensor<B, 2> {
-    let [_, width] = grad.dims();
+    const MOST: usize = 1 << 24;
+    let at_once = MOST / grad.dims()[0].max(1);
+    embed_back_by(at_once.max(1), ids, vocabulary, grad)
+}
+
+/// As a product with ones where a row has the token, some of the tokens at once. To add row by row where each belongs would
+/// be less work, but GPUs do that in any order, and every run would end elsewhere.
+pub(crate) fn embed_back_by<B: Ops>(
+    at_once: usize,
+    ids: Tensor<B, 1, Int>,
+    vocabulary: usize,
+    grad: Tensor<B, 2>,
+) -> Tensor<B, 2> {
+    let ([rows, _], device) = (grad.dims(), grad.device());
     let grad = wide(grad);
-    let empty = Tensor::zeros([vocabulary, width], (&grad.device(), grad.dtype()));
-    empty.select_assign(0, ids, grad, burn::tensor::IndexingUpdateOp::Add)
+    let ids = ids.reshape([1, rows]);
+    let part = |first: usize| {
+        let end = vocabulary.min(first + at_once);
+        let names = Tensor::<B, 1, Int>::arange(first as i64..end as i64, (&device, ids.dtype()));
+        let here = names.reshape([end - first, 1]).equal(ids.clone());
+        B::multiply(here.float().cast(DType::F32), grad.clone())
+    };
+    Tensor::cat((0..vocabulary).step_by(at_once).map(part).collect(), 0)
 }

@@ -1,7 +1,7 @@
 //! Attention: causal, in documents, in a window, with shared keys, over one block and several.
 use super::naive::{self, Sizes};
 use super::{B, floats, ints, near, numbers, slope, tensor};
-use crate::ops::{Attended, Ops};
+use crate::ops::{Attended, Dropout, Ops, Sight};
 use crate::plain;
 use burn::prelude::*;
 
@@ -26,11 +26,13 @@ const FAR: usize = usize::MAX;
 
 #[test]
 fn attention_and_its_way_back() {
-    for ([batch, tokens, heads, kv, width], documents, window) in [
-        ([2, 5, 2, 2, 3], vec![FAR - 1], FAR),
-        ([1, 9, 4, 2, 4], vec![4, 3], FAR),
-        ([2, 7, 3, 1, 5], vec![FAR - 1], 3),
-        ([1, 11, 2, 1, 4], vec![5, 9], 2),
+    for ([batch, tokens, heads, kv, width], documents, window, rate) in [
+        ([2, 5, 2, 2, 3], vec![FAR - 1], FAR, 0.0),
+        ([1, 9, 4, 2, 4], vec![4, 3], FAR, 0.0),
+        ([2, 7, 3, 1, 5], vec![FAR - 1], 3, 0.0),
+        ([1, 11, 2, 1, 4], vec![5, 9], 2, 0.0),
+        ([2, 5, 2, 2, 3], vec![FAR - 1], FAR, 0.4),
+        ([1, 9, 4, 2, 4], vec![4, 3], FAR, 0.2),
     ] {
         let sizes: Sizes = [batch, tokens, heads, kv, width];
         let documents: Vec<usize> = documents.into_iter().map(|length| length.min(tokens)).collect();
@@ -38,8 +40,11 @@ fn attention_and_its_way_back() {
         let (of_query, of_keys) = (batch * tokens * heads * width, batch * tokens * kv * width);
         let [query, grad] = [1, 2].map(|seed| numbers(of_query, seed));
         let [key, value] = [3, 4].map(|seed| numbers(of_keys, seed));
-        let scale = 0.7;
-        let forward = |q: &[f64], k: &[f64], v: &[f64]| naive::attend([q, k, v], &starts, scale, sizes);
+        let (scale, dropped) = (0.7, Dropout { rate, seed: 7 });
+        let ones = Tensor::ones([batch * heads * tokens, tokens], &Default::default());
+        let stays = floats(B::dropout(ones, dropped));
+        let forward =
+            |q: &[f64], k: &[f64], v: &[f64]| naive::attend([q, k, v], &starts, scale, &stays, sizes);
         let (right, peak) = forward(&query, &key, &value);
         let slopes = [
             slope(&query, &grad, |q| forward(q, &key, &value).0),
@@ -50,17 +55,12 @@ fn attention_and_its_way_back() {
         let [query, grad] = [query, grad].map(|x| tensor(&x, shape));
         let [key, value] = [key, value].map(|x| tensor(&x, [batch, tokens, kv, width]));
         let sources = || [query.clone(), key.clone(), value.clone()];
-        let starts = || ints(&starts, [batch, tokens]);
-        let [q, k, v] = sources();
-        let of_plain = plain::attend(q.clone(), k.clone(), v.clone(), starts(), scale);
-        let of_cpu = B::attend(q, k, v, starts(), scale);
+        let sight = Sight { starts: ints(&starts, [batch, tokens]), scale, dropped };
+        let of_plain = plain::attend(sources(), &sight);
+        let of_cpu = B::attend(sources(), &sight);
         let bodies: [Body; 2] = [
-            (
-                "plain",
-                of_plain.clone(),
-                plain::attend_back(sources(), starts(), scale, of_plain, grad.clone()),
-            ),
-            ("cpu", of_cpu.clone(), B::attend_back(sources(), starts(), scale, of_cpu, grad.clone())),
+            ("plain", of_plain.clone(), plain::attend_back(sources(), &sight, of_plain, grad.clone())),
+            ("cpu", of_cpu.clone(), B::attend_back(sources(), &sight, of_cpu, grad.clone())),
         ];
         for (body, attended, got) in bodies {
             near(&format!("{body} attention"), &floats(attended.output), &right, 1e-5);
@@ -75,9 +75,14 @@ fn attention_and_its_way_back() {
 #[test]
 fn blocks_meet_without_a_seam() {
     // Longer than a block of queries; both bodies must agree.
-    for (tokens, documents, window) in
-        [(64, 64, FAR), (65, 65, FAR), (200, 73, FAR), (200, 200, 50), (130, 40, 7)]
-    {
+    for (tokens, documents, window, rate) in [
+        (64, 64, FAR, 0.0),
+        (65, 65, FAR, 0.3),
+        (200, 73, FAR, 0.0),
+        (200, 73, FAR, 0.3),
+        (200, 200, 50, 0.0),
+        (130, 40, 7, 0.1),
+    ] {
         let [batch, heads, kv, width] = [2, 4, 2, 8];
         let starts = ints(&starts(batch, tokens, &[documents], window), [batch, tokens]);
         let shape = [batch, tokens, heads, width];
@@ -85,14 +90,14 @@ fn blocks_meet_without_a_seam() {
         let shape = [batch, tokens, kv, width];
         let [key, value] = [3, 4].map(|seed| tensor(&numbers(shape.iter().product(), seed), shape));
         let sources = || [query.clone(), key.clone(), value.clone()];
-        let [q, k, v] = sources();
-        let right = plain::attend(q.clone(), k.clone(), v.clone(), starts.clone(), 0.3);
-        let got = B::attend(q, k, v, starts.clone(), 0.3);
+        let sight = Sight { starts, scale: 0.3, dropped: Dropout { rate, seed: 2 } };
+        let right = plain::attend(sources(), &sight);
+        let got = B::attend(sources(), &sight);
         near("output", &floats(got.output.clone()), &floats(right.output.clone()), 1e-5);
         near("lse", &floats(got.lse.clone()), &floats(right.lse.clone()), 1e-5);
         near("peak", &floats(got.peak.clone()), &floats(right.peak.clone()), 1e-5);
-        let right = plain::attend_back(sources(), starts.clone(), 0.3, right, grad.clone());
-        let got = B::attend_back(sources(), starts, 0.3, got, grad);
+        let right = plain::attend_back(sources(), &sight, right, grad.clone());
+        let got = B::attend_back(sources(), &sight, got, grad);
         for (got, right) in got.into_iter().zip(right) {
             near("back", &floats(got), &floats(right), 2e-5);
         }

@@ -1,6 +1,6 @@
 //! The same bits for any number of threads.
 use super::{B, ints, numbers, tensor};
-use crate::ops::{AdamStep, Angles, Objective, Ops, Turned};
+use crate::ops::{AdamStep, Angles, Dropout, Objective, Ops, Sight, Turned};
 use burn::prelude::*;
 
 fn bits<const D: usize>(x: Tensor<B, D>) -> Vec<u32> {
@@ -21,9 +21,11 @@ fn all() -> Vec<Vec<u32>> {
     let table = tensor(&numbers(50 * width / 8, 8), [50, width / 8]);
     let angles = Angles { cos: table.clone(), sin: table };
     let ids = ints(&(0..rows as i32).map(|row| row % 50).collect::<Vec<_>>(), [rows]);
-    let attended = B::attend(query.clone(), key.clone(), value.clone(), starts.clone(), 0.2);
+    let dropped = Dropout { rate: 0.3, seed: 1 };
+    let sight = Sight { starts, scale: 0.2, dropped };
+    let attended = B::attend([query.clone(), key.clone(), value.clone()], &sight);
     let [of_query, of_key, of_value] =
-        B::attend_back([query.clone(), key, value], starts, 0.2, attended.clone(), grad);
+        B::attend_back([query.clone(), key, value], &sight, attended.clone(), grad);
     let (of_x, of_weight) = B::rms_norm_back(x.clone(), weight.clone(), 1e-5, x.clone());
     let head = tensor(&numbers(50 * width, 9), [50, width]);
     let loss = B::head_loss(x.clone(), head, ids.clone(), &Objective::PLAIN, 0.01, true);
@@ -43,7 +45,7 @@ fn all() -> Vec<Vec<u32>> {
         bits(B::swiglu(y.clone(), y.clone())),
         bits(B::embed_back(ids, 50, x.clone())),
         [bits(loss.loss), bits(back_x), bits(back_head)].concat(),
-        bits(B::dropout(y, 0.3, 1)),
+        bits(B::dropout(y, dropped)),
         bits(B::sum_squares(flat)),
         bits(moved),
     ]

@@ -42,11 +42,13 @@ pub(super) fn rotate(x: &[f64], angles: &[f64], positions: &[i32], [heads, width
 /// Sizes of attention: batch, tokens, heads, heads of keys, width.
 pub(super) type Sizes = [usize; 5];
 
-/// The output, and the largest logit of each head.
+/// The output, and the largest logit of each head. `stays` is what every share of `[batch, heads, tokens, tokens]` is
+/// multiplied by.
 pub(super) fn attend(
     [query, key, value]: [&[f64]; 3],
     starts: &[i32],
     scale: f64,
+    stays: &[f64],
     [batch, tokens, heads, kv, width]: Sizes,
 ) -> (Vec<f64>, Vec<f64>) {
     let (mut out, mut peak) = (vec![0.0; query.len()], vec![f64::NEG_INFINITY; heads]);
@@ -63,7 +65,8 @@ pub(super) fn attend(
         let sum: f64 = logits.iter().map(|x| x.exp()).sum();
         for (j, logit) in seen.iter().zip(&logits) {
             for at in 0..width {
-                out[q + at] += logit.exp() / sum * value[of_key(*j) + at];
+                let stays = stays[((b * heads + h) * tokens + t) * tokens + j];
+                out[q + at] += logit.exp() / sum * stays * value[of_key(*j) + at];
             }
         }
     }

@@ -141,6 +141,11 @@ fn embeddings_and_their_way_back() {
             plain::embed(weight.clone(), ids.clone()),
             plain::embed_back(ids.clone(), vocabulary, grad.clone()),
         ),
+        (
+            "plain, in parts,",
+            plain::embed(weight.clone(), ids.clone()),
+            plain::embed_back_by(32, ids.clone(), vocabulary, grad.clone()),
+        ),
         ("cpu", B::embed(weight.clone(), ids.clone()), B::embed_back(ids.clone(), vocabulary, grad.clone())),
     ] {
         near(&format!("{body} embedded"), &floats(got), &right, 0.0);

@@ -1,6 +1,6 @@
 //! The operations in automatic differentiation: what they hand back is what the operations say, through a chain of all.
 use super::{B, floats, ints, near, numbers, tensor};
-use crate::ops::{Angles, NO_LABEL, Objective, Ops, Turned};
+use crate::ops::{Angles, Dropout, NO_LABEL, Objective, Ops, Sight, Turned};
 use crate::plain;
 use burn::backend::Autodiff;
 use burn::prelude::*;
@@ -65,10 +65,11 @@ fn run(by: &Bodies) -> Vec<Vec<f64>> {
         (by.rotate)(x, &angles, places.clone(), false).reshape([batch, tokens, heads, width])
     };
     let (query, key, value) = (turn(part(0)), turn(part(1)), part(2).reshape([batch, tokens, heads, width]));
+    let sight = Sight { starts, scale: 0.4, dropped: Dropout { rate: 0.3, seed: 5 } };
     let attended = if by.ours {
-        A::attend(query, key, value, starts, 0.4)
+        A::attend([query, key, value], &sight)
     } else {
-        plain::attend(query, key, value, starts, 0.4)
+        plain::attend([query, key, value], &sight)
     };
     let x = x + attended.output.reshape([rows, 12]);
     let gated = (by.swiglu)(
@@ -101,7 +102,7 @@ fn a_chain_of_all_operations_has_the_gradients_that_burn_finds_by_itself() {
 #[test]
 fn dropout_lets_through_what_it_let_through() {
     let x = Tensor::<A, 2>::from_inner(tensor(&numbers(60, 1), [6, 10])).require_grad();
-    let y = A::dropout(x.clone(), 0.4, 9);
+    let y = A::dropout(x.clone(), Dropout { rate: 0.4, seed: 9 });
     let kept: Vec<f64> = floats(y.clone().inner()).iter().map(|y| f64::from(*y != 0.0) / 0.6).collect();
     let grads = y.sum().backward();
     near("dropout", &floats(x.grad(&grads).unwrap()), &kept, 1e-6);

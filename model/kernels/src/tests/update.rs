@@ -1,6 +1,6 @@
 //! Noise, dropout, AdamW, sums of squares.
 use super::{B, floats, near, numbers, tensor};
-use crate::ops::{AdamStep, Ops};
+use crate::ops::{AdamStep, Dropout, Ops};
 use crate::plain;
 use burn::prelude::*;
 
@@ -26,21 +26,22 @@ fn noise_is_the_same_everywhere_and_even() {
 fn dropout_drops_its_share_and_keeps_the_sum() {
     let x = tensor(&vec![1.0; 300 * 70], [300, 70]);
     for rate in [0.1, 0.5] {
-        let got = floats(B::dropout(x.clone(), rate, 3));
-        near("dropped", &got, &floats(plain::dropout(x.clone(), rate, 3)), 0.0);
+        let by = |seed| Dropout { rate, seed };
+        let got = floats(B::dropout(x.clone(), by(3)));
+        near("dropped", &got, &floats(plain::dropout(x.clone(), by(3))), 0.0);
         let dropped = got.iter().filter(|x| **x == 0.0).count() as f64 / got.len() as f64;
         assert!((dropped - rate).abs() < 0.01, "{dropped}");
         assert!(got.iter().all(|x| *x == 0.0 || (x - 1.0 / (1.0 - rate)).abs() < 1e-6));
-        assert_ne!(got, floats(B::dropout(x.clone(), rate, 4)));
+        assert_ne!(got, floats(B::dropout(x.clone(), by(4))));
     }
-    assert_eq!(floats(B::dropout(x.clone(), 0.0, 3)), floats(x));
+    assert_eq!(floats(B::dropout(x.clone(), Dropout::NONE)), floats(x));
 }
 
 #[test]
 fn what_others_hold_is_never_written_to() {
     let x = tensor(&numbers(3 * 50, 1), [3, 50]);
     let before = floats(x.clone());
-    let _ = B::dropout(x.clone(), 0.5, 1);
+    let _ = B::dropout(x.clone(), Dropout { rate: 0.5, seed: 1 });
     let flat: Tensor<B, 1> = x.clone().reshape([150]);
     let step = AdamStep { rate: 0.1, beta1: 0.9, beta2: 0.9, epsilon: 1e-8, decay: 0.1, scale: 1.0, step: 1 };
     let _ = B::adamw(flat.clone(), flat.clone(), (flat.clone(), flat.clone()), &step);

@@ -1,7 +1,7 @@
 //! QK-clip, with the whole way from weights to logits.
 use super::*;
 use crate::optim::qk_clip;
-use muse_kernels::{Angles, Turned};
+use muse_kernels::{Angles, Dropout, Sight, Turned};
 
 const TOKENS: usize = 20;
 const WIDTH: usize = 32;
@@ -26,7 +26,8 @@ fn peaks(query: &Tensor<B, 2>, key: &Tensor<B, 2>) -> Tensor<B, 1> {
     };
     let (query, key) = (heads(query), heads(key));
     let starts = Tensor::zeros([1, TOKENS], &device);
-    B::attend(query, key.clone(), key, starts, (HEAD as f64).powf(-0.5)).peak
+    let sight = Sight { starts, scale: (HEAD as f64).powf(-0.5), dropped: Dropout::NONE };
+    B::attend([query, key.clone(), key], &sight).peak
 }
 
 fn clipped(kv_heads: usize) {

@@ -152,10 +152,7 @@ impl<'a, B: Ops> Trainer<'a, B> {
     fn gathered(&self, step: &Step) -> Gathered<B> {
         let mut sum: Option<Gathered<B>> = None;
         for (number, rows) in step.micro_batches().enumerate() {
-            let dropped = Dropped {
-                rate: self.model.dropout,
-                seed: self.params.seed_of(self.state.made, number as u64),
-            };
+            let dropped = Dropped::of(&self.model, self.params.seed_of(self.state.made, number as u64));
             let setting = Setting { dropped, ..self.setting.clone() };
             let Pass { loss, grads, peaks, .. } = pass(
                 self.net(),
