@@ -2,7 +2,9 @@
 use crate::config::Shape;
 
 /// What allocators take on top of all else: pages half full, and blocks cut to size.
-pub(super) const ALLOCATOR: f64 = 0.05;
+pub(super) const ALLOCATOR: f64 = 0.10;
+/// What the program takes itself, with its threads and with what operations set aside.
+pub(super) const PROGRAM: u64 = 64 << 20;
 /// Logits that are there at once: the head works in chunks of so many.
 pub(super) const LOGITS: u64 = 1 << 26;
 /// Times they are there, in f32: themselves, and their gradients.

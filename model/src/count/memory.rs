@@ -76,7 +76,7 @@ pub struct TrainingMemory {
     pub loss: u64,
     /// What is there for a moment: the logits of a chunk, the gradients within a block, or the optimizer's copies.
     pub workspace: u64,
-    /// What allocators take on top.
+    /// What allocators take on top, and the program.
     pub overhead: u64,
     /// All of this.
     pub total: u64,
@@ -175,7 +175,7 @@ impl TrainingMemory {
             + sum.activations
             + sum.loss
             + sum.workspace;
-        let overhead = (used as f64 * kept::ALLOCATOR) as u64;
+        let overhead = (used as f64 * kept::ALLOCATOR) as u64 + kept::PROGRAM;
         Self { overhead, total: used + overhead, ..sum }
     }
 }
@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(workspace(100_000), 2 * 4 * (1 << 26), "a chunk of them");
         let used = 16 * parameters + memory.activations + memory.loss + memory.workspace;
         assert_eq!(memory.total, used + memory.overhead);
-        assert_eq!(memory.overhead, used / 20);
+        assert_eq!(memory.overhead, used / 10 + (64 << 20));
     }
 
     #[test]

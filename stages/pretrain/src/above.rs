@@ -142,8 +142,12 @@ mod tests {
                 let (memory, gpu_memory) = if gpu { (0, Some(bytes)) } else { (bytes, None) };
                 params.check_room(above, &Machine { memory, gpu_memory, threads: 1 })
             };
-            let least = (0..40).map(|power| 1 << power).find(|bytes| fits(*bytes).is_ok()).unwrap();
-            (least, fits(least / 2).err().map(|error| (error.pointer, error.help.unwrap())))
+            let (mut little, mut enough) = (0, 1 << 40);
+            while enough - little > 1 {
+                let between = (little + enough) / 2;
+                if fits(between).is_ok() { enough = between } else { little = between }
+            }
+            (enough, fits(little).err().map(|error| (error.pointer, error.help.unwrap())))
         };
         let small = packed("bpe", 500, 64);
         let (least, wrong) = needs(&small, false, json!({}));

@@ -48,8 +48,8 @@ fn what_is_left_out_is_what_the_reference_says() {
     let golden = json!({
         "model": {
             "vocab_size": null, "layers": 2, "width": 64, "heads": 4, "kv_heads": null, "head_width": null, "ffn": 128,
-            "context": null, "norm_eps": 1e-6, "qk_norm": true, "tied": false, "dropout": 0.0, "window": null,
-            "init_std": 0.02, "scaled_init": true,
+            "context": null, "norm_eps": 1e-6, "qk_norm": true, "tied": false, "dropout": 0.0, "attention_dropout": 0.0,
+            "window": null, "init_std": 0.02, "scaled_init": true,
             "rope": { "theta": 10_000.0, "scaling": {
                 "kind": "none", "factor": 1.0, "original_context": null, "beta_fast": 32.0, "beta_slow": 1.0,
                 "attention_factor": null,

@@ -2,6 +2,7 @@
 //!
 //! One thread hands out numbered parts, takes some of them itself, and goes on when all are done. The others spin for a while
 //! and then sleep. Which thread does which part is chance; what a part is never depends on the threads.
+use super::memory;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -179,12 +180,13 @@ fn of_all_cores() -> &'static Arc<Pool> {
     ALL.get_or_init(|| Arc::new(Pool::new(std::thread::available_parallelism().map_or(1, usize::from))))
 }
 
-/// Does something with so many threads for the operations on the CPU.
+/// Does something with so many threads for the operations on the CPU. Memory that they kept to use again is free after it.
 pub fn with_threads<T>(threads: usize, work: impl FnOnce() -> T) -> T {
     struct Back(Option<Arc<Pool>>);
     impl Drop for Back {
         fn drop(&mut self) {
             CURRENT.with_borrow_mut(|current| *current = self.0.take());
+            memory::let_go();
         }
     }
     let pool = Arc::new(Pool::new(threads.max(1)));

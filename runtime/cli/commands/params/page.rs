@@ -109,7 +109,7 @@ impl Page {
             (&*format!("activations, {weights}"), memory.activations),
             (&*format!("loss, {weights}"), memory.loss),
             ("workspace", memory.workspace),
-            ("allocator", memory.overhead),
+            ("allocator and program", memory.overhead),
         ];
         self.parts(&named, memory.total, bytes);
         if memory.host > 0 {
