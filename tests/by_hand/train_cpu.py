@@ -6,11 +6,13 @@ and schedule, the same evaluations, the same cores; in turns, so that a noisy ma
 
 Needs torch. `input.txt` is the text of char-rnn's tinyshakespeare. Prints a table in Markdown.
 """
-import argparse, functools, http.server, json, math, os, statistics, subprocess, tempfile, threading, time
+import argparse, functools, json, math, statistics, subprocess, tempfile, time
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+
+from shakespeare import PAGE, served
 
 LAYERS, WIDTH, HEADS, FFN, CONTEXT, BATCH = 4, 128, 4, 320, 64, 12
 PEAK, WARMUP, FLOOR, EVAL_EVERY = 4e-3, 100, 0.1, 250
@@ -114,7 +116,7 @@ def by_torch(text, vocabulary, steps, compiled):
 
 def by_muse(muse, url, steps, cache):
     """Seconds of the stage that trains, and the best loss on what is held back."""
-    arguments = [muse, "--cache-dir", cache, "run", "pipelines/shakespeare.yaml", "--set", f"url={url}",
+    arguments = [muse, "--cache-dir", cache, "run", PAGE, "--set", f"url={url}",
                  "--set", f"steps={steps}", "--force", "base", "--device", "cpu", "--json"]
     said = subprocess.run(arguments, capture_output=True, text=True)
     events = [json.loads(line) for line in said.stdout.splitlines()]
@@ -135,21 +137,12 @@ def main():
     given = parser.parse_args()
     with open(given.text) as file:
         text = file.read()
-    folder = os.path.dirname(os.path.abspath(given.text))
-    quiet = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(quiet, directory=folder))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}/{os.path.basename(given.text)}"
-    lock = "pipelines/shakespeare.lock"
-    had_lock = os.path.exists(lock)
     rows = {"muse": [], "PyTorch, eager": [], "PyTorch, compile": []}
-    with tempfile.TemporaryDirectory() as cache:
+    with tempfile.TemporaryDirectory() as cache, served(given.text) as url:
         for _ in range(given.rounds):
             rows["muse"].append(by_muse(given.muse, url, given.steps, cache))
             rows["PyTorch, eager"].append(by_torch(text, given.vocabulary, given.steps, False))
             rows["PyTorch, compile"].append(by_torch(text, given.vocabulary, given.steps, True))
-    if not had_lock and os.path.exists(lock):
-        os.remove(lock)
     own = statistics.median(seconds for seconds, _ in rows["muse"])
     print(f"| {given.steps} steps, torch {torch.__version__}, {torch.get_num_threads()} threads | seconds, median of {given.rounds} | muse's share | validation loss |")
     print("|---|---|---|---|")

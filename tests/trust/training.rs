@@ -224,5 +224,5 @@ fn checkpoints_can_be_looked_at_while_they_come_and_go() {
     let listed = context.muse(["checkpoints", "pipelines/p.yaml"]).ok();
     settings.bind(|| insta::assert_snapshot!(listed.to_string()));
     let seen = context.muse(["inspect", "pipelines/p.yaml:base"]).ok();
-    seen.prints("step        20").prints("norm_eps     1e-6").prints("report.json");
+    seen.prints("step        20").prints("norm_eps           1e-6").prints("report.json");
 }

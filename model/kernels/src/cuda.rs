@@ -3,6 +3,7 @@ use crate::ops::Ops;
 use burn::backend::Cuda;
 use burn::prelude::*;
 use burn::tensor::DType;
+use cudarc::driver::result;
 
 impl Ops for Cuda {
     /// Tensor cores read ten bits of a number's fraction. So each number is taken apart into what they read and what is left
@@ -14,6 +15,11 @@ impl Ops for Cuda {
         let ((a, rest_of_a), (b, rest_of_b)) = (apart(a), apart(b));
         a.clone().matmul(rest_of_b) + rest_of_a.matmul(b.clone()) + a.matmul(b)
     }
+}
+
+/// What the maker calls the first GPU that this process sees. Only where there is one.
+pub fn gpu_name() -> Option<String> {
+    result::init().and_then(|()| result::device::get(0)).and_then(result::device::get_name).ok()
 }
 
 /// A number as its first eleven bits and the rest of it, by Veltkamp's way.

@@ -9,6 +9,7 @@ mod check;
 pub mod data;
 pub mod guard;
 pub mod params;
+mod peak;
 mod plan;
 pub mod report;
 mod result;

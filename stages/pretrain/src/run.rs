@@ -1,8 +1,9 @@
 //! `pretrain` from its inputs to its result: where it goes on, the loop, evaluations, checkpoints, what is told.
 use crate::guard::Verdict;
 use crate::params::Params;
+use crate::peak;
 use crate::result;
-use crate::tell::{Tell, measured_peak};
+use crate::tell::Tell;
 use crate::trainer::Trainer;
 use burn::backend::{Cuda, Flex};
 use muse_artifacts::checkpoint::{Checkpoint, Checkpoints};
@@ -29,10 +30,11 @@ pub(crate) fn run(context: &mut Context, params: &Params) -> Result<(), StageErr
     with_threads(context.threads(), || {
         if context.gpus().is_empty() {
             let device = Default::default();
-            let peak = measured_peak::<Flex>(&device);
+            let peak = peak::measured::<Flex>(&device);
             train::<Flex>(context, params, tokens, init, (device, Some(peak)))
         } else {
-            train::<Cuda>(context, params, tokens, init, (Default::default(), None))
+            let peak = peak::of_gpu(params.precision);
+            train::<Cuda>(context, params, tokens, init, (Default::default(), peak))
         }
     })
 }

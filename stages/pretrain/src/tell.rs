@@ -3,9 +3,8 @@ use crate::guard::Verdict;
 use crate::params::Params;
 use crate::state::State;
 use crate::trainer::{Made, Trainer};
-use burn::prelude::*;
 use muse_model::count::Flops;
-use muse_model::kernels::{Ops, Turned};
+use muse_model::kernels::Ops;
 use muse_stage::Context;
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -108,19 +107,6 @@ impl Tell {
             context.metric(state.made, "best_val_loss", best.loss);
         }
     }
-}
-
-/// Operations a second of products on this device: the best of a few that are large enough.
-pub(crate) fn measured_peak<B: Ops>(device: &B::Device) -> f64 {
-    const SIZE: usize = 512;
-    let x = Tensor::<B, 2>::ones([SIZE, SIZE], device);
-    let once = || {
-        let begin = Instant::now();
-        let _ = B::product(x.clone(), x.clone(), Turned::Right).into_data();
-        begin.elapsed().as_secs_f64()
-    };
-    let best = (0..5).map(|_| once()).fold(f64::INFINITY, f64::min);
-    2.0 * (SIZE * SIZE * SIZE) as f64 / best
 }
 
 /// The most memory that this process has taken, where the system says so.
