@@ -45,14 +45,15 @@ impl Params {
         // What is known only once there is a tokenizer takes no memory here: all else may be too much already.
         let shape = self.model.shape(data.vocab_size.unwrap_or(1), context);
         let needs = TrainingMemory::of(&shape, &self.training(context));
-        let (has, whose) = match machine.gpu_memory {
-            Some(memory) => (memory, "the GPU has"),
-            None => (machine.memory, "this stage may take"),
+        // The memory of the host is the CPU's own.
+        let (takes, has, whose) = match machine.gpu_memory {
+            Some(memory) => (needs.total, memory, "the GPU has"),
+            None => (needs.total + needs.host, machine.memory, "this stage may take"),
         };
-        if needs.total <= has {
+        if takes <= has {
             return Ok(());
         }
-        let message = format!("a step takes {} of memory, and {whose} {}", size(needs.total), size(has));
+        let message = format!("a step takes {} of memory, and {whose} {}", size(takes), size(has));
         let mut help = self.what_saves_memory(context);
         if machine.gpu_memory.is_none() {
             help += "; where `resources.memory` is less than there is, raise it";
@@ -158,6 +159,12 @@ mod tests {
         let eight = |context| needs(&packed("bpe", 500, context), false, json!({ "micro_batch": 8 })).0;
         assert!(eight(256) > eight(32));
         assert!(needs(&small, false, json!({ "recompute": "block", "micro_batch": 1 })).0 < least);
+        // On the CPU there is nowhere else to be.
+        let block = json!({ "recompute": "block", "micro_batch": 8 });
+        let away = json!({ "recompute": "block", "micro_batch": 8, "offload": true });
+        let large = packed("bpe", 500, 4096);
+        assert!(needs(&large, false, away.clone()).0 >= needs(&large, false, block.clone()).0);
+        assert!(needs(&large, true, away).0 <= needs(&large, true, block).0);
         // On a GPU its memory counts alone; what is done already is not proposed.
         let (on_gpu, wrong) = needs(
             &small,

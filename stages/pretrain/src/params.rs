@@ -77,7 +77,7 @@ pub struct Params {
     #[serde(default = "keep_last")]
     #[schemars(range(min = 1))]
     pub keep_last: Execution<u32>,
-    /// What chance depends on: the first weights, the order of sequences, what is dropped, how numbers are rounded at random.
+    /// What chance depends on: the first weights, the order of sequences, what is dropped.
     #[serde(default)]
     pub seed: u64,
 }

@@ -86,9 +86,11 @@ fn after<B: Ops>(
     let mut validation = None;
     if regular {
         validation = evaluate(context, trainer, tell)?;
-        trainer.guard().is_good(made, validation);
+        trainer.judged(validation);
     }
-    if params.shared() == Some(made) {
+    // A training that went back from further on is on a way that a longer one does not take.
+    let shared = trainer.state().guard.rolled_back().iter().all(|back| back.at < made);
+    if params.shared() == Some(made) && shared {
         folder.save_to_extend(trainer, validation)?;
     }
     if last && !regular {
@@ -223,11 +225,17 @@ impl Folder {
             return Ok(());
         }
         let place = self.kept.place(state.made);
+        // What goes on from an evaluation, and is stopped at once, knows it too.
+        let here = state.evaluated.filter(|point| point.step == state.made);
+        let validation = validation.or(here.map(|point| point.loss));
         // One that was kept at an evaluation knows more than one that a signal asks for.
         if validation.is_some() || !is_there(&place) {
             trainer.save(&place, validation, true)?;
         }
-        self.kept.keep_last(*params.keep_last as usize, &[state.guard.good()])?;
+        // Whoever goes back asks for the best weights as they were there.
+        let also = [Some(state.guard.good()), state.best_when_good.map(|point| point.step)];
+        let also: Vec<u64> = also.into_iter().flatten().collect();
+        self.kept.keep_last(*params.keep_last as usize, &also)?;
         Ok(())
     }
 }

@@ -32,6 +32,9 @@ pub(crate) struct State {
     pub(crate) evaluated: Option<Point>,
     /// The best one.
     pub(crate) best: Option<Point>,
+    /// The best one at the last moment to which the guard would go back.
+    #[serde(default)]
+    pub(crate) best_when_good: Option<Point>,
 }
 
 impl State {

@@ -331,6 +331,10 @@ fn job(
     offer: Option<Offer>,
 ) -> Job {
     let described = &task.spec.kind.description;
+    if task.publish && task.from_nothing && attempt == 1 {
+        // Whoever asks for nothing to go on from means this too. What cannot be removed is told when it is asked for.
+        let _ = context.store.remove_resume_dir(&resume_key(task.spec, task.key));
+    }
     // A rerun finds nothing there, and what it leaves goes with it.
     let resume = described.resumes.then(|| match task.publish {
         true => context.store.resume_dir(&resume_key(task.spec, task.key)),

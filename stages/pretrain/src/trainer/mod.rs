@@ -2,7 +2,7 @@
 mod keep;
 
 use crate::data::{Batches, Cursor, HeldOut, Rows, Step, StepSize};
-use crate::guard::{Guard, Verdict};
+use crate::guard::Verdict;
 use crate::params::Params;
 use crate::report::Point;
 use crate::state::State;
@@ -107,8 +107,11 @@ impl<'a, B: Ops> Trainer<'a, B> {
         &self.state
     }
 
-    pub(crate) fn guard(&mut self) -> &mut Guard {
-        &mut self.state.guard
+    /// Asks the guard, at an evaluation, whether this is a moment to go back to.
+    pub(crate) fn judged(&mut self, validation: Option<f64>) {
+        if self.state.guard.is_good(self.state.made, validation) {
+            self.state.best_when_good = self.state.best;
+        }
     }
 
     pub(crate) fn shape(&self) -> &Shape {
@@ -242,7 +245,8 @@ mod tests {
         let mut trainer = Trainer::<Flex>::new(&params, &tokens, None, Default::default()).unwrap();
         (0..4).for_each(|_| assert_eq!(trainer.step().unwrap().verdict, Verdict::Apply));
         let loss = trainer.evaluate().unwrap();
-        assert!(trainer.guard().is_good(4, loss));
+        trainer.judged(loss);
+        assert_eq!(trainer.state().guard.good(), 4);
         let place = folder.path().join("good");
         trainer.save(&place, loss, true).unwrap();
         let numbers = |trainer: &Trainer<'_, Flex>| -> Vec<Vec<f32>> {
