@@ -31,7 +31,9 @@ pub fn qk_clip<B: Ops>(
     key: Tensor<B, 2>,
 ) -> (Tensor<B, 2>, Tensor<B, 2>) {
     let [heads] = peaks.dims();
-    let factors = peaks.clamp_min(threshold).recip().mul_scalar(threshold);
+    let peaks = peaks.clamp_min(threshold);
+    // Divided, and not multiplied by what one is divided by it: that is one for every head that stays.
+    let factors = peaks.zeros_like().add_scalar(threshold) / peaks;
     if query.dims()[0] == key.dims()[0] {
         let roots = factors.sqrt();
         (scaled(query, roots.clone(), heads), scaled(key, roots, heads))

@@ -6,7 +6,7 @@ use super::memory;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 
 /// How often a thread looks before it lets others have the core between two looks: some ten microseconds.
@@ -25,7 +25,7 @@ struct Call {
 }
 
 struct Shared {
-    /// Odd while a call is being made, and another number for each.
+    /// Another number for each call.
     round: AtomicU64,
     call: Mutex<Option<Call>>,
     /// The next part that nobody took.
@@ -73,7 +73,7 @@ impl Pool {
 
     /// Does all parts, and comes back when they are done.
     fn run(&self, parts: usize, work: &Work<'_>) {
-        let turn = if self.threads.is_empty() || parts < 2 { None } else { self.turn.try_lock().ok() };
+        let turn = if self.threads.is_empty() || parts < 2 { None } else { self.free() };
         // A part that asks for parts of its own does them itself.
         let Some(_turn) = turn else { return (0..parts).for_each(work) };
         let shared = &*self.shared;
@@ -98,6 +98,17 @@ impl Pool {
             resume_unwind(panic);
         }
         assert!(!shared.failed.load(Ordering::Relaxed), "a part of an operation failed");
+    }
+}
+
+impl Pool {
+    /// The turn, where no other call has it. One that ended in a panic has it no more.
+    fn free(&self) -> Option<MutexGuard<'_, ()>> {
+        match self.turn.try_lock() {
+            Ok(turn) => Some(turn),
+            Err(TryLockError::Poisoned(error)) => Some(error.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 }
 
@@ -249,6 +260,17 @@ mod tests {
                 sum.fetch_add(part, Ordering::Relaxed);
             });
             assert_eq!(sum.into_inner(), 45);
+            // Both parts are there at once, which one thread alone could not do.
+            let (there, met) = (AtomicUsize::new(0), AtomicUsize::new(0));
+            parts(2, &|_| {
+                there.fetch_add(1, Ordering::SeqCst);
+                let begin = std::time::Instant::now();
+                while there.load(Ordering::SeqCst) < 2 && begin.elapsed().as_secs() < 20 {
+                    std::thread::yield_now();
+                }
+                met.fetch_add(there.load(Ordering::SeqCst), Ordering::SeqCst);
+            });
+            assert_eq!(met.into_inner(), 4, "the other threads are lost");
         });
     }
 
