@@ -27,12 +27,42 @@ pub enum ArtifactError {
         /// What to do about it.
         help: Option<String>,
     },
+    /// The file is of a version that this muse does not know.
+    #[error("{}: format {found} is not known here, which is {known}", path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+        /// The one that is known.
+        known: u32,
+    },
 }
+
+/// What to do about a file of another version.
+const NEWER: &str = "a newer muse wrote it: use that one";
 
 impl ArtifactError {
     /// A file that is not what it should be.
     pub fn format(path: impl AsRef<Path>, message: impl Into<String>) -> Self {
         Self::Format { path: path.as_ref().to_owned(), message: message.into(), help: None }
+    }
+
+    /// Refuses a file of another version than the one that is known.
+    pub fn check_version(path: impl AsRef<Path>, found: u32, known: u32) -> Result<()> {
+        if found == known {
+            return Ok(());
+        }
+        Err(Self::Version { path: path.as_ref().to_owned(), found, known })
+    }
+
+    /// What to do about it, where that is known.
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Io { .. } => None,
+            Self::Format { help, .. } => help.as_deref(),
+            Self::Version { .. } => Some(NEWER),
+        }
     }
 
     /// For `map_err`: an I/O error with its path.
@@ -55,6 +85,7 @@ impl From<ArtifactError> for StageError {
     fn from(error: ArtifactError) -> Self {
         match error {
             ArtifactError::Io { path, source } => Self::Io { path, source },
+            ArtifactError::Version { .. } => Self::new(error.to_string()).help(NEWER),
             ArtifactError::Format { path, message, help } => {
                 let error = Self::new(format!("{}: {message}", path.display()));
                 match help {

@@ -88,11 +88,7 @@ fn intact(folder: &Path) -> Result<Checkpoint> {
 }
 
 fn said(error: &ArtifactError) -> String {
-    let help = match error {
-        ArtifactError::Format { help, .. } => help.clone().unwrap_or_default(),
-        ArtifactError::Io { .. } => String::new(),
-    };
-    format!("{error}\n{help}")
+    format!("{error}\n{}", error.hint().unwrap_or_default())
 }
 
 #[test]
@@ -540,7 +536,7 @@ fn the_last_and_the_best_are_kept() {
 fn others_are_kept_on_demand_and_a_way_that_was_left_is_forgotten() {
     let (_held, all) = kept(&[3.0, 1.0, 2.0, 1.5, 2.5]);
     assert_eq!(all.keep_last(1, &[30]).unwrap(), [10, 40]);
-    all.forget_after(30).unwrap();
+    all.forget_from(40).unwrap();
     assert_eq!(steps(&all), [20, 30]);
 }
 

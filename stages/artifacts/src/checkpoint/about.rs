@@ -96,10 +96,7 @@ impl About {
             format: u32,
         }
         let version: Version = serde_json::from_str(&text).map_err(strange)?;
-        if version.format != FORMAT {
-            let said = format!("format {} is not known here, which is {FORMAT}", version.format);
-            return Err(ArtifactError::format(path, said).help("a newer muse wrote it: use that one"));
-        }
+        ArtifactError::check_version(path, version.format, FORMAT)?;
         let Some(sealed) = unseal(&text) else {
             return Err(wrong("it was changed: it is not what its own digest says".into()));
         };

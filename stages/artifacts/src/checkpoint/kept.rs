@@ -50,12 +50,14 @@ impl Checkpoints {
         Ok(all.filter(|kept| kept.found.is_ok() || kept.folder.exists()).collect())
     }
 
-    /// The newest one that is intact to the byte, and what is wrong with each that is newer.
+    /// The newest one that is intact to the byte, and what is wrong with each that is newer. An error where one of these is a
+    /// newer muse's: it is not for this one to begin again before it.
     pub fn newest(&self) -> Result<(Option<Checkpoint>, Vec<ArtifactError>)> {
         let mut damaged = Vec::new();
         for step in self.steps()?.into_iter().rev() {
             match self.look(step, Look::Content).found {
                 Ok(checkpoint) => return Ok((Some(checkpoint), damaged)),
+                Err(error @ ArtifactError::Version { .. }) => return Err(error),
                 Err(error) => damaged.push(error),
             }
         }
@@ -71,8 +73,8 @@ impl Checkpoints {
             .min_by(|a, b| loss(a).unwrap_or(f64::MAX).total_cmp(&loss(b).unwrap_or(f64::MAX))))
     }
 
-    /// Takes away all but the newest `count`, the best and those of `also`. One that cannot be opened stays: a newer muse
-    /// may know it. Gives back the steps of those that went.
+    /// Takes away all but the newest `count`, the best and those of `also`. One that cannot be opened stays: somebody may want
+    /// to look at it. Gives back the steps of those that went.
     pub fn keep_last(&self, count: usize, also: &[u64]) -> Result<Vec<u64>> {
         let best = self.best()?.map(|best| best.folder().to_owned());
         let intact = self.list(Look::Sizes)?.into_iter().filter(|kept| kept.found.is_ok());
@@ -86,9 +88,9 @@ impl Checkpoints {
         Ok(gone)
     }
 
-    /// Takes away all of later steps: those of a way that is not gone on.
-    pub fn forget_after(&self, step: u64) -> Result<()> {
-        for later in self.steps()?.into_iter().filter(|kept| *kept > step) {
+    /// Takes away that of a step and all later ones, damaged ones too: those of a way that is not gone on.
+    pub fn forget_from(&self, step: u64) -> Result<()> {
+        for later in self.steps()?.into_iter().filter(|kept| *kept >= step) {
             disk::take_away(&self.place(later))?;
         }
         Ok(())

@@ -82,10 +82,7 @@ impl Meta {
         }
         let version: Version =
             serde_json::from_str(&text).map_err(|error| wrong(format!("not what `pack` writes: {error}")))?;
-        if version.format != FORMAT {
-            let said = format!("format {} is not known here, which is {FORMAT}", version.format);
-            return Err(ArtifactError::format(&path, said).help("a newer muse wrote it: use that one"));
-        }
+        ArtifactError::check_version(&path, version.format, FORMAT)?;
         let meta: Self =
             serde_json::from_str(&text).map_err(|error| wrong(format!("not what `pack` writes: {error}")))?;
         if meta.context == 0 || meta.end_of_text >= meta.vocab_size || i32::try_from(meta.vocab_size).is_err()
