@@ -7,21 +7,6 @@ pub enum OptimError {
     /// Its configuration makes no sense.
     #[error("{}: {}", .0.message, .0.help)]
     Config(Problem),
-    /// A group is for nothing.
-    #[error(
-        "no weight is named like `{pattern}`, of a group; there is `{example}`, and `*` stands for any part of a name"
-    )]
-    NoSuchWeight {
-        /// What the group names.
-        pattern: String,
-        /// A name that there is.
-        example: String,
-    },
-    /// Nothing is left to train.
-    #[error(
-        "every weight is frozen, so there is nothing to train: leave one out of the groups with `frozen: true`"
-    )]
-    AllFrozen,
     /// A matrix that is none.
     #[error("`{name}` is a matrix by its role, and has the shape {shape:?}")]
     NoMatrix {

@@ -1,5 +1,6 @@
 //! What is done to each weight: by its role, and by the groups that a pipeline makes.
 use super::{OptimError, OptimizerConfig, OptimizerKind};
+use crate::config::Problem;
 use crate::net::{Role, Weight};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -52,28 +53,17 @@ impl Plan {
         if let Some(problem) = config.check().into_iter().next() {
             return Err(OptimError::Config(problem));
         }
-        for pattern in config.groups.iter().flat_map(|group| &group.weights) {
-            if let Some(first) = weights.first()
-                && !weights.iter().any(|weight| is_like(&weight.name, pattern))
-            {
-                let (pattern, example) = (pattern.clone(), first.name.clone());
-                return Err(OptimError::NoSuchWeight { pattern, example });
-            }
+        if let Some(problem) = config.check_groups(weights) {
+            return Err(OptimError::Config(problem));
         }
-        let plans: Vec<_> =
-            weights.iter().map(|weight| Self::of(config, weight)).collect::<Result<_, _>>()?;
-        if plans.iter().all(|plan| plan.rule == Rule::Frozen) {
-            return Err(OptimError::AllFrozen);
-        }
-        Ok(plans)
+        weights.iter().map(|weight| Self::of(config, weight)).collect()
     }
 
     fn of(config: &OptimizerConfig, weight: &Weight) -> Result<Self, OptimError> {
         if weight.role == Role::Matrix && weight.shape.len() != 2 {
             return Err(OptimError::NoMatrix { name: weight.name.clone(), shape: weight.shape.clone() });
         }
-        let named = |group: &&Group| group.weights.iter().any(|pattern| is_like(&weight.name, pattern));
-        let group = config.groups.iter().find(named);
+        let group = config.group(weight);
         let (momentum, nesterov) = (config.momentum(), config.nesterov());
         let adamw = Rule::Adamw { betas: config.betas(), epsilon: config.epsilon() };
         let (rule, rate) = match config.kind {
@@ -86,6 +76,29 @@ impl Plan {
         let rate = rate * group.map_or(1.0, |group| group.rate);
         let decay = group.and_then(|group| group.weight_decay).unwrap_or_else(|| config.decay(weight.role));
         Ok(Self { rule, rate, decay })
+    }
+}
+
+impl OptimizerConfig {
+    /// The group that a weight is in: the first that names it.
+    fn group(&self, weight: &Weight) -> Option<&Group> {
+        self.groups.iter().find(|group| group.weights.iter().any(|pattern| is_like(&weight.name, pattern)))
+    }
+
+    /// What is wrong with the groups for a model of these weights: one is for nothing, or nothing is left to train.
+    pub fn check_groups(&self, weights: &[Weight]) -> Option<Problem> {
+        let first = weights.first()?;
+        let mut patterns = self.groups.iter().flat_map(|group| &group.weights);
+        if let Some(idle) =
+            patterns.find(|pattern| !weights.iter().any(|weight| is_like(&weight.name, pattern)))
+        {
+            let help = format!("there is `{}`, and `*` stands for any part of a name", first.name);
+            return Some(Problem::new("/groups", format!("no weight is named like `{idle}`"), help));
+        }
+        let frozen = |weight| self.group(weight).is_some_and(|group| group.frozen);
+        let message = "every weight is frozen, so there is nothing to train";
+        let help = "leave one out of the groups with `frozen: true`";
+        weights.iter().all(frozen).then(|| Problem::new("/groups", message, help))
     }
 }
 

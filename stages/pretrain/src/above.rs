@@ -46,19 +46,26 @@ impl Params {
         let shape = self.model.shape(data.vocab_size.unwrap_or(1), context);
         let needs = TrainingMemory::of(&shape, &self.training(context));
         // The memory of the host is the CPU's own.
-        let (takes, has, whose) = match machine.gpu_memory {
-            Some(memory) => (needs.total, memory, "the GPU has"),
-            None => (needs.total + needs.host, machine.memory, "this stage may take"),
+        let (on_device, on_host) = match machine.gpu_memory {
+            Some(_) => (needs.total, needs.host),
+            None => (0, needs.total.saturating_add(needs.host)),
         };
-        if takes <= has {
-            return Ok(());
+        let short = |takes: u64, has: u64, whose: &str| {
+            let message = format!("a step takes {} of memory, and {whose} {}", size(takes), size(has));
+            (takes > has).then(|| FieldError::new("/model", message))
+        };
+        let raise = "where `resources.memory` is less than there is, raise it";
+        if let Some(error) = short(on_device, machine.gpu_memory.unwrap_or(u64::MAX), "the GPU has") {
+            Err(error.help(self.what_saves_memory(context)))
+        } else if let Some(error) = short(on_host, machine.memory, "this stage may take") {
+            let ways = match machine.gpu_memory {
+                Some(_) => "with `offload: false` it takes none of the host's, and more of the GPU's".into(),
+                None => self.what_saves_memory(context),
+            };
+            Err(error.help(format!("{ways}; {raise}")))
+        } else {
+            Ok(())
         }
-        let message = format!("a step takes {} of memory, and {whose} {}", size(takes), size(has));
-        let mut help = self.what_saves_memory(context);
-        if machine.gpu_memory.is_none() {
-            help += "; where `resources.memory` is less than there is, raise it";
-        }
-        Err(FieldError::new("/model", message).help(help))
     }
 
     fn what_saves_memory(&self, context: usize) -> String {
@@ -113,7 +120,7 @@ mod tests {
     }
 
     fn params(model: Value, more: Value) -> Params {
-        let mut all = json!({ "model": { "layers": 2, "width": 64, "heads": 4, "ffn": 128 }, "steps": 10 });
+        let mut all = json!({ "model": { "layers": 4, "width": 64, "heads": 4, "ffn": 128 }, "steps": 10 });
         all["model"].as_object_mut().unwrap().extend(model.as_object().unwrap().clone());
         all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         serde_json::from_value(all).unwrap()
@@ -140,7 +147,7 @@ mod tests {
         let needs = |above: &Above<'_>, gpu: bool, more: Value| {
             let params = params(json!({}), more);
             let fits = |bytes: u64| {
-                let (memory, gpu_memory) = if gpu { (0, Some(bytes)) } else { (bytes, None) };
+                let (memory, gpu_memory) = if gpu { (1 << 40, Some(bytes)) } else { (bytes, None) };
                 params.check_room(above, &Machine { memory, gpu_memory, threads: 1 })
             };
             let (mut little, mut enough) = (0, 1 << 40);
@@ -164,7 +171,14 @@ mod tests {
         let away = json!({ "recompute": "block", "micro_batch": 8, "offload": true });
         let large = packed("bpe", 500, 4096);
         assert!(needs(&large, false, away.clone()).0 >= needs(&large, false, block.clone()).0);
-        assert!(needs(&large, true, away).0 <= needs(&large, true, block).0);
+        assert!(needs(&large, true, away.clone()).0 < needs(&large, true, block).0);
+        // There the host must have room for what waits in it.
+        let params = params(json!({}), away);
+        let host =
+            |memory| params.check_room(&large, &Machine { memory, gpu_memory: Some(1 << 40), threads: 1 });
+        assert!(host(1 << 40).is_ok());
+        let help = host(1 << 10).unwrap_err().help.unwrap();
+        assert!(help.contains("`offload: false`") && help.contains("`resources.memory`"), "{help}");
         // On a GPU its memory counts alone; what is done already is not proposed.
         let (on_gpu, wrong) = needs(
             &small,

@@ -1,6 +1,7 @@
 //! What the schema cannot say of the parameters.
 use crate::params::{Params, Recompute};
 use muse_model::config::Problem;
+use muse_model::net::Weight;
 use muse_stage::FieldError;
 
 /// More steps than anyone makes.
@@ -18,6 +19,7 @@ impl Params {
         self.check_numbers()?;
         first("/optimizer", self.optimizer.check())?;
         first("/optimizer", self.optimizer.check_model(self.model.qk_norm))?;
+        first("/optimizer", self.optimizer.check_groups(&Weight::all(&self.model.shape(1, 1))))?;
         first("/schedule", self.schedule.check())?;
         first("/loss", self.loss.check())?;
         if *self.offload && *self.recompute == Recompute::None {

@@ -36,7 +36,7 @@ pub enum Verdict {
 /// A way back that was gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RolledBack {
-    /// The step that was one too many.
+    /// The step that was one too many, the first being 1.
     pub at: u64,
     /// Steps that were made where it went on.
     pub to: u64,
@@ -69,10 +69,10 @@ impl Guard {
             return Ok(Verdict::Skip);
         }
         if self.rolled_back.len() == ROLL_BACKS {
-            return Err(self.gives_up(step));
+            return Err(self.gives_up(step + 1));
         }
         self.late.clear();
-        self.rolled_back.push(RolledBack { at: step, to: self.good });
+        self.rolled_back.push(RolledBack { at: step + 1, to: self.good });
         Ok(Verdict::RollBack(self.good))
     }
 
@@ -107,6 +107,11 @@ impl Guard {
     /// Each way back, in order.
     pub fn rolled_back(&self) -> &[RolledBack] {
         &self.rolled_back
+    }
+
+    /// Whether it did not lead back yet from beyond so many steps: from there on, a way back is a way of its own.
+    pub fn is_same_until(&self, made: u64) -> bool {
+        self.rolled_back.iter().all(|back| back.at <= made)
     }
 
     /// What was long before `step` says nothing of it.
@@ -151,7 +156,7 @@ mod tests {
         assert!(guard.is_good(250, Some(2.0)));
         let verdicts = [260, 270, 359].map(|step| guard.judge(step, NAN, NAN).unwrap());
         assert_eq!(verdicts, [Verdict::Skip, Verdict::Skip, Verdict::RollBack(250)]);
-        assert_eq!((guard.rate(), guard.rolled_back()), (0.5, &[RolledBack { at: 359, to: 250 }][..]));
+        assert_eq!((guard.rate(), guard.rolled_back()), (0.5, &[RolledBack { at: 360, to: 250 }][..]));
         // From there on it begins to count anew.
         assert_eq!(guard.judge(260, NAN, NAN).unwrap(), Verdict::Skip);
         // Before any evaluation there is the start.
@@ -185,7 +190,7 @@ mod tests {
         });
         let Some(StageError::Failed { message, help }) = error else { panic!("{error:?}") };
         assert_eq!(back, ROLL_BACKS);
-        assert!(message.contains("step 11") && message.contains("0.125"), "{message}");
+        assert!(message.contains("step 12") && message.contains("0.125"), "{message}");
         assert!(help.unwrap().contains("`lr`"));
     }
 

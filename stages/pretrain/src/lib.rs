@@ -1,12 +1,13 @@
 //! `pretrain`: trains a model on packed tokens.
 //!
 //! `params` says what is wanted and `plan` what follows from it; `run` is the loop over a `trainer`, which holds the model, the
-//! optimizer and the data; `guard` judges steps; `result` is what comes out.
+//! optimizer and the data; `guard` judges steps; `folder` keeps checkpoints; `result` is what comes out.
 mod above;
 pub mod budget;
 mod chance;
 mod check;
 pub mod data;
+mod folder;
 pub mod guard;
 pub mod params;
 mod peak;
@@ -33,7 +34,7 @@ pub struct Pretrain;
 impl Stage for Pretrain {
     type Params = Params;
     const KIND: &'static str = "pretrain";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const DOC: &'static str = "Trains a model on packed tokens.";
 
     fn inputs(&self) -> Vec<InputPort> {

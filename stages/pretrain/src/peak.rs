@@ -5,9 +5,10 @@ use muse_model::kernels::{Ops, Turned, gpu_name};
 use std::time::Instant;
 
 /// Operations a second of a GPU's products in bf16, in units of 10^12, as its maker says them for dense matrices, by a word of
-/// its name and another that must be in it too. In f32, which is TF32 there, they are half as many.
-const GPUS: [(&str, &str, f64); 16] = [
+/// its name and another that must be in it too. In TF32 they are half as many; of these a product in f32 takes three.
+const GPUS: [(&str, &str, f64); 17] = [
     ("B200", "", 2250.0),
+    ("H200", "NVL", 835.0),
     ("H200", "", 989.0),
     ("GH200", "", 989.0),
     ("H100", "PCIe", 756.0),
@@ -22,7 +23,7 @@ const GPUS: [(&str, &str, f64); 16] = [
     ("5090", "", 209.5),
     ("4090", "", 165.2),
     ("3090", "", 71.0),
-    ("3060", "", 25.6),
+    ("3060", "", 25.5),
 ];
 
 /// That of the GPU that a stage has, if it is one of those known.
@@ -32,8 +33,8 @@ pub(crate) fn of_gpu(precision: Precision) -> Option<f64> {
 
 fn by_name(name: &str, precision: Precision) -> Option<f64> {
     let words: Vec<&str> = name.split([' ', '-']).collect();
-    // Those of laptops have the names of others, and their speed goes by what power they are given.
-    if words.contains(&"Laptop") {
+    // Parts of a GPU, and those that have another's name and one of these words, have another speed.
+    if ["MIG", "Laptop", "D", "Ti", "SUPER"].iter().any(|word| words.contains(word)) {
         return None;
     }
     let known = |(word, with, _): &&(&str, &str, f64)| {
@@ -69,6 +70,12 @@ mod tests {
         assert_eq!(tera("NVIDIA A10"), Some(125.0));
         assert_eq!(tera("NVIDIA GeForce RTX 4090"), Some(165.2));
         assert_eq!(tera("NVIDIA GeForce RTX 4090 Laptop GPU"), None);
+        assert_eq!(tera("NVIDIA GeForce RTX 4090 D"), None);
+        assert_eq!(tera("NVIDIA GeForce RTX 3060 Ti"), None);
+        assert_eq!(tera("NVIDIA A100-SXM4-40GB MIG 1g.5gb"), None);
+        assert_eq!(tera("NVIDIA H200 NVL"), Some(835.0));
+        assert_eq!(tera("NVIDIA L4"), Some(121.0));
+        assert_eq!(tera("NVIDIA L40S"), Some(362.0));
         assert_eq!(tera("NVIDIA GeForce GT 710"), None);
         assert_eq!(tera(""), None);
         assert_eq!(by_name("NVIDIA H200", Precision::F32), Some(494.5e12));

@@ -1,6 +1,6 @@
 //! The result of a training: the last weights, the best, and what a longer training goes on from.
+use crate::folder::{BEST, EXTEND, Folder};
 use crate::params::Params;
-use crate::run::{BEST, EXTEND, Folder};
 use crate::trainer::Trainer;
 use muse_artifacts::checkpoint::{Checkpoint, CheckpointWriter, Facts};
 use muse_model::kernels::Ops;

@@ -3,13 +3,17 @@ use crate::data::Cursor;
 use crate::guard::Guard;
 use crate::report::{Losses, Point};
 use burn::tensor::{DType, TensorData};
+use muse_artifacts::ArtifactError;
 use muse_artifacts::checkpoint::{Checkpoint, Dtype, Tensor, Tensors};
 use muse_model::config::Model;
 use muse_model::net::Weight;
 use muse_model::optim::{OptimError, StateTensor};
 use muse_stage::StageError;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
+
+/// The version of a state in a file.
+const FORMAT: u32 = 1;
 
 /// All that a training must remember, beside weights and the optimizer's numbers. Chance needs no state: it depends on the seed
 /// and the step alone.
@@ -33,17 +37,27 @@ pub(crate) struct State {
     /// The best one.
     pub(crate) best: Option<Point>,
     /// The best one at the last moment to which the guard would go back.
-    #[serde(default)]
     pub(crate) best_when_good: Option<Point>,
 }
 
 impl State {
     pub(crate) fn to_json(&self) -> Value {
-        serde_json::to_value(self).unwrap_or_default()
+        json!({ "format": FORMAT, "training": self })
     }
 
-    pub(crate) fn from_json(json: Value) -> serde_json::Result<Self> {
-        serde_json::from_value(json)
+    /// That of a checkpoint from which training can go on.
+    pub(crate) fn of(checkpoint: &Checkpoint) -> Result<Self, ArtifactError> {
+        let place = checkpoint.folder();
+        let cannot =
+            |what: &str| ArtifactError::format(place, format!("no training goes on from it: {what}"));
+        let mut json = checkpoint.state()?.ok_or_else(|| cannot("there is no state in it"))?;
+        let format = json["format"].as_u64().and_then(|format| u32::try_from(format).ok());
+        ArtifactError::check_version(
+            place,
+            format.ok_or_else(|| cannot("its state has no format"))?,
+            FORMAT,
+        )?;
+        serde_json::from_value(json["training"].take()).map_err(|error| cannot(&error.to_string()))
     }
 }
 

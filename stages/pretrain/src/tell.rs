@@ -67,7 +67,7 @@ impl Tell {
             }
             Verdict::RollBack(to) => {
                 self.say(&format!("back to step {to}, and on with {} of the rate", state.guard.rate()));
-                context.metric(step, "rolled_back", to as f64);
+                context.metric(step + 1, "rolled_back", to as f64);
                 return;
             }
         }

@@ -128,6 +128,11 @@ fn what_makes_no_sense_is_refused_at_its_field() {
         (json!({ "micro_batch": 0 }), "/micro_batch"),
         (json!({ "optimizer": { "momentum": 0.9 } }), "/optimizer/momentum"),
         (json!({ "optimizer": { "kind": "muonclip" } }), "/optimizer/kind"),
+        (
+            json!({ "optimizer": { "groups": [{ "weights": ["*.mlp.*", "layers.7.*"] }] } }),
+            "/optimizer/groups",
+        ),
+        (json!({ "optimizer": { "groups": [{ "weights": ["*"], "frozen": true }] } }), "/optimizer/groups"),
         (json!({ "lr": 0 }), "/lr"),
         (json!({ "lr": 11 }), "/lr"),
         (json!({ "schedule": { "kind": "linear", "decay": 0.1 } }), "/schedule/decay"),

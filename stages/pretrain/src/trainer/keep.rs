@@ -50,15 +50,11 @@ impl<B: Ops> Trainer<'_, B> {
 
     /// Goes on from a checkpoint that [`Trainer::save`] wrote to go on from.
     pub(crate) fn load(&mut self, checkpoint: &Checkpoint) -> Result<(), StageError> {
-        let cannot = |what: &str| {
-            StageError::new(format!(
-                "{}: {what}, so no training goes on from it",
-                checkpoint.folder().display()
-            ))
-        };
-        let json = checkpoint.state()?.ok_or_else(|| cannot("there is no state in it"))?;
-        let state = State::from_json(json).map_err(|error| cannot(&error.to_string()))?;
-        let remembered = checkpoint.optimizer().ok_or_else(|| cannot("there is no optimizer in it"))?;
+        let state = State::of(checkpoint)?;
+        let remembered = checkpoint.optimizer().ok_or_else(|| {
+            let folder = checkpoint.folder().display();
+            StageError::new(format!("{folder}: no training goes on from it: there is no optimizer in it"))
+        })?;
         self.take_weights(checkpoint)?;
         let read = |tensor: &StateTensor| state::read(remembered, &tensor.name).map_err(Unfit);
         self.optimizer.load(read).map_err(|unfit| unfit.0)?;
@@ -88,7 +84,7 @@ impl<B: Ops> Trainer<'_, B> {
         Ok(())
     }
 
-    /// Takes over the weights of a checkpoint, which must be of a model of the same shape.
+    /// Takes over the weights of a checkpoint, which must be of a model of the same sizes.
     pub(super) fn take_weights(&mut self, checkpoint: &Checkpoint) -> Result<(), StageError> {
         let mut failed = None;
         let (weights, device) = (&self.weights, &self.device);

@@ -1,4 +1,6 @@
-//! A training on a device: weights, optimizer and data, a step at a time. `keep` puts it into checkpoints and back.
+//! A training on a device: weights, optimizer and data, a step at a time. `init` begins with given weights, `keep` puts it into
+//! checkpoints and back.
+mod init;
 mod keep;
 
 use crate::data::{Batches, Cursor, HeldOut, Rows, Step, StepSize};
@@ -84,7 +86,7 @@ impl<'a, B: Ops> Trainer<'a, B> {
         };
         trainer.rounded();
         if let Some(init) = init {
-            trainer.take_weights(init)?;
+            trainer.begin_with(init)?;
         }
         Ok(trainer)
     }
@@ -105,6 +107,11 @@ impl<'a, B: Ops> Trainer<'a, B> {
 
     pub(crate) fn state(&self) -> &State {
         &self.state
+    }
+
+    #[cfg(test)]
+    pub(crate) fn state_mut(&mut self) -> &mut State {
+        &mut self.state
     }
 
     /// Asks the guard, at an evaluation, whether this is a moment to go back to.

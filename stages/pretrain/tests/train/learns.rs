@@ -4,9 +4,23 @@ use muse_artifacts::ArtifactError;
 use muse_artifacts::checkpoint::{Checkpoint, CheckpointWriter, Facts, Tensor};
 use muse_stage::StageEvent;
 use serde_json::{Value, json};
+use std::path::Path;
 
 fn last(figures: &[(u64, String, f64)], name: &str) -> f64 {
     figures.iter().rev().find(|(_, is, _)| is == name).unwrap().2
+}
+
+/// The weights of a checkpoint again, each changed, with other facts.
+fn copied(from: &Checkpoint, to: &Path, facts: Facts, change: impl Fn(&str, &mut Vec<u8>)) {
+    let mut writer = CheckpointWriter::create(to).unwrap();
+    let tensors: Vec<_> = from.model().iter().cloned().collect();
+    let changed = |tensor: &Tensor| {
+        let mut bytes = from.model().read(&tensor.name)?;
+        change(&tensor.name, &mut bytes);
+        Ok::<_, ArtifactError>(bytes)
+    };
+    writer.model(&tensors, changed).unwrap();
+    writer.finish(facts).unwrap();
 }
 
 #[test]
@@ -103,8 +117,43 @@ fn a_training_begins_with_the_weights_of_another() {
     // And no other model takes them.
     let wider = json!({ "model": { "layers": 2, "width": 32, "heads": 2, "ffn": 24 } });
     let StageEvent::Failed { message, help } = second.train(&wider) else { panic!("it went on") };
-    assert!(message.contains("is [17, 16] in the checkpoint, and [17, 32] in the model"), "{message}");
+    assert!(message.contains("`width` is 16 in the checkpoint, and 32 in the model"), "{message}");
     assert!(help.unwrap().contains("the sizes of the checkpoint's"));
+    // Nor one whose weights have the same sizes and mean something else.
+    for (field, value, said) in [
+        ("heads", json!(4), "`heads` is 2 in the checkpoint, and 4 in the model"),
+        ("qk_norm", json!(false), "`qk_norm` is true in the checkpoint, and false in the model"),
+        ("tied", json!(true), "`tied` is false in the checkpoint, and true in the model"),
+    ] {
+        let mut model = json!({ "layers": 2, "width": 16, "heads": 2, "ffn": 24 });
+        model[field] = value;
+        let StageEvent::Failed { message, .. } = second.train(&json!({ "model": model })) else {
+            panic!("{field}")
+        };
+        assert!(message.contains(said), "{message}");
+    }
+    // What has no size may be another.
+    let mut model = json!({ "layers": 2, "width": 16, "heads": 2, "ffn": 24, "dropout": 0.1, "window": 8 });
+    model["rope"] = json!({ "theta": 1e6 });
+    assert_eq!(second.train(&json!({ "model": model, "steps": 1 })), StageEvent::Done);
+}
+
+#[test]
+fn weights_that_learned_the_ids_of_another_tokenizer_are_refused() {
+    let first = Place::new();
+    assert_eq!(first.train(&json!({ "steps": 1 })), StageEvent::Done);
+    let good = Checkpoint::open(&first.out()).unwrap();
+    let place = Place::new();
+    let about = good.about();
+    let facts = Facts {
+        config: about.config.clone(),
+        tokenizer: Some("b3:ffff".into()),
+        step: 1,
+        ..Facts::default()
+    };
+    copied(&good, &place.path().join("in/init"), facts, |_, _| {});
+    let StageEvent::Failed { message, .. } = place.train(&json!({})) else { panic!("it went on") };
+    assert!(message.contains("their ids mean other texts"), "{message}");
 }
 
 #[test]
@@ -113,17 +162,12 @@ fn weights_that_are_no_numbers_are_given_up_on() {
     assert_eq!(first.train(&json!({ "steps": 1 })), StageEvent::Done);
     let good = Checkpoint::open(&first.out()).unwrap();
     let place = Place::new();
-    let mut writer = CheckpointWriter::create(&place.path().join("in/init")).unwrap();
-    let tensors: Vec<_> = good.model().iter().cloned().collect();
-    let poisoned = |tensor: &Tensor| {
-        let mut bytes = good.model().read(&tensor.name)?;
-        if tensor.name == "model.norm.weight" {
+    let facts = Facts { config: good.about().config.clone(), step: 1, ..Facts::default() };
+    copied(&good, &place.path().join("in/init"), facts, |name, bytes| {
+        if name == "model.norm.weight" {
             bytes[..4].copy_from_slice(&f32::NAN.to_le_bytes());
         }
-        Ok::<_, ArtifactError>(bytes)
-    };
-    writer.model(&tensors, poisoned).unwrap();
-    writer.finish(Facts { step: 1, ..Facts::default() }).unwrap();
+    });
     let (end, figures) = place.train_until(&json!({ "steps": 100 }), u64::MAX, None);
     let StageEvent::Failed { message, help } = end else { panic!("it ended with {end:?}") };
     assert!(message.contains("no number again"), "{message}");

@@ -1,5 +1,6 @@
 //! A longer training that goes on from the result of a shorter one is the longer training to the byte.
 use crate::support::{Place, bytes, params, same, whole};
+use muse_artifacts::checkpoint::{Checkpoint, Checkpoints};
 use muse_stage::{StageEvent, StageKind};
 use muse_stage_pretrain::Pretrain;
 use serde_json::{Value, json};
@@ -26,15 +27,32 @@ fn going_on_gives_what_the_whole_way_gives() {
             let step = Pretrain.extends_json(&params(&long), &params(&short)).unwrap();
             assert!((6..=10).contains(&step), "{schedule}: {step}");
             let next = Place::new();
-            let offer = next.path().join("offer");
-            std::fs::create_dir(&offer).unwrap();
-            std::fs::rename(place.out(), offer.join("checkpoint")).unwrap();
+            let offer = next.offered(&place);
             let (end, figures) = next.train_until(&long, u64::MAX, Some((&offer, step)));
             assert_eq!(end, StageEvent::Done);
             assert_eq!(figures[0].0, step + 1, "it goes on from there");
             same(&bytes(&next.out()), &whole(&long));
         }
     }
+}
+
+#[test]
+fn a_break_right_behind_what_is_gone_on_from_does_not_show() {
+    let schedule = json!({ "kind": "constant", "warmup": 2 });
+    let (short, long) = [10, 17].map(|steps| json!({ "schedule": schedule, "steps": steps })).into();
+    let place = Place::new();
+    assert_eq!(place.train(&short), StageEvent::Done);
+    let next = Place::new();
+    let offer = next.offered(&place);
+    for stop in [0, 0, 11] {
+        assert_eq!(next.train_until(&long, stop, Some((&offer, 10))).0, StageEvent::Interrupted);
+        // What the evaluation there found is known still.
+        let there = Checkpoint::open(&Checkpoints::of(&next.resume()).place(10)).unwrap();
+        assert!(there.about().validation_loss().is_some(), "{stop}");
+        assert_eq!(there.about().step, 10);
+    }
+    assert_eq!(next.train_until(&long, u64::MAX, Some((&offer, 10))).0, StageEvent::Done);
+    same(&bytes(&next.out()), &whole(&long));
 }
 
 #[test]

@@ -74,6 +74,17 @@ impl Place {
         meta.write(&folder).unwrap();
     }
 
+    /// The result of another training, as a longer one is offered it.
+    pub(crate) fn offered(&self, shorter: &Self) -> PathBuf {
+        let offer = self.path().join("offer");
+        for (name, bytes) in bytes(&shorter.out()) {
+            let path = offer.join("checkpoint").join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+        offer
+    }
+
     /// Trains with these parameters on top of the usual ones.
     pub(crate) fn train(&self, fields: &Value) -> StageEvent {
         self.train_until(fields, u64::MAX, None).0
@@ -105,7 +116,7 @@ impl Place {
             mode: JobMode::Run,
             kind: "pretrain".into(),
             plugin: None,
-            version: 1,
+            version: 2,
             stage: "base".into(),
             key: "b3:00".into(),
             attempt: 1,
@@ -164,6 +175,14 @@ pub(crate) fn bytes(folder: &Path) -> BTreeMap<String, Vec<u8>> {
         }
     }
     all
+}
+
+/// Changes a bit in the middle of a file.
+pub(crate) fn flip(path: &Path) {
+    let mut content = fs::read(path).unwrap();
+    let middle = content.len() / 2;
+    content[middle] ^= 1;
+    fs::write(path, &content).unwrap();
 }
 
 /// What a training without a break gives.

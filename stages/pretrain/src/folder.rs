@@ -1,0 +1,221 @@
+//! What a training keeps in its resume folder: checkpoints by step in `step-000001000/` and so on, in `extend/` what a longer
+//! training may go on from, in `best/` the best weights of a shorter one that it went on from.
+use crate::params::Params;
+use crate::result;
+use crate::state::State;
+use crate::tell::Tell;
+use crate::trainer::Trainer;
+use muse_artifacts::ArtifactError;
+use muse_artifacts::checkpoint::{Checkpoint, Checkpoints};
+use muse_model::kernels::Ops;
+use muse_stage::{Context, Offer, StageError};
+use std::path::{Path, PathBuf};
+
+/// Where the state stands from which a longer training may go on, in the resume folder and in the result.
+pub(crate) const EXTEND: &str = "extend";
+/// Where the best weights stand in the result, if they are not the last.
+pub(crate) const BEST: &str = "best";
+
+/// The folder of a training's checkpoints.
+pub(crate) struct Folder {
+    kept: Checkpoints,
+    path: PathBuf,
+}
+
+impl Folder {
+    /// The resume folder of this stage, without what writers left that were killed.
+    pub(crate) fn of(context: &mut Context) -> Result<Self, StageError> {
+        let path = context.resume()?;
+        let kept = Checkpoints::of(&path);
+        kept.clean()?;
+        Ok(Self { kept, path })
+    }
+
+    /// The checkpoint to go on from: the newest of this training, or that of a shorter one, whichever is further.
+    pub(crate) fn furthest(
+        &self,
+        context: &Context,
+        params: &Params,
+        tell: &Tell,
+    ) -> Result<Option<Checkpoint>, StageError> {
+        let own = self.newest(params, tell)?;
+        let made = own.as_ref().map_or(0, |own| own.about().step);
+        let Some(offer) = context.offer().filter(|offer| offer.step > made) else { return Ok(own) };
+        match self.take_over(&offer) {
+            Ok(shorter) => Ok(Some(shorter)),
+            Err(error) => {
+                tell.say(&format!("what a shorter training left is passed over: {error}"));
+                Ok(own)
+            }
+        }
+    }
+
+    /// The newest of its own of which all is there that the result will want. What is newer is taken away: it would count as
+    /// good with all who look at sizes alone.
+    fn newest(&self, params: &Params, tell: &Tell) -> Result<Option<Checkpoint>, StageError> {
+        loop {
+            let (newest, damaged) = self.kept.newest()?;
+            for error in damaged {
+                tell.say(&format!("a checkpoint is passed over: {error}"));
+            }
+            let Some(newest) = newest else {
+                self.kept.forget_from(0)?;
+                return Ok(None);
+            };
+            let step = newest.about().step;
+            self.kept.forget_from(step + 1)?;
+            match self.check(&newest, params) {
+                Ok(()) => return Ok(Some(newest)),
+                Err(error @ ArtifactError::Version { .. }) => return Err(error.into()),
+                Err(error) => {
+                    tell.say(&format!("the checkpoint of step {step} is passed over: {error}"));
+                    self.kept.forget_from(step)?;
+                }
+            }
+        }
+    }
+
+    /// Whether all is there that belongs to a checkpoint: the best weights so far, and what a longer training goes on from.
+    fn check(&self, one: &Checkpoint, params: &Params) -> Result<(), ArtifactError> {
+        let state = State::of(one)?;
+        if let Some(best) = state.best.filter(|best| best.step != state.made) {
+            self.best(best.step)?;
+        }
+        let shared = params.shared();
+        // On a way back it is passed again, but not written again.
+        let written = shared.is_some_and(|shared| state.made >= shared || !state.guard.is_same_until(shared));
+        if written { verified(&self.extend()).and_then(|extend| best_of(&extend)).map(drop) } else { Ok(()) }
+    }
+
+    /// What a shorter training left, whose best weights are kept here: the result may want them.
+    fn take_over(&self, offer: &Offer) -> Result<Checkpoint, StageError> {
+        let shorter = verified(&offer.path.join("checkpoint").join(EXTEND))?;
+        let step = State::of(&shorter)?.made;
+        if step != offer.step {
+            return Err(StageError::new(format!("it is of step {step}, and not of {}", offer.step)));
+        }
+        result::model_alone(&best_of(&shorter)?, &self.path.join(BEST))?;
+        Ok(shorter)
+    }
+
+    /// The checkpoint after so many steps.
+    pub(crate) fn at(&self, step: u64) -> Result<Checkpoint, ArtifactError> {
+        verified(&self.kept.place(step))
+    }
+
+    /// The checkpoint of the best evaluation, which was after so many steps.
+    pub(crate) fn best(&self, step: u64) -> Result<Checkpoint, ArtifactError> {
+        self.at(step).or_else(|error| match verified(&self.path.join(BEST)) {
+            Ok(found) if found.about().step == step => Ok(found),
+            _ => Err(error),
+        })
+    }
+
+    /// Takes away all after so many steps: those of a way that is not gone on.
+    pub(crate) fn forget_after(&self, step: u64) -> Result<(), StageError> {
+        Ok(self.kept.forget_from(step + 1)?)
+    }
+
+    /// Keeps what a longer training may go on from: all of this moment, and the best weights so far.
+    pub(crate) fn save_to_extend<B: Ops>(
+        &self,
+        trainer: &Trainer<'_, B>,
+        validation: Option<f64>,
+    ) -> Result<(), StageError> {
+        let place = self.extend();
+        trainer.save(&place, validation, true)?;
+        match trainer.state().best.filter(|best| best.step != trainer.state().made) {
+            Some(best) => result::model_alone(&self.best(best.step)?, &place.join(BEST)),
+            None => Ok(()),
+        }
+    }
+
+    /// Where the state stands that a longer training may go on from.
+    pub(crate) fn extend(&self) -> PathBuf {
+        self.path.join(EXTEND)
+    }
+
+    /// Keeps a checkpoint of this moment, and takes away those that are not needed any more.
+    pub(crate) fn save<B: Ops>(
+        &self,
+        trainer: &Trainer<'_, B>,
+        params: &Params,
+        validation: Option<f64>,
+    ) -> Result<(), StageError> {
+        let state = trainer.state();
+        if state.made == 0 {
+            return Ok(());
+        }
+        let place = self.kept.place(state.made);
+        // What goes on from an evaluation, and is stopped at once, knows it too.
+        let here = state.evaluated.filter(|point| point.step == state.made);
+        let validation = validation.or(here.map(|point| point.loss));
+        // One that was kept at an evaluation knows more than one that a signal asks for.
+        if validation.is_some() || Checkpoint::open(&place).is_err() {
+            trainer.save(&place, validation, true)?;
+        }
+        // Whoever goes back asks for the best weights as they were there.
+        let also = [Some(state.guard.good()), state.best_when_good.map(|point| point.step)];
+        let also: Vec<u64> = also.into_iter().flatten().collect();
+        self.kept.keep_last(*params.keep_last as usize, &also)?;
+        Ok(())
+    }
+}
+
+/// A checkpoint that is intact to the byte.
+fn verified(place: &Path) -> Result<Checkpoint, ArtifactError> {
+    let found = Checkpoint::open(place)?;
+    found.verify()?;
+    Ok(found)
+}
+
+/// The best weights up to the moment of what a longer training goes on from: those of before that stand in it, else its own.
+fn best_of(extend: &Checkpoint) -> Result<Checkpoint, ArtifactError> {
+    let state = State::of(extend)?;
+    match state.best.filter(|best| best.step != state.made) {
+        Some(_) => verified(&extend.folder().join(BEST)),
+        None => verified(extend.folder()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::tests::pack;
+    use crate::report::Point;
+    use burn::backend::Flex;
+    use muse_artifacts::checkpoint::Look;
+    use serde_json::json;
+
+    #[test]
+    fn the_best_weights_of_a_way_back_stay() {
+        let temporary = tempfile::tempdir().unwrap();
+        let tokens = pack(temporary.path(), 8, &[40, 40], &[16]);
+        let params: Params = serde_json::from_value(json!({
+            "model": { "layers": 1, "width": 8, "heads": 1, "ffn": 8 }, "steps": 50, "batch_tokens": 16, "keep_last": 1,
+        }))
+        .unwrap();
+        let mut trainer = Trainer::<Flex>::new(&params, &tokens, None, Default::default()).unwrap();
+        let path = temporary.path().join("resume");
+        let folder = Folder { kept: Checkpoints::of(&path), path };
+        // Best at 10, good at 20; a better one at 30, where steps came to nothing of late; the last at 40.
+        for (made, loss) in [(10, 1.0), (20, 2.0), (30, 0.5), (40, 3.0)] {
+            let state = trainer.state_mut();
+            state.made = made;
+            if made == 30 {
+                state.guard.judge(29, f64::NAN, 1.0).unwrap();
+            }
+            trainer.evaluated(loss);
+            trainer.judged(Some(loss));
+            folder.save(&trainer, &params, Some(loss)).unwrap();
+        }
+        let kept = folder.kept.list(Look::Content).unwrap();
+        assert_eq!(kept.iter().map(|kept| kept.step).collect::<Vec<_>>(), [10, 20, 30, 40]);
+        // Without a reason to go back to 20 it would not be kept, nor what was best there.
+        trainer.state_mut().made = 150;
+        trainer.judged(Some(3.0));
+        folder.save(&trainer, &params, Some(3.0)).unwrap();
+        let kept = folder.kept.list(Look::Sizes).unwrap();
+        assert_eq!(kept.iter().map(|kept| kept.step).collect::<Vec<_>>(), [30, 150]);
+    }
+}

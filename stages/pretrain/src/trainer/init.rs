@@ -1,0 +1,49 @@
+//! Weights that a training begins with: they must be of a model of the same sizes, and of the same tokens.
+use super::Trainer;
+use muse_artifacts::checkpoint::Checkpoint;
+use muse_model::config::{Model, Shape};
+use muse_model::kernels::Ops;
+use muse_stage::StageError;
+
+impl<B: Ops> Trainer<'_, B> {
+    /// Takes over the weights of another training. What has no size may differ: dropout, positions, a window.
+    pub(super) fn begin_with(&mut self, init: &Checkpoint) -> Result<(), StageError> {
+        let about = init.about();
+        if let Some(tokenizer) = &about.tokenizer {
+            self.tokens.check_tokenizer(tokenizer)?;
+        }
+        let wrong = |said: String| {
+            let folder = init.folder().display();
+            Err(StageError::new(format!("{folder}: {said}"))
+                .help("take a `model` with the sizes of the checkpoint's: `checkpoint.json` has them"))
+        };
+        let has = match serde_json::from_value::<Model>(about.config.clone()) {
+            Ok(model) => model.shape(self.shape.vocab_size, self.shape.context),
+            Err(error) => return wrong(format!("its model is none that is known here: {error}")),
+        };
+        let sizes = sizes(&has).into_iter().zip(sizes(&self.shape));
+        if let Some(((name, has), (_, wants))) = sizes.into_iter().find(|(has, wants)| has != wants) {
+            return wrong(format!("`{name}` is {has} in the checkpoint, and {wants} in the model"));
+        }
+        let known = |name: &str| self.weights.iter().any(|weight| weight.name == name);
+        if let Some(more) = init.model().iter().find(|tensor| !known(&tensor.name)) {
+            return wrong(format!("it has `{}`, and the model has not", more.name));
+        }
+        self.take_weights(init)
+    }
+}
+
+/// What makes the sizes of weights, and what they are for.
+fn sizes(of: &Shape) -> [(&'static str, String); 9] {
+    [
+        ("vocab_size", of.vocab_size.to_string()),
+        ("layers", of.layers.to_string()),
+        ("width", of.width.to_string()),
+        ("heads", of.heads.to_string()),
+        ("kv_heads", of.kv_heads.to_string()),
+        ("head_width", of.head_width.to_string()),
+        ("ffn", of.ffn.to_string()),
+        ("qk_norm", of.qk_norm.to_string()),
+        ("tied", of.tied.to_string()),
+    ]
+}
