@@ -199,4 +199,7 @@ fn the_resume_folder_outlives_attempts_and_goes_with_success() {
     context.run::<&str>([]).ok();
     assert_eq!(context.result("a"), "step\nstep\n");
     context.run(["--force", "a"]).ends(1);
+    // Whoever asks for nothing to go on from gets nothing, though an attempt that failed left something.
+    context.run(["--force", "a"]).ends(1);
+    context.run::<&str>([]).ok();
 }

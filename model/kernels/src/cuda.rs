@@ -3,7 +3,7 @@ use crate::ops::Ops;
 use burn::backend::Cuda;
 use burn::prelude::*;
 use burn::tensor::DType;
-use cudarc::driver::result;
+use cudarc::driver::{CudaContext, result};
 
 impl Ops for Cuda {
     /// Tensor cores read ten bits of a number's fraction. So each number is taken apart into what they read and what is left
@@ -20,6 +20,12 @@ impl Ops for Cuda {
 /// What the maker calls the first GPU that this process sees. Only where there is one.
 pub fn gpu_name() -> Option<String> {
     result::init().and_then(|()| result::device::get(0)).and_then(result::device::get_name).ok()
+}
+
+/// Bytes of the first GPU's memory that are taken now, by this process and by others.
+pub fn gpu_memory() -> Option<u64> {
+    let (free, all) = CudaContext::new(0).and_then(|context| context.mem_get_info()).ok()?;
+    Some(all.saturating_sub(free) as u64)
 }
 
 /// A number as its first eleven bits and the rest of it, by Veltkamp's way.

@@ -182,7 +182,6 @@ fn best_of(extend: &Checkpoint) -> Result<Checkpoint, ArtifactError> {
 mod tests {
     use super::*;
     use crate::data::tests::pack;
-    use crate::report::Point;
     use burn::backend::Flex;
     use muse_artifacts::checkpoint::Look;
     use serde_json::json;

@@ -42,7 +42,7 @@ fn train<B: Ops>(
     (device, peak): (B::Device, Option<f64>),
 ) -> Result<(), StageError> {
     let mut trainer = Trainer::<B>::new(params, tokens, init, device)?;
-    let mut tell = Tell::new(&trainer, params, peak);
+    let mut tell = Tell::new(&trainer, params, peak, !context.gpus().is_empty());
     let folder = Folder::of(context)?;
     if let Some(checkpoint) = folder.furthest(context, params, &tell)? {
         trainer.load(&checkpoint)?;

@@ -4,7 +4,7 @@ use crate::params::Params;
 use crate::state::State;
 use crate::trainer::{Made, Trainer};
 use muse_model::count::Flops;
-use muse_model::kernels::Ops;
+use muse_model::kernels::{Ops, gpu_memory};
 use muse_stage::Context;
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -18,6 +18,9 @@ pub(crate) struct Tell {
     flops_per_token: f64,
     /// Operations a second that the device can do, where known.
     peak: Option<f64>,
+    on_gpu: bool,
+    /// The most memory of the device that was taken so far.
+    memory: Option<u64>,
     since: Instant,
     tokens: u64,
     /// Time that went into other things than steps.
@@ -25,11 +28,18 @@ pub(crate) struct Tell {
 }
 
 impl Tell {
-    pub(crate) fn new<B: Ops>(trainer: &Trainer<'_, B>, params: &Params, peak: Option<f64>) -> Self {
+    pub(crate) fn new<B: Ops>(
+        trainer: &Trainer<'_, B>,
+        params: &Params,
+        peak: Option<f64>,
+        on_gpu: bool,
+    ) -> Self {
         Self {
             steps: params.steps(),
             flops_per_token: Flops::of(trainer.shape()).training as f64,
             peak,
+            on_gpu,
+            memory: None,
             since: Instant::now(),
             tokens: 0,
             aside: Duration::ZERO,
@@ -95,7 +105,8 @@ impl Tell {
         if let Some(peak) = self.peak {
             context.metric(state.made, "mfu", speed * self.flops_per_token / peak);
         }
-        if let Some(memory) = memory() {
+        self.memory = self.memory.max(if self.on_gpu { gpu_memory() } else { program_memory() });
+        if let Some(memory) = self.memory {
             context.metric(state.made, "memory", memory as f64);
         }
         (self.since, self.tokens, self.aside) = (Instant::now(), state.tokens, Duration::ZERO);
@@ -110,7 +121,7 @@ impl Tell {
 }
 
 /// The most memory that this process has taken, where the system says so.
-fn memory() -> Option<u64> {
+fn program_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;

@@ -111,8 +111,8 @@ fn no_damage_to_what_is_kept_shows() {
     let extend = |place: &Place| flip(&place.resume().join("extend/state/optimizer.safetensors"));
     let gone = |place: &Place| fs::remove_dir_all(kept(place, 100)).unwrap();
     let newest = |place: &Place| flip(&kept(place, 110).join("state/state.json"));
-    let harms: [&[&dyn Fn(&Place)]; 5] =
-        [&[&best], &[&extend], &[&gone], &[&newest, &best], &[&newest, &extend]];
+    type Harm<'a> = &'a dyn Fn(&Place);
+    let harms: [&[Harm<'_>]; 5] = [&[&best], &[&extend], &[&gone], &[&newest, &best], &[&newest, &extend]];
     for harms in harms {
         let place = harmed(&best_before_the_end(), 110, |place| harms.iter().for_each(|harm| harm(place)));
         same(&bytes(&place.out()), &right);
