@@ -8,7 +8,7 @@ mod grad;
 mod ops;
 mod plain;
 
-pub use cpu::with_threads;
+pub use cpu::{fill, with_threads};
 pub use cuda::{gpu_memory, gpu_name};
 pub use grad::back_from;
 pub use ops::{AdamStep, Angles, Attended, Dropout, HeadLoss, NO_LABEL, Objective, Ops, Sight, Turned};

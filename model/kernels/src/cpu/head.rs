@@ -23,10 +23,24 @@ pub(super) fn head_loss(
     share: f64,
     back: bool,
 ) -> HeadLoss<Flex> {
+    let [vocabulary, _] = weight.dims();
+    head_loss_by(LOGITS / vocabulary.max(1), x, weight, labels, objective, share, back)
+}
+
+/// So many tokens at once.
+pub(crate) fn head_loss_by(
+    chunk: usize,
+    x: Tensor<Flex, 2>,
+    weight: Tensor<Flex, 2>,
+    labels: Tensor<Flex, 1, Int>,
+    objective: &Objective,
+    share: f64,
+    back: bool,
+) -> HeadLoss<Flex> {
     let ([rows, width], [vocabulary, _], dtype) = (x.dims(), weight.dims(), x.dtype());
     let (x, weight, labels) = (Floats::of(x), Floats::of(weight), Ints::of(labels));
     let (x, weight, labels) = (x.get(), weight.get(), labels.get());
-    let chunk = (LOGITS / vocabulary.max(1)).clamp(1, rows.max(1));
+    let chunk = chunk.clamp(1, rows.max(1));
     let mut logits = to_fill(chunk * vocabulary);
     let mut of_x = to_fill(if back { rows * width } else { 0 });
     let mut of_weight = zeros(if back { vocabulary * width } else { 0 });

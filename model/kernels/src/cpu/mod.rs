@@ -10,10 +10,14 @@ mod pool;
 mod product;
 mod rows;
 mod share;
+mod threads;
 mod update;
 mod vector;
 
-pub use pool::with_threads;
+#[cfg(test)]
+pub(crate) use head::head_loss_by;
+pub use share::fill;
+pub use threads::with_threads;
 
 use crate::ops::{AdamStep, Angles, Attended, Dropout, HeadLoss, Objective, Ops, Sight, Turned};
 use burn::backend::Flex;

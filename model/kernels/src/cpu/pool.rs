@@ -2,11 +2,10 @@
 //!
 //! One thread hands out numbered parts, takes some of them itself, and goes on when all are done. The others spin for a while
 //! and then sleep. Which thread does which part is chance; what a part is never depends on the threads.
-use super::memory;
-use std::cell::RefCell;
+use super::threads;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 
 /// How often a thread looks before it lets others have the core between two looks: some ten microseconds.
@@ -15,7 +14,7 @@ const SPINS: u32 = 1 << 10;
 const LOOKS: u32 = 1 << 13;
 
 /// Parts to be done, and a function that does one.
-type Work<'a> = dyn Fn(usize) + Sync + 'a;
+pub(super) type Work<'a> = dyn Fn(usize) + Sync + 'a;
 
 /// A call for work. The function lives until the call is over, whatever its type says.
 #[derive(Clone, Copy)]
@@ -39,7 +38,7 @@ struct Shared {
 }
 
 /// A number of threads, this one counted.
-pub(crate) struct Pool {
+pub(super) struct Pool {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
     /// One call at a time.
@@ -51,7 +50,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Pool {
-    pub(crate) fn new(threads: usize) -> Self {
+    pub(super) fn new(threads: usize) -> Self {
         let shared = Arc::new(Shared {
             round: AtomicU64::new(0),
             call: Mutex::new(None),
@@ -72,7 +71,7 @@ impl Pool {
     }
 
     /// Does all parts, and comes back when they are done.
-    fn run(&self, parts: usize, work: &Work<'_>) {
+    pub(super) fn run(&self, parts: usize, work: &Work<'_>) {
         let turn = if self.threads.is_empty() || parts < 2 { None } else { self.free() };
         // A part that asks for parts of its own does them itself.
         let Some(_turn) = turn else { return (0..parts).for_each(work) };
@@ -99,9 +98,7 @@ impl Pool {
         }
         assert!(!shared.failed.load(Ordering::Relaxed), "a part of an operation failed");
     }
-}
 
-impl Pool {
     /// The turn, where no other call has it. One that ended in a panic has it no more.
     fn free(&self) -> Option<MutexGuard<'_, ()>> {
         match self.turn.try_lock() {
@@ -136,6 +133,8 @@ fn look_away(looks: &mut u32) {
 
 /// What a thread does all its life.
 fn serve(shared: &Shared) {
+    // A part that asks for parts of its own does them itself, and not on the threads of all cores.
+    threads::alone();
     let mut seen = 0;
     loop {
         let mut looks = 0;
@@ -182,117 +181,27 @@ impl Drop for Pool {
     }
 }
 
-thread_local! {
-    static CURRENT: RefCell<Option<Arc<Pool>>> = const { RefCell::new(None) };
-}
-
-fn of_all_cores() -> &'static Arc<Pool> {
-    static ALL: OnceLock<Arc<Pool>> = OnceLock::new();
-    ALL.get_or_init(|| Arc::new(Pool::new(std::thread::available_parallelism().map_or(1, usize::from))))
-}
-
-/// Does something with so many threads for the operations on the CPU. Memory that they kept to use again is free after it.
-pub fn with_threads<T>(threads: usize, work: impl FnOnce() -> T) -> T {
-    struct Back(Option<Arc<Pool>>);
-    impl Drop for Back {
-        fn drop(&mut self) {
-            CURRENT.with_borrow_mut(|current| *current = self.0.take());
-            memory::let_go();
-        }
-    }
-    let pool = Arc::new(Pool::new(threads.max(1)));
-    let _back = Back(CURRENT.with_borrow_mut(|current| current.replace(pool)));
-    work()
-}
-
-/// Does parts `0..parts` on the threads at hand.
-pub(super) fn parts(parts: usize, work: &Work<'_>) {
-    let pool = CURRENT.with_borrow(Clone::clone);
-    pool.as_ref().unwrap_or_else(|| of_all_cores()).run(parts, work);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn every_part_is_done_once_however_many_threads_there_are() {
-        for threads in [1, 2, 5] {
-            with_threads(threads, || {
-                for count in [0, 1, 2, 7, 100] {
-                    let done: Vec<AtomicUsize> = (0..count).map(|_| AtomicUsize::new(0)).collect();
-                    (0..50).for_each(|_| {
-                        parts(count, &|part| {
-                            done[part].fetch_add(1, Ordering::Relaxed);
-                        });
-                    });
-                    assert!(done.iter().all(|done| done.load(Ordering::Relaxed) == 50), "{threads} {count}");
-                }
-            });
-        }
-    }
-
-    #[test]
-    fn parts_may_have_parts_and_others_may_call_too() {
-        let sum = AtomicUsize::new(0);
-        let work = || {
-            parts(8, &|_| {
-                parts(8, &|part| {
-                    sum.fetch_add(part, Ordering::Relaxed);
-                })
-            })
-        };
-        std::thread::scope(|scope| {
-            (0..3).for_each(|_| drop(scope.spawn(work)));
-        });
-        assert_eq!(sum.load(Ordering::Relaxed), 3 * 8 * 28);
-    }
-
-    #[test]
-    fn a_part_that_panics_ends_the_call_and_not_the_pool() {
-        with_threads(3, || {
-            for bad in [0, 5, 9] {
-                let call = || parts(10, &|part| assert!(part != bad, "on purpose"));
-                assert!(catch_unwind(AssertUnwindSafe(call)).is_err());
-            }
-            let sum = AtomicUsize::new(0);
-            parts(10, &|part| {
-                sum.fetch_add(part, Ordering::Relaxed);
-            });
-            assert_eq!(sum.into_inner(), 45);
-            // Both parts are there at once, which one thread alone could not do.
-            let (there, met) = (AtomicUsize::new(0), AtomicUsize::new(0));
-            parts(2, &|_| {
-                there.fetch_add(1, Ordering::SeqCst);
-                let begin = std::time::Instant::now();
-                while there.load(Ordering::SeqCst) < 2 && begin.elapsed().as_secs() < 20 {
-                    std::thread::yield_now();
-                }
-                met.fetch_add(there.load(Ordering::SeqCst), Ordering::SeqCst);
-            });
-            assert_eq!(met.into_inner(), 4, "the other threads are lost");
-        });
-    }
-
-    #[test]
     fn who_sleeps_is_woken() {
-        with_threads(2, || {
-            let pool = CURRENT.with_borrow(Clone::clone).expect("it was just set");
-            // Until the other thread sleeps.
-            while *locked(&pool.shared.asleep) == 0 {
+        let pool = Pool::new(2);
+        // Until the other thread sleeps.
+        while *locked(&pool.shared.asleep) == 0 {
+            std::thread::yield_now();
+        }
+        let ids = Mutex::new(std::collections::HashSet::new());
+        // Each waits for the other, so both must come.
+        let met = AtomicUsize::new(0);
+        pool.run(2, &|_| {
+            locked(&ids).insert(std::thread::current().id());
+            met.fetch_add(1, Ordering::SeqCst);
+            while met.load(Ordering::SeqCst) < 2 {
                 std::thread::yield_now();
             }
-            let ids = Mutex::new(std::collections::HashSet::new());
-            // Each waits for the other, so both must come.
-            let met = AtomicUsize::new(0);
-            parts(2, &|_| {
-                locked(&ids).insert(std::thread::current().id());
-                met.fetch_add(1, Ordering::SeqCst);
-                while met.load(Ordering::SeqCst) < 2 {
-                    std::thread::yield_now();
-                }
-            });
-            assert_eq!(locked(&ids).len(), 2);
         });
+        assert_eq!(locked(&ids).len(), 2);
     }
 }

@@ -40,9 +40,34 @@ impl<'a> Matrix<'a> {
     }
 }
 
+/// The longest slice of the inner dimension. `gemm` cuts longer ones as it likes, by the size of the CPU's first cache, and
+/// sums would come out otherwise on a CPU with the same instructions and another cache. Up to this length it cuts nothing.
+const SLICE: usize = 512;
+
 /// `out = scale * a b`, or added to what is there, on this thread. `out` has rows that are `stride` apart.
-#[expect(unsafe_code, reason = "gemm takes pointers")]
+///
+/// A sum runs along each slice of the inner dimension, and the slices' sums are added up one after another. The slices depend
+/// on `k` alone, and are of one length but for the last, since a short one would cost nearly as much as a long one.
 pub(super) fn multiply(
+    [m, n, k]: [usize; 3],
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    (out, stride): (&mut [f32], usize),
+    scale: f32,
+    add: bool,
+) {
+    let slice = k.div_ceil(k.div_ceil(SLICE).max(1)).max(1);
+    let first = slice.min(k);
+    multiply_slice([m, n, first], a, b, (out, stride), scale, add);
+    for at in (first..k).step_by(slice) {
+        let size = [m, n, slice.min(k - at)];
+        multiply_slice(size, a.beyond(at), b.below(at), (out, stride), scale, true);
+    }
+}
+
+/// The same for one slice of the inner dimension.
+#[expect(unsafe_code, reason = "gemm takes pointers")]
+fn multiply_slice(
     [m, n, k]: [usize; 3],
     a: Matrix<'_>,
     b: Matrix<'_>,
@@ -147,4 +172,76 @@ pub(super) fn product(a: Tensor<Flex, 2>, b: Tensor<Flex, 2>, turned: Turned) ->
     let mut out = if k == 0 { vec![0.0; m * n] } else { to_fill(m * n) };
     multiply_shared([m, n, k], left, right, &mut out, false);
     made(out, [m, n], dtype)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::with_threads;
+    use super::*;
+    use crate::tests::{naive, near, numbers};
+
+    fn narrow(numbers: &[f64]) -> Vec<f32> {
+        numbers.iter().map(|x| *x as f32).collect()
+    }
+
+    /// A matrix of these sizes as it is, and the same one turned in memory and in what is said of it.
+    fn both<'a>(straight: &'a [f32], turned: &'a [f32], [rows, columns]: [usize; 2]) -> [Matrix<'a>; 2] {
+        [Matrix::new(straight, columns), Matrix::new(turned, rows).turned()]
+    }
+
+    fn bits(numbers: &[f32]) -> Vec<u32> {
+        numbers.iter().map(|x| x.to_bits()).collect()
+    }
+
+    #[test]
+    fn sums_are_put_together_in_the_same_way_whatever_the_caches_are() {
+        let k = 1300;
+        // Three slices; how `gemm` would cut differs by whether a result is tiny, small or large.
+        let slices = [0..434, 434..868, 868..1300];
+        for [m, n] in [[5, 7], [40, 40], [130, 90]] {
+            let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
+            let (a_turned, b_turned) = (narrow(&naive::turn(&a, [m, k])), narrow(&naive::turn(&b, [k, n])));
+            let (a, b) = (narrow(&a), narrow(&b));
+            let start = narrow(&numbers(m * n, 3));
+            for (a, b, add) in both(&a, &a_turned, [m, k])
+                .into_iter()
+                .flat_map(|x| both(&b, &b_turned, [k, n]).map(|y| (x, y)))
+                .flat_map(|(a, b)| [(a, b, false), (a, b, true)])
+            {
+                let mut right = if add { start.clone() } else { vec![0.0; m * n] };
+                for slice in &slices {
+                    let (a, b) = (a.beyond(slice.start), b.below(slice.start));
+                    let mut part = vec![0.0; m * n];
+                    multiply_slice([m, n, slice.len()], a, b, (&mut part, n), 0.5, false);
+                    right.iter_mut().zip(part).for_each(|(right, part)| *right += part);
+                }
+                let mut got = start.clone();
+                multiply([m, n, k], a, b, (&mut got, n), 0.5, add);
+                assert!(bits(&got) == bits(&right), "{m} {n} {add}");
+            }
+        }
+    }
+
+    #[test]
+    fn parts_of_rows_and_columns_make_up_the_product() {
+        // One that is cut along its rows, and two along their columns; the last part is always a shorter one.
+        for ([m, k, n], parts) in [([300, 200, 260], 2), ([16, 512, 1040], 2), ([16, 1040, 1060], 5)] {
+            let side: usize = if 4 * m >= n { m } else { n };
+            assert_eq!(side.div_ceil(part(side, m * k * n)), parts, "otherwise this tests nothing");
+            let (a, b, start) = (numbers(m * k, 1), numbers(k * n, 2), numbers(m * n, 3));
+            let product = naive::product(&a, &b, [m, k, n]);
+            let (a_turned, b_turned) = (narrow(&naive::turn(&a, [m, k])), narrow(&naive::turn(&b, [k, n])));
+            let (a, b) = (narrow(&a), narrow(&b));
+            for (add, threads) in [(false, 1), (true, 1), (false, 3), (true, 3)] {
+                let right: Vec<f64> =
+                    product.iter().zip(&start).map(|(x, start)| if add { x + start } else { *x }).collect();
+                for (a, b) in both(&a, &a_turned, [m, k]).into_iter().zip(both(&b, &b_turned, [k, n])) {
+                    let mut got = narrow(&start);
+                    with_threads(threads, || multiply_shared([m, n, k], a, b, &mut got, add));
+                    let got: Vec<f64> = got.into_iter().map(f64::from).collect();
+                    near(&format!("{m} {k} {n} {add} {threads}"), &got, &right, 1e-5);
+                }
+            }
+        }
+    }
 }

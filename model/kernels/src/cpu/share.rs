@@ -1,5 +1,5 @@
 //! Sharing work among threads, in parts that depend on its size alone.
-use super::pool;
+use super::threads;
 use std::marker::PhantomData;
 use std::ops::Range;
 
@@ -9,6 +9,11 @@ const PART: usize = 1 << 13;
 /// How many rows of this width make a part.
 pub(super) fn rows_of_part(width: usize) -> usize {
     (PART / width.max(1)).max(1)
+}
+
+/// Fills numbers on the threads that operations have. `work` is told at which place its part begins.
+pub fn fill(numbers: &mut [f32], work: impl Fn(usize, &mut [f32]) + Sync) {
+    by_rows(numbers, 1, work);
 }
 
 /// Hands out parts of whole rows: the number of the first row, and the rows.
@@ -28,7 +33,7 @@ pub(super) fn by_rows_with<T: Send>(
     let rows = rows_of_part(width);
     let (count, out, beside) =
         (beside.len().div_ceil(rows), Cut::new(out, rows * width), Cut::new(beside, rows));
-    pool::parts(count, &|part| {
+    threads::parts(count, &|part| {
         #[expect(unsafe_code, reason = "parts of a slice on several threads")]
         // SAFETY: every number of a part is handed out once.
         let (out, beside) = unsafe { (out.part(part), beside.part(part)) };
@@ -50,7 +55,7 @@ pub(super) fn by_parts<T: Send, const N: usize>(
         at += 1;
         Cut::new(slice, lengths[at - 1].max(1))
     });
-    pool::parts(count, &|part| {
+    threads::parts(count, &|part| {
         let parts = cut.each_ref().map(|cut| {
             #[expect(unsafe_code, reason = "parts of a slice on several threads")]
             // SAFETY: every number of a part is handed out once, and parts do not overlap.

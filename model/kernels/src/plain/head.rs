@@ -2,14 +2,10 @@
 use super::{narrow, product, wide};
 use crate::ops::{HeadLoss, NO_LABEL, Objective, Ops, Turned};
 use burn::prelude::*;
+use burn::tensor::DType;
 
 /// How many logits exist at once.
 const LOGITS: usize = 1 << 26;
-
-/// How many tokens of a batch are worked on at once.
-pub(crate) fn chunk(rows: usize, vocabulary: usize) -> usize {
-    (LOGITS / vocabulary.max(1)).clamp(1, rows.max(1))
-}
 
 pub(crate) fn head_loss<B: Ops>(
     x: Tensor<B, 2>,
@@ -19,8 +15,22 @@ pub(crate) fn head_loss<B: Ops>(
     share: f64,
     back: bool,
 ) -> HeadLoss<B> {
-    let ([rows, _], [vocabulary, _], dtype) = (x.dims(), weight.dims(), x.dtype());
-    let chunk = chunk(rows, vocabulary);
+    let [vocabulary, _] = weight.dims();
+    head_loss_by(LOGITS / vocabulary.max(1), x, weight, labels, objective, share, back)
+}
+
+/// So many tokens at once.
+pub(crate) fn head_loss_by<B: Ops>(
+    chunk: usize,
+    x: Tensor<B, 2>,
+    weight: Tensor<B, 2>,
+    labels: Tensor<B, 1, Int>,
+    objective: &Objective,
+    share: f64,
+    back: bool,
+) -> HeadLoss<B> {
+    let ([rows, _], dtype) = (x.dims(), x.dtype());
+    let chunk = chunk.clamp(1, rows.max(1));
     let mut sums: Option<(Tensor<B, 1>, Tensor<B, 1>)> = None;
     let (mut of_x, mut of_weight) = (Vec::new(), None);
     for start in (0..rows).step_by(chunk) {
@@ -46,7 +56,9 @@ pub(crate) fn head_loss<B: Ops>(
     }
     let zero = || Tensor::zeros([1], &x.device());
     let (loss, plain) = sums.unwrap_or_else(|| (zero(), zero()));
-    let back = of_weight.map(|of_weight| (Tensor::cat(of_x, 0), of_weight));
+    // Without a row nothing was added up, and the gradients are nothing.
+    let nothing = || (x.zeros_like(), weight.zeros_like().cast(DType::F32));
+    let back = back.then(|| of_weight.map_or_else(nothing, |of_weight| (Tensor::cat(of_x, 0), of_weight)));
     HeadLoss { loss, plain, back }
 }
 

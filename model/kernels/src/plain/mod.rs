@@ -7,6 +7,8 @@ mod update;
 
 pub(crate) use attention::{attend, attend_back};
 pub(crate) use head::head_loss;
+#[cfg(test)]
+pub(crate) use head::head_loss_by;
 pub(crate) use noise::{at, dropout, noise, threshold, words};
 #[cfg(test)]
 pub(crate) use rows::embed_back_by;

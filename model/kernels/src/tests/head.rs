@@ -45,6 +45,58 @@ fn the_loss_and_its_gradients() {
     }
 }
 
+/// What a loss gives, as numbers.
+fn all(made: HeadLoss<B>) -> [Vec<f64>; 4] {
+    let (of_x, of_weight) = made.back.unwrap();
+    [floats(made.loss), floats(made.plain), floats(of_x), floats(of_weight)]
+}
+
+/// A body, told how many tokens to take at once.
+type ByChunk<'a> = &'a dyn Fn(usize) -> HeadLoss<B>;
+
+#[test]
+fn chunks_meet_without_a_seam() {
+    let [rows, width, vocabulary] = [23, 5, 11];
+    let (x, weight) = (numbers(rows * width, 1), numbers(vocabulary * width, 2));
+    let (x, weight) = (tensor(&x, [rows, width]), tensor(&weight, [vocabulary, width]));
+    // One chunk of three has no label at all.
+    let label = |row: usize| if row % 5 == 3 || row / 3 == 2 { NO_LABEL } else { (row * 3 % 11) as i32 };
+    let labels = ints(&(0..rows).map(label).collect::<Vec<_>>(), [rows]);
+    let objective = Objective { z: 0.02, ..MULTI };
+    let by_plain = |chunk| {
+        plain::head_loss_by(chunk, x.clone(), weight.clone(), labels.clone(), &objective, 0.125, true)
+    };
+    let by_cpu = |chunk| {
+        crate::cpu::head_loss_by(chunk, x.clone(), weight.clone(), labels.clone(), &objective, 0.125, true)
+    };
+    let bodies: [(&str, ByChunk<'_>); 2] = [("plain", &by_plain), ("cpu", &by_cpu)];
+    for (body, by) in bodies {
+        let run = |chunk| all(by(chunk));
+        let whole = run(rows);
+        // Zero stands for one; with eight the last chunk is shorter.
+        for chunk in [0, 1, 3, 8, 22] {
+            for (at, (got, right)) in run(chunk).iter().zip(&whole).enumerate() {
+                near(&format!("{body} {at} by {chunk}"), got, right, 1e-6);
+            }
+        }
+    }
+}
+
+#[test]
+fn no_rows_give_no_loss_and_no_gradient() {
+    let weight = tensor(&numbers(10, 2), [5, 2]);
+    let (x, labels) = (tensor(&[], [0, 2]), ints(&[], [0]));
+    for made in [
+        plain::head_loss(x.clone(), weight.clone(), labels.clone(), &MULTI, 1.0, true),
+        B::head_loss(x.clone(), weight.clone(), labels.clone(), &MULTI, 1.0, true),
+    ] {
+        let (of_x, of_weight) = made.back.clone().unwrap();
+        assert_eq!((of_x.dims(), of_weight.dims()), ([0, 2], [5, 2]));
+        assert_eq!(all(made), [vec![0.0], vec![0.0], vec![], vec![0.0; 10]]);
+    }
+    assert!(plain::head_loss::<B>(x, weight, labels, &MULTI, 1.0, false).back.is_none());
+}
+
 #[test]
 fn uniform_logits_give_what_is_known() {
     for (vocabulary, objective, right) in [
@@ -72,8 +124,7 @@ fn nothing_to_learn_is_no_loss_and_no_gradient() {
         plain::head_loss(x.clone(), weight.clone(), labels.clone(), &MULTI, 1.0, true),
         B::head_loss(x.clone(), weight.clone(), labels.clone(), &MULTI, 1.0, true),
     ] {
-        let (of_x, of_weight) = made.back.unwrap();
-        let all = [floats(made.loss), floats(made.plain), floats(of_x), floats(of_weight)].concat();
+        let all = all(made).concat();
         assert!(all.iter().all(|x| *x == 0.0), "{all:?}");
     }
 }
@@ -90,8 +141,7 @@ fn certainty_makes_no_number_that_is_none() {
                 plain::head_loss(x.clone(), weight.clone(), labels.clone(), &objective, 1.0, true),
                 B::head_loss(x.clone(), weight.clone(), labels.clone(), &objective, 1.0, true),
             ] {
-                let (of_x, of_weight) = made.back.unwrap();
-                let all = [floats(made.loss), floats(of_x), floats(of_weight)].concat();
+                let all = all(made).concat();
                 assert!(all.iter().all(|x| x.is_finite()), "{label} {gamma}: {all:?}");
             }
         }

@@ -2,7 +2,7 @@
 mod attention;
 mod determinism;
 mod head;
-mod naive;
+pub(crate) mod naive;
 mod rows;
 mod through;
 mod update;
@@ -13,7 +13,7 @@ use burn::prelude::*;
 type B = Flex;
 
 /// Numbers that look random, the same every time.
-fn numbers(len: usize, seed: u64) -> Vec<f64> {
+pub(crate) fn numbers(len: usize, seed: u64) -> Vec<f64> {
     let words = crate::plain::words(seed);
     let uniform = |at: u32| f64::from(crate::plain::at(at, words)) / f64::from(1 << 24);
     // Two uniform numbers make one that is near to normal, and rounded to f32 so that both sides see the same.
@@ -37,7 +37,7 @@ fn floats<const D: usize>(x: Tensor<B, D>) -> Vec<f64> {
 
 /// Holds numbers to within `tolerance` of the largest of the right ones.
 #[track_caller]
-fn near(what: &str, got: &[f64], right: &[f64], tolerance: f64) {
+pub(crate) fn near(what: &str, got: &[f64], right: &[f64], tolerance: f64) {
     assert_eq!(got.len(), right.len(), "{what}: how many");
     let size = right.iter().fold(1e-3_f64, |most, x| most.max(x.abs()));
     for (at, (got, right)) in got.iter().zip(right).enumerate() {

@@ -1,7 +1,7 @@
 //! The operations once more, as loops in f64 that nobody could get wrong.
 use crate::ops::{NO_LABEL, Objective};
 
-pub(super) fn product(a: &[f64], b: &[f64], [m, k, n]: [usize; 3]) -> Vec<f64> {
+pub(crate) fn product(a: &[f64], b: &[f64], [m, k, n]: [usize; 3]) -> Vec<f64> {
     let mut out = vec![0.0; m * n];
     for (i, j, l) in (0..m).flat_map(|i| (0..n).flat_map(move |j| (0..k).map(move |l| (i, j, l)))) {
         out[i * n + j] += a[i * k + l] * b[l * n + j];
@@ -9,7 +9,7 @@ pub(super) fn product(a: &[f64], b: &[f64], [m, k, n]: [usize; 3]) -> Vec<f64> {
     out
 }
 
-pub(super) fn turn(a: &[f64], [rows, columns]: [usize; 2]) -> Vec<f64> {
+pub(crate) fn turn(a: &[f64], [rows, columns]: [usize; 2]) -> Vec<f64> {
     (0..columns).flat_map(|c| (0..rows).map(move |r| a[r * columns + c])).collect()
 }
 

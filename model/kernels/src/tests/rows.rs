@@ -5,10 +5,19 @@ use crate::plain;
 
 #[test]
 fn products_are_right_however_they_are_turned_and_cut() {
-    // Small, tall, wide, with an odd remainder, and larger than the parts of the CPU's body.
-    for [m, k, n] in
-        [[1, 1, 1], [3, 5, 2], [130, 33, 7], [5, 40, 300], [2, 64, 129], [150, 70, 90], [1, 300, 257]]
-    {
+    // Small, tall, wide, with an odd remainder, and longer within than a slice of the CPU's body. Those that it cuts into
+    // parts are tested beside it.
+    for [m, k, n] in [
+        [1, 1, 1],
+        [3, 5, 2],
+        [130, 33, 7],
+        [5, 40, 300],
+        [2, 64, 129],
+        [150, 70, 90],
+        [1, 300, 257],
+        [1, 1300, 9],
+        [70, 1300, 80],
+    ] {
         let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
         let right = naive::product(&a, &b, [m, k, n]);
         for (turned, (left, left_shape), (other, other_shape)) in [
