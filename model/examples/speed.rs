@@ -1,6 +1,6 @@
 //! How long a training step takes on the CPU, and where the time goes: `cargo run --release -p muse-model --example speed`.
 //!
-//! The first number behind it is that of threads, two if it is left out; the others are sizes. The job is that of docs/benchmarks.md: 4 layers, width 128, context 64, batch 12, 65 tokens.
+//! The first number behind it is that of threads, two if it is left out; the others are sizes.
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
 use burn::backend::Flex;

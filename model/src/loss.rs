@@ -177,14 +177,6 @@ mod tests {
     }
 
     #[test]
-    fn uniform_logits_of_ten_tokens_cost_what_the_formula_says() {
-        let o = read(json!({ "kind": "multi_objective" })).objective();
-        let whole = 10_f64.ln();
-        let loss = whole * (o.cross_entropy + o.focal * 0.9_f64.powf(o.gamma) + o.smooth);
-        assert!((loss - 2.171_338).abs() < 1e-6, "{loss}");
-    }
-
-    #[test]
     fn what_makes_no_sense_is_named() {
         assert!(fields(json!({})).is_empty());
         assert!(

@@ -123,6 +123,9 @@ impl Schedule {
         if !(0.0..=1.0).contains(&self.min_ratio) {
             let message = format!("a floor of {} of the peak", self.min_ratio);
             problems.push(Problem::new("/min_ratio", message, "0 to 1"));
+        } else if self.kind == ScheduleKind::Constant && self.min_ratio != 0.0 {
+            let help = "leave it out, or write `kind: wsd`, `cosine` or `linear`";
+            problems.push(Problem::new("/min_ratio", "with `kind: constant` nothing falls to a floor", help));
         }
         problems
     }
@@ -222,6 +225,11 @@ mod tests {
         assert_eq!(fields(of(ScheduleKind::Constant, f64::NAN, f64::NAN)), ["warmup", "min_ratio"]);
         let idle = Schedule { kind: ScheduleKind::Cosine, ..wsd(1.0, 0.1, DecayShape::Sqrt, 0.0) };
         assert_eq!(fields(idle), ["decay", "decay_shape"]);
+        let floor = |kind| fields(of(kind, 100.0, 0.1));
+        assert_eq!(floor(ScheduleKind::Constant), ["min_ratio"]);
+        let falls = [ScheduleKind::Wsd, ScheduleKind::Cosine, ScheduleKind::Linear];
+        assert!(falls.into_iter().all(|kind| floor(kind).is_empty()));
+        assert!(fields(of(ScheduleKind::Constant, 100.0, 0.0)).is_empty());
     }
 
     fn any_schedule() -> impl Strategy<Value = Schedule> {

@@ -136,26 +136,28 @@ impl Optimizer {
 }
 
 impl TrainingMemory {
-    /// That of a step with sequences of the shape's context.
+    /// That of a step with sequences of the shape's context. What is too much for 64 bits is as much as they hold, which no
+    /// machine has either.
     pub fn of(shape: &Shape, training: &Training) -> Self {
         let parts = Parameters::of(shape);
         let (total, bytes) = (parts.total(), training.precision.bytes());
-        let tokens = training.micro_batch * shape.context as u64;
+        let product = |all: &[u64]| all.iter().fold(1, |so_far: u64, number| so_far.saturating_mul(*number));
+        let tokens = product(&[training.micro_batch, shape.context as u64]);
         let (layers, width) = (shape.layers as u64, shape.width as u64);
         let kept = kept_by_a_block(shape);
         let block: u64 = kept.iter().map(|kept| kept.numbers * if kept.f32 { 4 } else { bytes }).sum();
-        let inputs = tokens * layers * width * bytes;
+        let inputs = product(&[tokens, layers, width, bytes]);
         let (activations, host) = match (training.recompute, training.offload) {
-            (false, _) => (tokens * layers * block, 0),
-            (true, false) => (inputs + tokens * block, 0),
+            (false, _) => (product(&[tokens, layers, block]), 0),
+            (true, false) => (inputs.saturating_add(product(&[tokens, block])), 0),
             // One block's input is there, and the next is on its way.
-            (true, true) => (tokens * (2 * width * bytes + block), inputs),
+            (true, true) => (product(&[tokens, 2 * width * bytes + block]), inputs),
         };
-        let loss = 2 * tokens * width * bytes;
-        let logits = kept::LOGITS_TIMES * 4 * kept::LOGITS.min(tokens * shape.vocab_size as u64);
-        let backward = tokens * kept::backward_of_a_block(shape) * bytes;
+        let loss = product(&[2, tokens, width, bytes]);
+        let logits = kept::LOGITS_TIMES * 4 * kept::LOGITS.min(product(&[tokens, shape.vocab_size as u64]));
+        let backward = product(&[tokens, kept::backward_of_a_block(shape), bytes]);
         // When the optimizer has its turn, the activations are gone.
-        let update = training.optimizer.workspace(shape).saturating_sub(activations + loss);
+        let update = training.optimizer.workspace(shape).saturating_sub(activations).saturating_sub(loss);
         let sum = Self {
             weights: total * bytes,
             master_weights: if training.precision == Precision::Bf16 { 4 * total } else { 0 },
@@ -168,15 +170,18 @@ impl TrainingMemory {
             total: 0,
             host,
         };
-        let used = sum.weights
-            + sum.master_weights
-            + sum.gradients
-            + sum.optimizer
-            + sum.activations
-            + sum.loss
-            + sum.workspace;
-        let overhead = (used as f64 * kept::ALLOCATOR) as u64 + kept::PROGRAM;
-        Self { overhead, total: used + overhead, ..sum }
+        let used = [
+            sum.weights,
+            sum.master_weights,
+            sum.gradients,
+            sum.optimizer,
+            sum.activations,
+            sum.loss,
+            sum.workspace,
+        ];
+        let used = used.into_iter().fold(0, u64::saturating_add);
+        let overhead = ((used as f64 * kept::ALLOCATOR) as u64).saturating_add(kept::PROGRAM);
+        Self { overhead, total: used.saturating_add(overhead), ..sum }
     }
 }
 
@@ -285,9 +290,22 @@ mod tests {
         model.vocab_size = Some(1 << 22);
         assert_eq!(model.check(), []);
         let shape = model.shape(1, 1 << 27);
-        let memory = TrainingMemory::of(&shape, &Training { micro_batch: 1, ..PLAIN });
-        assert!(memory.total > memory.activations);
+        let of = |training| TrainingMemory::of(&shape, &training);
+        let memory = of(Training { micro_batch: 1, ..PLAIN });
+        assert!(memory.total > memory.activations && memory.total < u64::MAX);
         assert!(Inference::of(&shape).total > 0);
+        // More than they hold is never less than fewer sequences take.
+        for (recompute, offload) in [(false, false), (true, false), (true, true)] {
+            let row = |power: u32| {
+                let memory = of(Training { micro_batch: 1 << power, recompute, offload, ..PLAIN });
+                [memory.activations, memory.loss, memory.workspace, memory.total, memory.host]
+            };
+            let rows: Vec<_> = (0..64).map(row).collect();
+            for column in 0..5 {
+                assert!(rows.is_sorted_by_key(|row| row[column]), "{column} {rows:?}");
+            }
+        }
+        assert_eq!(of(Training { micro_batch: 1 << 30, ..PLAIN }).total, u64::MAX);
     }
 
     #[test]

@@ -5,10 +5,7 @@ use crate::config::{Model, Shape};
 use burn::module::Param;
 use burn::prelude::*;
 use burn::tensor::DType;
-use rayon::prelude::*;
-
-/// Numbers that one thread draws at a time.
-const PART: usize = 1 << 14;
+use muse_kernels::fill;
 
 pub(super) fn net<B: Backend>(model: &Model, shape: &Shape, seed: u64, device: &B::Device) -> Net<B> {
     let weights = Weight::all(shape);
@@ -40,9 +37,9 @@ fn drawn<B: Backend>(model: &Model, weight: &Weight, seed: u64, device: &B::Devi
     let deviation = if residual { model.residual_std() } else { model.init_std };
     let mut numbers = vec![0.0_f32; weight.len()];
     let begin = name_seed(seed, &weight.name);
-    numbers.par_chunks_mut(PART).enumerate().for_each(|(part, numbers)| {
-        for (at, number) in numbers.iter_mut().enumerate() {
-            *number = (normal(begin, (part * PART + at) as u64) * deviation) as f32;
+    fill(&mut numbers, |first, part| {
+        for (place, number) in (first as u64..).zip(part) {
+            *number = (normal(begin, place) * deviation) as f32;
         }
     });
     let shape = [weight.shape[0], weight.shape[1]];
@@ -73,6 +70,8 @@ fn normal(seed: u64, place: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use burn::backend::Flex;
+    use muse_kernels::with_threads;
 
     #[test]
     fn drawn_numbers_are_normal_and_differ_by_name_and_seed() {
@@ -85,6 +84,19 @@ mod tests {
         for other in [draw(2, "a"), draw(1, "b")] {
             let product = one.iter().zip(&other).map(|(a, b)| a * b).sum::<f64>() / one.len() as f64;
             assert!(product.abs() < 0.02, "{product}");
+        }
+    }
+
+    #[test]
+    fn every_place_has_its_number_however_many_threads_draw() {
+        let model = Model::new(1, 64, 4, 64);
+        let weight = Weight { name: "a".into(), shape: vec![300, 100], role: Role::Matrix };
+        let number = |at| (normal(name_seed(5, "a"), at) * model.init_std) as f32;
+        let right: Vec<f32> = (0..30_000).map(number).collect();
+        for threads in [1, 3] {
+            let draw = || drawn::<Flex>(&model, &weight, 5, &Default::default());
+            let got = with_threads(threads, draw).into_data().to_vec::<f32>().unwrap();
+            assert!(got == right, "{threads} threads");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a pipeline says of its optimizer reaches the right weights, and what makes no sense is an error.
 use super::*;
-use crate::optim::{Group, OptimError, WeightDecay};
+use crate::optim::{Group, WeightDecay};
 use serde_json::{Value, json};
 
 fn read(value: Value) -> OptimizerConfig {

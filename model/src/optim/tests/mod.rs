@@ -1,7 +1,6 @@
 //! The optimizers, against PyTorch's numbers and against what they promise.
 mod clip;
 mod config;
-mod cuda;
 mod golden;
 mod muon;
 mod resume;
@@ -64,9 +63,13 @@ struct Training {
 impl Training {
     fn new(config: &OptimizerConfig, dtype: DType) -> Self {
         // Pieces of 512, so that embedding and head have three.
-        let optimizer = Optimizer::in_pieces(config, weights(), &Default::default(), 512).unwrap();
-        let start = |(at, weight): (usize, Weight)| tensor(&numbers(weight.len(), at as u64)).cast(dtype);
-        Self { optimizer, values: weights().into_iter().enumerate().map(start).collect() }
+        Self::of(config, dtype, weights(), 512)
+    }
+
+    fn of(config: &OptimizerConfig, dtype: DType, weights: Vec<Weight>, piece: usize) -> Self {
+        let start = |(at, weight): (usize, &Weight)| tensor(&numbers(weight.len(), at as u64)).cast(dtype);
+        let values = weights.iter().enumerate().map(start).collect();
+        Self { optimizer: Optimizer::in_pieces(config, weights, &Default::default(), piece).unwrap(), values }
     }
 
     fn step(&mut self, step: u64, rate: f64) {

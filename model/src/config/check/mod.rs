@@ -1,5 +1,7 @@
 //! What no schema can say of a model: how its sizes go together, and whether it goes with the data.
-use super::{Model, RopeScaling, ScalingKind};
+mod rope;
+
+use super::Model;
 use std::ops::RangeInclusive;
 
 /// Something of a model that makes no sense.
@@ -73,17 +75,17 @@ impl Model {
         whole("/ffn", Some(self.ffn), 1 << 20);
         whole("/context", self.context, 1 << 27);
         whole("/window", self.window, usize::MAX);
-        let mut share = |pointer, value: f64, right: RangeInclusive<f64>| {
+        let mut share = |pointer, value: f64, right: RangeInclusive<f64>, help: &str| {
             if !right.contains(&value) {
-                let name = pointer_name(pointer);
-                let help = format!("{} to {}", right.start(), right.end());
-                problems.push(Problem::new(pointer, format!("`{name}` is {value}"), help));
+                problems.push(Problem::new(pointer, format!("`{}` is {value}", pointer_name(pointer)), help));
             }
         };
-        share("/norm_eps", self.norm_eps, 0.0..=0.1);
-        share("/dropout", self.dropout, 0.0..=0.9);
-        share("/attention_dropout", self.attention_dropout, 0.0..=0.9);
-        share("/init_std", self.init_std, 0.0..=1.0);
+        // A row of zeros would be divided by nothing.
+        share("/norm_eps", self.norm_eps, 1e-12..=0.1, "1e-12 to 0.1; 1e-6 is usual");
+        share("/dropout", self.dropout, 0.0..=0.9, "0 to 0.9");
+        share("/attention_dropout", self.attention_dropout, 0.0..=0.9, "0 to 0.9");
+        // Weights that are all zero learn nothing, or all the same.
+        share("/init_std", self.init_std, 1e-6..=1.0, "1e-6 to 1; 0.02 is usual");
         problems
     }
 
@@ -115,66 +117,6 @@ impl Model {
             problems.push(Problem::new("/kv_heads", message, help));
         }
     }
-
-    fn rope_fits(&self, problems: &mut Vec<Problem>) {
-        let scaling = &self.rope.scaling;
-        let RopeScaling { kind, factor, beta_fast, beta_slow, .. } = *scaling;
-        let mut wrong =
-            |pointer, message: String, help: &str| problems.push(Problem::new(pointer, message, help));
-        if !(2.0..=1e12).contains(&self.rope.theta) {
-            let message = format!("`rope.theta` is {}", self.rope.theta);
-            wrong("/rope/theta", message, "2 or more; 10000 is usual, 1000000 for long contexts");
-        }
-        if !(1.0..=65_536.0).contains(&factor) {
-            let message = format!("a factor of {factor}, and contexts only become longer");
-            wrong("/rope/scaling/factor", message, "1 or more: how many times longer the context becomes");
-        }
-        if kind == ScalingKind::None && factor > 1.0 {
-            let message = format!("a factor of {factor} changes nothing without a `kind` of scaling");
-            wrong("/rope/scaling/factor", message, "write `kind: linear`, `ntk` or `yarn`");
-        }
-        if kind != ScalingKind::Yarn {
-            let usual = RopeScaling::default();
-            let is = "belongs to `kind: yarn` alone";
-            let mut idle = |there: bool, pointer| {
-                if there {
-                    wrong(
-                        pointer,
-                        format!("`{}` {is}", pointer_name(pointer)),
-                        "leave it out, or write `kind: yarn`",
-                    );
-                }
-            };
-            idle(scaling.original_context.is_some(), "/rope/scaling/original_context");
-            idle(beta_fast != usual.beta_fast, "/rope/scaling/beta_fast");
-            idle(beta_slow != usual.beta_slow, "/rope/scaling/beta_slow");
-            idle(scaling.attention_factor.is_some(), "/rope/scaling/attention_factor");
-            return;
-        }
-        match scaling.original_context {
-            None => {
-                let message = "YaRN goes by the context that the model was trained with".to_owned();
-                wrong("/rope/scaling", message, "write `original_context`");
-            }
-            Some(context) if !(1..=1 << 27).contains(&context) => {
-                let message = format!("`rope.scaling.original_context` is {context}");
-                wrong("/rope/scaling/original_context", message, "1 to 134217728");
-            }
-            Some(_) => {}
-        }
-        if !(beta_slow > 0.0 && beta_slow < beta_fast && beta_fast <= 65_536.0) {
-            let message = format!("betas of {beta_fast} and {beta_slow} leave no ramp");
-            wrong(
-                "/rope/scaling/beta_fast",
-                message,
-                "`beta_slow` above 0 and `beta_fast` above it: 1 and 32",
-            );
-        }
-        if scaling.attention_factor.is_some_and(|factor| !(0.01..=100.0).contains(&factor)) {
-            let message = "`rope.scaling.attention_factor` is out of bounds".to_owned();
-            wrong("/rope/scaling/attention_factor", message, "0.01 to 100; left out, as the paper has it");
-        }
-    }
 }
 
 fn pointer_name(pointer: &str) -> String {
@@ -192,19 +134,19 @@ fn near_divisor(whole: usize, wanted: usize) -> Option<usize> {
 mod tests {
     use super::*;
 
-    fn good() -> Model {
+    pub(super) fn good() -> Model {
         Model::new(2, 768, 12, 2048)
     }
 
     /// The fields and messages of what is wrong after a change.
-    fn wrong(change: impl FnOnce(&mut Model)) -> Vec<(String, String, String)> {
+    pub(super) fn wrong(change: impl FnOnce(&mut Model)) -> Vec<(String, String, String)> {
         let mut model = good();
         change(&mut model);
         model.check().into_iter().map(|problem| (problem.field(), problem.message, problem.help)).collect()
     }
 
     /// The one thing that is wrong after a change.
-    fn one(change: impl FnOnce(&mut Model)) -> (String, String, String) {
+    pub(super) fn one(change: impl FnOnce(&mut Model)) -> (String, String, String) {
         let mut all = wrong(change);
         assert_eq!(all.len(), 1, "{all:?}");
         all.remove(0)
@@ -214,15 +156,8 @@ mod tests {
     fn a_model_that_fits_has_no_problems() {
         assert_eq!(good().check(), []);
         assert!(wrong(|model| (model.kv_heads, model.head_width) = (Some(4), Some(10))).is_empty());
-        let yarn = |model: &mut Model| {
-            model.rope.scaling = RopeScaling {
-                kind: ScalingKind::Yarn,
-                factor: 4.0,
-                original_context: Some(1024),
-                ..RopeScaling::default()
-            };
-        };
-        assert!(wrong(yarn).is_empty());
+        assert!(wrong(|model| (model.norm_eps, model.init_std) = (1e-12, 1e-6)).is_empty());
+        assert!(wrong(|model| (model.norm_eps, model.init_std) = (0.1, 1.0)).is_empty());
     }
 
     #[test]
@@ -263,30 +198,12 @@ mod tests {
              init_std";
         assert_eq!(fields, all.split(' ').collect::<Vec<_>>());
         assert_eq!(one(|model| model.window = Some(0)).1, "`window` is 0");
-    }
-
-    #[test]
-    fn scaling_that_cannot_work_says_what_to_write() {
-        let scaling = |kind, factor| RopeScaling { kind, factor, ..RopeScaling::default() };
-        let change = |kind, factor| one(|model| model.rope.scaling = scaling(kind, factor));
-        assert_eq!(change(ScalingKind::Linear, 0.5).0, "rope.scaling.factor");
-        assert_eq!(change(ScalingKind::None, 2.0).2, "write `kind: linear`, `ntk` or `yarn`");
-        assert_eq!(change(ScalingKind::Yarn, 2.0).2, "write `original_context`");
-        let betas = one(|model| {
-            model.rope.scaling = RopeScaling {
-                original_context: Some(64),
-                beta_fast: 1.0,
-                beta_slow: 32.0,
-                ..scaling(ScalingKind::Yarn, 2.0)
-            };
-        });
-        assert_eq!(betas.0, "rope.scaling.beta_fast");
-        assert_eq!(
-            one(|model| model.rope.scaling.original_context = Some(9)).0,
-            "rope.scaling.original_context"
-        );
-        assert_eq!(one(|model| model.rope.theta = 1.0).0, "rope.theta");
-        assert_eq!(one(|model| model.rope.theta = f64::NAN).0, "rope.theta");
+        let said = |field: &str, message: &str, help: &str| (field.into(), message.into(), help.into());
+        let right = said("norm_eps", "`norm_eps` is 0", "1e-12 to 0.1; 1e-6 is usual");
+        assert_eq!(one(|model| model.norm_eps = 0.0), right);
+        let right = said("init_std", "`init_std` is 0", "1e-6 to 1; 0.02 is usual");
+        assert_eq!(one(|model| model.init_std = 0.0), right);
+        assert_eq!(one(|model| model.dropout = 1.0), said("dropout", "`dropout` is 1", "0 to 0.9"));
     }
 
     #[test]
