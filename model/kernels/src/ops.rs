@@ -197,6 +197,14 @@ pub trait Ops: Backend {
         plain::attend_back(sources, sight, attended, grad)
     }
 
+    /// `x + y`: what a block adds to what came in.
+    ///
+    /// # Shapes
+    /// both `[rows, width]`
+    fn add(x: Tensor<Self, 2>, y: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        x + y
+    }
+
     /// `silu(gate) * up`.
     fn swiglu(gate: Tensor<Self, 2>, up: Tensor<Self, 2>) -> Tensor<Self, 2> {
         plain::swiglu(gate, up)

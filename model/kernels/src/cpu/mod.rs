@@ -63,6 +63,10 @@ impl Ops for Flex {
         attention::attend_back(sources, sight, attended, grad)
     }
 
+    fn add(x: Tensor<Self, 2>, y: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        rows::add(x, y)
+    }
+
     fn swiglu(gate: Tensor<Self, 2>, up: Tensor<Self, 2>) -> Tensor<Self, 2> {
         rows::swiglu(gate, up)
     }

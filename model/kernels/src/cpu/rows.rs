@@ -144,6 +144,24 @@ wide! {
     }
 }
 
+/// Burn adds as fast, but in memory of its own: and memory of two kinds is at its most at two moments.
+pub(super) fn add(x: Matrix, y: Matrix) -> Matrix {
+    let ([rows, width], dtype) = (x.dims(), x.dtype());
+    let (x, y) = (Floats::of(x), Floats::of(y));
+    let (x, y) = (x.get(), y.get());
+    let mut out = to_fill(rows * width);
+    by_rows(&mut out, width, |first, out| sums(&x[first * width..], &y[first * width..], out));
+    made(out, [rows, width], dtype)
+}
+
+wide! {
+    fn sums(x: &[f32], y: &[f32], out: &mut [f32]) {
+        for ((out, x), y) in out.iter_mut().zip(x).zip(y) {
+            *out = x + y;
+        }
+    }
+}
+
 pub(super) fn swiglu(gate: Matrix, up: Matrix) -> Matrix {
     let ([rows, width], dtype) = (gate.dims(), gate.dtype());
     let (gate, up) = (Floats::of(gate), Floats::of(up));

@@ -56,6 +56,11 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Tracked<B, C> {
         Attended { output, lse: Tensor::from_inner(attended.lse), peak: Tensor::from_inner(attended.peak) }
     }
 
+    fn add(x: Tensor<Self, 2>, y: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        let output = B::add(inner(&x), inner(&y));
+        tracked([raw(x), raw(y)], output, |grad, _| [Some(raw(grad.clone())), Some(raw(grad))])
+    }
+
     fn swiglu(gate: Tensor<Self, 2>, up: Tensor<Self, 2>) -> Tensor<Self, 2> {
         let (left, right) = (inner(&gate), inner(&up));
         let output = B::swiglu(left.clone(), right.clone());

@@ -161,3 +161,13 @@ fn embeddings_and_their_way_back() {
         near(&format!("{body} back to weight"), &floats(back), &of_weight, 1e-6);
     }
 }
+
+#[test]
+fn a_sum_is_number_by_number_whatever_order_the_numbers_lie_in() {
+    // More rows than make a part.
+    let [rows, width] = [1500, 12];
+    let (x, y) = (numbers(rows * width, 1), numbers(rows * width, 2));
+    let right: Vec<f64> = x.iter().zip(&y).map(|(x, y)| x + y).collect();
+    let turned = tensor(&naive::turn(&y, [rows, width]), [width, rows]).transpose();
+    near("sum", &floats(B::add(tensor(&x, [rows, width]), turned)), &right, 1e-6);
+}

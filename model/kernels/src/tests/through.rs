@@ -14,6 +14,7 @@ struct Bodies {
     product: fn(Tensor<A, 2>, Tensor<A, 2>, Turned) -> Tensor<A, 2>,
     norm: fn(Tensor<A, 2>, Tensor<A, 1>, f64) -> Tensor<A, 2>,
     rotate: Rotate,
+    add: fn(Tensor<A, 2>, Tensor<A, 2>) -> Tensor<A, 2>,
     swiglu: fn(Tensor<A, 2>, Tensor<A, 2>) -> Tensor<A, 2>,
     embed: fn(Tensor<A, 2>, Tensor<A, 1, Int>) -> Tensor<A, 2>,
     ours: bool,
@@ -23,6 +24,7 @@ const OURS: Bodies = Bodies {
     product: A::product,
     norm: A::rms_norm,
     rotate: A::rotate,
+    add: A::add,
     swiglu: A::swiglu,
     embed: A::embed,
     ours: true,
@@ -32,6 +34,7 @@ const PLAIN: Bodies = Bodies {
     product: plain::product,
     norm: plain::rms_norm,
     rotate: plain::rotate,
+    add: |x, y| x + y,
     swiglu: plain::swiglu,
     embed: plain::embed,
     ours: false,
@@ -71,12 +74,12 @@ fn run(by: &Bodies) -> Vec<Vec<f64>> {
     } else {
         plain::attend([query, key, value], &sight)
     };
-    let x = x + attended.output.reshape([rows, 12]);
+    let x = (by.add)(x, attended.output.reshape([rows, 12]));
     let gated = (by.swiglu)(
         (by.product)(x.clone(), weights[3].clone(), Turned::Neither),
         (by.product)(weights[4].clone(), x.clone().transpose(), Turned::Neither).transpose(),
     );
-    let x = x + gated;
+    let x = (by.add)(x, gated);
     let objective = Objective { z: 0.01, ..Objective::PLAIN };
     let loss = if by.ours {
         A::head_loss(x, embedding.clone(), labels, &objective, 0.1, true).loss
