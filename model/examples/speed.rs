@@ -41,7 +41,7 @@ fn run() {
     let mut times: Vec<[f64; 3]> = Vec::new();
     for step in 1..=steps as u64 {
         let begin = Instant::now();
-        let passed = pass(&net, &batch, &setting, &Objective::PLAIN, share, Recompute::Nothing);
+        let passed = pass(&net, &batch, &setting, &Objective::PLAIN, share, Recompute::Nothing, None);
         let passed_at = begin.elapsed();
         let norm: f32 = passed.grads.iter().map(|grad| B::sum_squares(grad.clone()).into_scalar()).sum();
         let mut grads = passed.grads.into_iter();

@@ -91,7 +91,8 @@ fn taken<B: Ops, const D: usize>(x: &Tensor<Taped<B>, D>, grads: &mut Grads<B>) 
     }
 }
 
-/// The loss of a batch and the gradients of all weights. Each token with a label counts `share`.
+/// The loss of a batch and the gradients of all weights. Each token with a label counts `share`. Where there are gradients of
+/// other batches, those of this one are added to them as they come, and never all there beside them.
 pub fn pass<B: Ops>(
     net: &Net<B>,
     batch: &Batch<B>,
@@ -99,7 +100,9 @@ pub fn pass<B: Ops>(
     objective: &Objective,
     share: f64,
     recompute: Recompute,
+    so_far: Option<Vec<Tensor<B, 1>>>,
 ) -> Pass<B> {
+    let mut sums = Sums::new(net, so_far);
     let run = Run { batch: taped_batch(batch), setting: taped_setting(setting), below: (batch, setting) };
     let (state, kept, peaks) = forward(net, &run, recompute);
 
@@ -112,9 +115,9 @@ pub fn pass<B: Ops>(
     let mut grad = state.grad_remove(&mut back).expect("the loss comes from the last block's output");
     let (of_norm, of_head) = (taken(&top.norm, &mut back), taken(&top.head, &mut back));
     drop((back, top, state));
+    sums.add_top(of_norm, of_head);
 
     // From block to block.
-    let mut of_blocks = Vec::with_capacity(kept.len());
     for (at, kept) in kept.into_iter().enumerate().rev() {
         let device = grad.device();
         let again = |input| Tape::run(&net.blocks()[at], input, &run, at).0;
@@ -128,21 +131,14 @@ pub fn pass<B: Ops>(
         };
         let mut back = back_from(tape.output, grad);
         grad = tape.input.grad_remove(&mut back).expect("a block's output comes from its input");
-        of_blocks.push(tape.block.gradients(&mut back));
+        sums.add_block(at, tape.block.gradients(&mut back));
     }
 
     // From the first block to the embedding.
     let embedding = leaf(net.embedding());
     let mut back = back_from(embedded(embedding.clone(), &run.batch, &run.setting), grad);
-    let of_embedding = taken(&embedding, &mut back);
-
-    let mut grads = vec![if net.tied() { of_embedding + of_head.clone() } else { of_embedding }];
-    grads.extend(of_blocks.into_iter().rev().flatten());
-    grads.push(of_norm);
-    if !net.tied() {
-        grads.push(of_head);
-    }
-    Pass { loss, plain, grads, peaks }
+    sums.add_embedding(taken(&embedding, &mut back));
+    Pass { loss, plain, grads: sums.all(), peaks }
 }
 
 type Forward<B> = (Tensor<B, 2>, Vec<Kept<B>>, Vec<Tensor<B, 1>>);
@@ -204,5 +200,50 @@ impl<B: Ops> Block<Taped<B>> {
         let mut collect = Collect { grads, all: Vec::new() };
         self.visit(&mut collect);
         collect.all
+    }
+}
+
+/// Gradients in the order of the weights, each added to what is there already.
+struct Sums<B: Ops> {
+    sums: Vec<Option<Tensor<B, 1>>>,
+    tied: bool,
+}
+
+impl<B: Ops> Sums<B> {
+    fn new(net: &Net<B>, so_far: Option<Vec<Tensor<B, 1>>>) -> Self {
+        let count = net.flat().len();
+        let sums = so_far.map_or_else(|| vec![None; count], |sums| sums.into_iter().map(Some).collect());
+        Self { sums, tied: net.tied() }
+    }
+
+    fn add(&mut self, at: usize, grad: Tensor<B, 1>) {
+        let sum = self.sums[at].take();
+        self.sums[at] = Some(match sum {
+            Some(sum) => sum + grad,
+            None => grad,
+        });
+    }
+
+    fn add_embedding(&mut self, grad: Tensor<B, 1>) {
+        self.add(0, grad);
+    }
+
+    fn add_block(&mut self, at: usize, grads: Vec<Tensor<B, 1>>) {
+        let first = 1 + at * grads.len();
+        grads.into_iter().zip(first..).for_each(|(grad, at)| self.add(at, grad));
+    }
+
+    /// Those of the last norm and of the head, which may be the embedding.
+    fn add_top(&mut self, norm: Tensor<B, 1>, head: Tensor<B, 1>) {
+        let (of_norm, of_head) = match self.sums.len() {
+            count if self.tied => (count - 1, 0),
+            count => (count - 2, count - 1),
+        };
+        self.add(of_norm, norm);
+        self.add(of_head, head);
+    }
+
+    fn all(self) -> Vec<Tensor<B, 1>> {
+        self.sums.into_iter().map(|sum| sum.expect("every weight has a gradient")).collect()
     }
 }

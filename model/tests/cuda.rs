@@ -34,7 +34,7 @@ fn run<B: Ops>(model: &Model, dtype: DType, recompute: Recompute) -> Vec<(String
     let objective =
         Objective { cross_entropy: 0.6, focal: 0.3, gamma: 2.0, smooth: 0.1, epsilon: 0.1, z: 1e-3 };
     let share = 1.0 / labels.iter().filter(|label| **label != NO_LABEL).count() as f64;
-    let passed = pass(&net, &batch, &setting, &objective, share, recompute);
+    let passed = pass(&net, &batch, &setting, &objective, share, recompute, None);
     let numbers = |x: Tensor<B, 1>| x.into_data().convert::<f32>().to_vec::<f32>().unwrap();
     let logits = net.logits(&batch, &plain);
     let len = logits.shape().num_elements();

@@ -132,7 +132,7 @@ fn check(name: &'static str) {
     let loss = net.loss(&batch, &setting, &Objective::PLAIN, share);
     near(&format!("{name}: loss"), &numbers(loss.loss), &right, 1e-5);
     for recompute in [Recompute::Nothing, Recompute::Block, Recompute::BlockOffloaded] {
-        let passed = pass(&net, &batch, &setting, &Objective::PLAIN, share, recompute);
+        let passed = pass(&net, &batch, &setting, &Objective::PLAIN, share, recompute, None);
         near(&format!("{name} {recompute:?}: loss"), &numbers(passed.loss), &right, 1e-5);
         assert_eq!(passed.grads.len(), weights.len());
         for (weight, grad) in weights.iter().zip(passed.grads) {

@@ -126,7 +126,7 @@ fn logits_that_are_all_alike_cost_the_logarithm_of_the_vocabulary() {
 fn run(model: &Model, ids: &[i32], labels: &[i32], share: f64, dtype: DType, dropped: Dropped) -> Pass<B> {
     let batch = Batch::plain(TOKENS, ids, labels, &Default::default());
     let setting = Setting { dropped, ..setting(model, dtype) };
-    pass(&net(model), &batch, &setting, &Objective::PLAIN, share, Recompute::Nothing)
+    pass(&net(model), &batch, &setting, &Objective::PLAIN, share, Recompute::Nothing, None)
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn dropout_changes_with_its_seed_and_recompute_drops_the_same() {
     let loss = |rate, attention, seed, recompute| {
         let batch = Batch::plain(TOKENS, &ids, &ids, &Default::default());
         let setting = Setting { dropped: Dropped { rate, attention, seed }, ..setting(&model, DType::F32) };
-        let passed = pass(&net(&model), &batch, &setting, &Objective::PLAIN, 0.01, recompute);
+        let passed = pass(&net(&model), &batch, &setting, &Objective::PLAIN, 0.01, recompute, None);
         (numbers(passed.loss), passed.grads.into_iter().map(numbers).collect::<Vec<_>>())
     };
     for (rate, attention) in [(0.2, 0.0), (0.0, 0.2), (0.1, 0.3)] {

@@ -48,7 +48,7 @@ pub struct Model {
     pub rope: Rope,
     /// What is added to the mean square before RMSNorm takes its root.
     #[serde(default = "norm_eps")]
-    #[schemars(range(min = 0.0, max = 0.1))]
+    #[schemars(range(min = 1e-12, max = 0.1))]
     pub norm_eps: f64,
     /// Norms of queries and keys, before positions turn them: no logit of attention runs away. With them the model is a
     /// Qwen3, without a Llama.
@@ -71,7 +71,7 @@ pub struct Model {
     pub window: Option<usize>,
     /// The standard deviation of weights at the start.
     #[serde(default = "init_std")]
-    #[schemars(range(min = 0.0, max = 1.0))]
+    #[schemars(range(min = 1e-6, max = 1.0))]
     pub init_std: f64,
     /// The matrices that write to the residual stream start smaller, by the root of twice the layers, so that what blocks
     /// add up to does not grow with their number.

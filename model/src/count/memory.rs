@@ -1,4 +1,4 @@
-//! How much memory a model takes, to train it and to use it.
+//! How much memory a step of training takes, at the moment when it takes most.
 use super::Parameters;
 use super::kept::{self, kept_by_a_block};
 use crate::config::Shape;
@@ -47,6 +47,8 @@ pub enum States {
 pub struct Training {
     /// Sequences that go through the model at once.
     pub micro_batch: u64,
+    /// Several of them make a step, so their gradients are added up.
+    pub adds_up: bool,
     /// What changes the weights.
     pub optimizer: Optimizer,
     /// What its numbers are.
@@ -59,14 +61,15 @@ pub struct Training {
     pub offload: bool,
 }
 
-/// The memory of a training step at its peak, in bytes.
+/// The memory of a training step in bytes, at the moment when it is most: while blocks are gone back through, their gradients
+/// come and their activations go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct TrainingMemory {
     /// The weights that products read.
     pub weights: u64,
     /// The same once more in f32.
     pub master_weights: u64,
-    /// A gradient for each, in f32, so that micro-batches add up as one large batch would.
+    /// Gradients, in f32, so that micro-batches add up as one large batch would.
     pub gradients: u64,
     /// The optimizer's numbers.
     pub optimizer: u64,
@@ -82,19 +85,6 @@ pub struct TrainingMemory {
     pub total: u64,
     /// What waits in the memory of the host instead.
     pub host: u64,
-}
-
-/// The memory of a model in use, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Inference {
-    /// The weights, in bf16.
-    pub weights: u64,
-    /// Keys and values of one token, in bf16.
-    pub cache_per_token: u64,
-    /// Those of a sequence.
-    pub cache: u64,
-    /// Both.
-    pub total: u64,
 }
 
 impl Precision {
@@ -136,63 +126,96 @@ impl Optimizer {
 }
 
 impl TrainingMemory {
-    /// That of a step with sequences of the shape's context. What is too much for 64 bits is as much as they hold, which no
-    /// machine has either.
+    /// That of a step with sequences of the shape's context.
     pub fn of(shape: &Shape, training: &Training) -> Self {
         let parts = Parameters::of(shape);
         let (total, bytes) = (parts.total(), training.precision.bytes());
-        let product = |all: &[u64]| all.iter().fold(1, |so_far: u64, number| so_far.saturating_mul(*number));
-        let tokens = product(&[training.micro_batch, shape.context as u64]);
-        let (layers, width) = (shape.layers as u64, shape.width as u64);
-        let kept = kept_by_a_block(shape);
-        let block: u64 = kept.iter().map(|kept| kept.numbers * if kept.f32 { 4 } else { bytes }).sum();
-        let inputs = product(&[tokens, layers, width, bytes]);
-        let (activations, host) = match (training.recompute, training.offload) {
-            (false, _) => (product(&[tokens, layers, block]), 0),
-            (true, false) => (inputs.saturating_add(product(&[tokens, block])), 0),
-            // One block's input is there, and the next is on its way.
-            (true, true) => (product(&[tokens, 2 * width * bytes + block]), inputs),
-        };
-        let loss = product(&[2, tokens, width, bytes]);
-        let logits = kept::LOGITS_TIMES * 4 * kept::LOGITS.min(product(&[tokens, shape.vocab_size as u64]));
-        let backward = product(&[tokens, kept::backward_of_a_block(shape), bytes]);
-        // When the optimizer has its turn, the activations are gone.
-        let update = training.optimizer.workspace(shape).saturating_sub(activations).saturating_sub(loss);
+        let inputs = product([tokens(shape, training), shape.layers as u64, shape.width as u64, bytes]);
+        let most = moments(shape, training).into_iter().max_by_key(Moment::sum).unwrap_or_default();
         let sum = Self {
             weights: total * bytes,
             master_weights: if training.precision == Precision::Bf16 { 4 * total } else { 0 },
-            gradients: 4 * total,
+            gradients: most.gradients,
             optimizer: training.states.bytes(training.optimizer.numbers(&parts)),
-            activations,
-            loss,
-            workspace: logits.max(backward).max(update),
+            activations: most.activations,
+            loss: most.loss,
+            workspace: most.workspace,
             overhead: 0,
             total: 0,
-            host,
+            host: if training.recompute && training.offload { inputs } else { 0 },
         };
-        let used = [
-            sum.weights,
-            sum.master_weights,
-            sum.gradients,
-            sum.optimizer,
-            sum.activations,
-            sum.loss,
-            sum.workspace,
-        ];
-        let used = used.into_iter().fold(0, u64::saturating_add);
+        let stays = [sum.weights, sum.master_weights, sum.optimizer];
+        let used = stays.into_iter().fold(most.sum(), u64::saturating_add);
         let overhead = ((used as f64 * kept::ALLOCATOR) as u64).saturating_add(kept::PROGRAM);
         Self { overhead, total: used.saturating_add(overhead), ..sum }
     }
 }
 
-impl Inference {
-    /// That of one sequence of the shape's context.
-    pub fn of(shape: &Shape) -> Self {
-        let weights = 2 * Parameters::of(shape).total();
-        let cache_per_token = 2 * 2 * (shape.layers * shape.key_width()) as u64;
-        let cache = cache_per_token * shape.seen() as u64;
-        Self { weights, cache_per_token, cache, total: weights + cache }
+/// What a moment of a step takes, beside weights and the optimizer's numbers.
+#[derive(Clone, Copy, Default)]
+struct Moment {
+    gradients: u64,
+    activations: u64,
+    loss: u64,
+    workspace: u64,
+}
+
+impl Moment {
+    fn sum(&self) -> u64 {
+        let all = [self.gradients, self.activations, self.loss, self.workspace];
+        all.into_iter().fold(0, u64::saturating_add)
     }
+}
+
+/// The moments of a step that may take most, in their order.
+fn moments(shape: &Shape, training: &Training) -> [Moment; 4] {
+    let (tokens, bytes) = (tokens(shape, training), training.precision.bytes());
+    let (layers, width, vocabulary) = (shape.layers as u64, shape.width as u64, shape.vocab_size as u64);
+    let numbers = kept_by_a_block(shape);
+    let block: u64 = numbers.iter().map(|kept| kept.numbers * if kept.f32 { 4 } else { bytes }).sum();
+    let (block, input) = (product([tokens, block]), product([tokens, width, bytes]));
+    // What waits for the way back, and what is made once more when it comes to a block.
+    let (waiting, again) = match (training.recompute, training.offload) {
+        (false, _) => (product([layers, block]), 0),
+        (true, false) => (product([layers, input]), block),
+        // One block's input is there, and the next is on its way.
+        (true, true) => (product([2, input]), block),
+    };
+    // Gradients of earlier micro-batches are there already, and each new one is added to them at once.
+    let (of_head, of_all) = (4 * width * vocabulary, 4 * Parameters::of(shape).total());
+    let of_block = of_all / layers.max(1);
+    let (first, later) = if training.adds_up { (of_all, of_all) } else { (of_head, of_all - of_block) };
+    let backward = product([tokens, kept::backward_of_a_block(shape), bytes]);
+    let at_the_loss = Moment {
+        gradients: if training.adds_up { of_all + of_head } else { of_head },
+        activations: waiting,
+        loss: product([2, input]),
+        workspace: kept::LOGITS_TIMES * 4 * kept::LOGITS.min(product([tokens, vocabulary])),
+    };
+    let in_the_last_block = Moment {
+        gradients: first + of_block,
+        activations: waiting.saturating_add(again),
+        loss: 0,
+        workspace: backward,
+    };
+    let in_the_first_block = Moment {
+        gradients: later + of_block,
+        activations: if training.recompute { input.saturating_add(again) } else { block },
+        ..in_the_last_block
+    };
+    let in_the_update =
+        Moment { gradients: of_all, workspace: training.optimizer.workspace(shape), ..Moment::default() };
+    [at_the_loss, in_the_last_block, in_the_first_block, in_the_update]
+}
+
+/// Tokens that go through the model at once.
+fn tokens(shape: &Shape, training: &Training) -> u64 {
+    product([training.micro_batch, shape.context as u64])
+}
+
+/// A product that does not go round.
+fn product<const N: usize>(factors: [u64; N]) -> u64 {
+    factors.into_iter().fold(1, u64::saturating_mul)
 }
 
 #[cfg(test)]
@@ -208,6 +231,7 @@ mod tests {
 
     const PLAIN: Training = Training {
         micro_batch: 8,
+        adds_up: false,
         optimizer: Optimizer::Adamw,
         states: States::F32,
         precision: Precision::F32,
@@ -220,21 +244,27 @@ mod tests {
         let memory = TrainingMemory::of(&shape(|_| ()), &PLAIN);
         let parameters = 2_874_112;
         assert_eq!((memory.weights, memory.master_weights), (4 * parameters, 0));
-        assert_eq!((memory.gradients, memory.optimizer), (4 * parameters, 8 * parameters));
+        assert_eq!(memory.optimizer, 8 * parameters);
+        // The last block is being gone back through: its gradients and those of the head.
+        assert_eq!(memory.gradients, 4 * (parameters / 4 + 256 * 1000));
         // Width 256 four times, queries 256 and keys 128 by what is kept of them, SwiGLU three times 512, four heads.
         let numbers = 4 * 256 + (256 + 128) + (256 + 128) + 128 + 256 + 3 * 512 + 4;
         let tokens = 8 * 128;
         assert_eq!(memory.activations, 4 * tokens * 4 * numbers);
-        assert_eq!(memory.loss, 2 * tokens * 256 * 4);
-        assert_eq!(memory.workspace, tokens * (3 * 512 + 2 * 256) * 4, "gradients within a block");
-        let workspace = |vocab_size| {
-            TrainingMemory::of(&shape(|model| model.vocab_size = Some(vocab_size)), &PLAIN).workspace
-        };
-        assert_eq!(workspace(4000), 2 * 4 * 1024 * 4000, "the logits are more");
-        assert_eq!(workspace(100_000), 2 * 4 * (1 << 26), "a chunk of them");
-        let used = 16 * parameters + memory.activations + memory.loss + memory.workspace;
+        assert_eq!(
+            (memory.loss, memory.workspace),
+            (0, tokens * (3 * 512 + 2 * 256) * 4),
+            "gradients within a block"
+        );
+        // With more tokens to choose from the most is at the loss.
+        let wide = TrainingMemory::of(&shape(|model| model.vocab_size = Some(4000)), &PLAIN);
+        assert_eq!((wide.loss, wide.workspace), (2 * tokens * 256 * 4, 2 * 4 * 1024 * 4000));
+        assert_eq!(wide.gradients, 4 * 256 * 4000);
+        let wider = TrainingMemory::of(&shape(|model| model.vocab_size = Some(100_000)), &PLAIN);
+        assert_eq!(wider.workspace, 2 * 4 * (1 << 26), "a chunk of them");
+        let used = 12 * parameters + memory.gradients + memory.activations + memory.workspace;
         assert_eq!(memory.total, used + memory.overhead);
-        assert_eq!(memory.overhead, used / 10 + (64 << 20));
+        assert_eq!(memory.overhead, (used as f64 * 0.18) as u64 + (64 << 20));
     }
 
     #[test]
@@ -264,10 +294,10 @@ mod tests {
     #[test]
     fn with_recompute_memory_grows_by_one_input_a_block() {
         let of = |layers, recompute, offload| {
-            let training = Training { recompute, offload, ..PLAIN };
+            let training = Training { recompute, offload, micro_batch: 64, ..PLAIN };
             TrainingMemory::of(&shape(|model| model.layers = layers), &training)
         };
-        let input = 8 * 128 * 256 * 4;
+        let input = 64 * 128 * 256 * 4;
         assert_eq!(of(48, true, false).activations - of(12, true, false).activations, 36 * input);
         assert!(of(12, false, false).activations > 5 * of(12, true, false).activations);
         let (near, far) = (of(12, true, true), of(48, true, true));
@@ -276,12 +306,23 @@ mod tests {
     }
 
     #[test]
-    fn the_optimizers_copies_count_where_activations_leave_no_room() {
-        let few = Training { micro_batch: 1, ..PLAIN };
-        let wide = shape(|model| model.vocab_size = Some(1 << 20));
-        let memory = TrainingMemory::of(&wide, &Training { recompute: true, ..few });
-        let copies = 4 * 2 * 256 * (1 << 20);
-        assert_eq!(memory.workspace, copies - memory.activations - memory.loss);
+    fn what_takes_most_is_the_moment_that_counts() {
+        let few = Training { micro_batch: 1, recompute: true, ..PLAIN };
+        // So many rows of the embedding that its copies are more than all that a batch takes.
+        let wide = shape(|model| (model.vocab_size, model.tied) = (Some(1 << 20), true));
+        let memory = TrainingMemory::of(&wide, &few);
+        assert_eq!(memory.workspace, 4 * 2 * 256 * (1 << 20));
+        assert_eq!((memory.activations, memory.loss), (0, 0));
+        // Few tokens: when the way back ends, all gradients are there and one block's activations.
+        let one = shape(|model| (model.layers, model.vocab_size) = (48, Some(10)));
+        let parameters = Parameters::of(&one).total();
+        let memory = TrainingMemory::of(&one, &Training { optimizer: Optimizer::Sgd, ..few });
+        assert_eq!(memory.gradients, 4 * parameters);
+        // Earlier micro-batches left theirs, which new ones are added to.
+        let adds_up =
+            |micro_batch| TrainingMemory::of(&one, &Training { adds_up: true, micro_batch, ..PLAIN });
+        assert_eq!(adds_up(64).gradients, 4 * (parameters + parameters / 48));
+        assert!(adds_up(64).activations > adds_up(64).gradients);
     }
 
     #[test]
@@ -293,7 +334,6 @@ mod tests {
         let of = |training| TrainingMemory::of(&shape, &training);
         let memory = of(Training { micro_batch: 1, ..PLAIN });
         assert!(memory.total > memory.activations && memory.total < u64::MAX);
-        assert!(Inference::of(&shape).total > 0);
         // More than they hold is never less than fewer sequences take.
         for (recompute, offload) in [(false, false), (true, false), (true, true)] {
             let row = |power: u32| {
@@ -306,18 +346,5 @@ mod tests {
             }
         }
         assert_eq!(of(Training { micro_batch: 1 << 30, ..PLAIN }).total, u64::MAX);
-    }
-
-    #[test]
-    fn a_cache_holds_keys_and_values_of_what_attention_sees() {
-        let whole = Inference::of(&shape(|_| ()));
-        assert_eq!(whole.weights, 2 * 2_874_112);
-        assert_eq!(whole.cache_per_token, 2 * 4 * 128 * 2);
-        assert_eq!(whole.cache, 128 * whole.cache_per_token);
-        assert_eq!(Inference::of(&shape(|model| model.window = Some(32))).cache, 32 * whole.cache_per_token);
-        // Grouped queries: six heads share a cache of one.
-        let heads =
-            |kv| Inference::of(&shape(|model| (model.heads, model.width, model.kv_heads) = (6, 384, kv)));
-        assert_eq!(heads(None).cache, 6 * heads(Some(1)).cache);
     }
 }

@@ -1,10 +1,12 @@
 //! What a model costs before there is one: parameters, operations, memory. Pure arithmetic.
 mod flops;
+mod inference;
 mod kept;
 mod memory;
 mod parameters;
 
 pub use flops::Flops;
+pub use inference::Inference;
 pub use kept::{Kept, kept_by_a_block};
-pub use memory::{Inference, Optimizer, Precision, States, Training, TrainingMemory};
+pub use memory::{Optimizer, Precision, States, Training, TrainingMemory};
 pub use parameters::Parameters;

@@ -29,8 +29,8 @@ impl<B: Ops> Block<B> {
         let place = 2 * at as u64 + 1;
         let normed = B::rms_norm(x.clone(), self.attention_norm.val(), self.norm_eps);
         let (attended, peak) = self.attention.forward(normed, batch, setting, at);
-        let x = x + setting.dropped.apply(attended, place);
+        let x = B::add(x, setting.dropped.apply(attended, place));
         let normed = B::rms_norm(x.clone(), self.mlp_norm.val(), self.norm_eps);
-        (x + setting.dropped.apply(self.mlp.forward(normed), place + 1), peak)
+        (B::add(x, setting.dropped.apply(self.mlp.forward(normed), place + 1)), peak)
     }
 }

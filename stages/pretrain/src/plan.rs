@@ -65,8 +65,10 @@ impl Params {
 
     /// How it trains, as far as memory goes.
     pub fn training(&self, context: usize) -> Training {
+        let size = self.step_size(context);
         Training {
-            micro_batch: self.step_size(context).micro_batch as u64,
+            micro_batch: size.micro_batch as u64,
+            adds_up: size.micro_batch < size.sequences,
             optimizer: match self.optimizer.kind {
                 OptimizerKind::Adamw => Optimizer::Adamw,
                 OptimizerKind::Muon | OptimizerKind::Muonclip => Optimizer::Muon,

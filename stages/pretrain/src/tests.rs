@@ -102,6 +102,7 @@ fn every_field_is_read() {
     assert_eq!(params.steps(), 32, "2M of 64k, made up");
     let training = Training {
         micro_batch: 4,
+        adds_up: true,
         optimizer: Optimizer::Muon,
         states: States::Int8,
         precision: Precision::Bf16Stochastic,

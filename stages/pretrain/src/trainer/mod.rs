@@ -164,6 +164,10 @@ impl<'a, B: Ops> Trainer<'a, B> {
         for (number, rows) in step.micro_batches().enumerate() {
             let dropped = Dropped::of(&self.model, self.params.seed_of(self.state.made, number as u64));
             let setting = Setting { dropped, ..self.setting.clone() };
+            let (before, so_far) = match sum {
+                None => (None, None),
+                Some(Gathered { loss, grads, peaks }) => (Some((loss, peaks)), Some(grads)),
+            };
             let Pass { loss, grads, peaks, .. } = pass(
                 self.net(),
                 &self.batch(&rows),
@@ -171,13 +175,14 @@ impl<'a, B: Ops> Trainer<'a, B> {
                 &self.objective,
                 step.share(),
                 self.params.keeps(),
+                so_far,
             );
-            sum = Some(match sum {
+            sum = Some(match before {
                 None => Gathered { loss, grads, peaks },
-                Some(sum) => Gathered {
-                    loss: sum.loss + loss,
-                    grads: sum.grads.into_iter().zip(grads).map(|(sum, grad)| sum + grad).collect(),
-                    peaks: sum.peaks.into_iter().zip(peaks).map(|(sum, peak)| sum.max_pair(peak)).collect(),
+                Some((sum, most)) => Gathered {
+                    loss: sum + loss,
+                    grads,
+                    peaks: most.into_iter().zip(peaks).map(|(most, peak)| most.max_pair(peak)).collect(),
                 },
             });
         }

@@ -1,0 +1,51 @@
+//! How much memory a model takes in use.
+use super::Parameters;
+use crate::config::Shape;
+use serde::Serialize;
+
+/// The memory of a model in use, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Inference {
+    /// The weights, in bf16.
+    pub weights: u64,
+    /// Keys and values of one token, in bf16.
+    pub cache_per_token: u64,
+    /// Those of a sequence.
+    pub cache: u64,
+    /// Both.
+    pub total: u64,
+}
+
+impl Inference {
+    /// That of one sequence of the shape's context.
+    pub fn of(shape: &Shape) -> Self {
+        let weights = 2 * Parameters::of(shape).total();
+        let cache_per_token = 2 * 2 * (shape.layers * shape.key_width()) as u64;
+        let cache = cache_per_token * shape.seen() as u64;
+        Self { weights, cache_per_token, cache, total: weights + cache }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Model;
+
+    #[test]
+    fn a_cache_holds_keys_and_values_of_what_attention_sees() {
+        let of = |change: fn(&mut Model)| {
+            let mut model = Model { kv_heads: Some(2), ..Model::new(4, 256, 4, 512) };
+            change(&mut model);
+            Inference::of(&model.shape(1000, 128))
+        };
+        let whole = of(|_| ());
+        assert_eq!(whole.weights, 2 * 2_874_112);
+        assert_eq!(whole.cache_per_token, 2 * 4 * 128 * 2);
+        assert_eq!(whole.cache, 128 * whole.cache_per_token);
+        assert_eq!(of(|model| model.window = Some(32)).cache, 32 * whole.cache_per_token);
+        // Grouped queries: six heads share a cache of one.
+        let shared = of(|model| (model.heads, model.width, model.kv_heads) = (6, 384, Some(1)));
+        let own = of(|model| (model.heads, model.width, model.kv_heads) = (6, 384, None));
+        assert_eq!(own.cache, 6 * shared.cache);
+    }
+}
