@@ -27,7 +27,7 @@ Examples:
 ///
 /// Counts before anything runs: parameters exactly and part by part, operations for a token, and the memory that a training
 /// step takes at its peak for a batch, an optimizer and a precision. A micro-batch is what goes through the model at once;
-/// more of them to a step take no more memory.
+/// more of them to a step take room for gradients alone.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct ParamsArgs {
@@ -106,6 +106,7 @@ impl ParamsArgs {
         let usual = stage.unwrap_or(USUAL);
         Training {
             micro_batch: self.micro_batch.unwrap_or(usual.micro_batch),
+            adds_up: usual.adds_up,
             optimizer: self.optimizer.map_or(usual.optimizer, |optimizer| match optimizer {
                 OptimizerArg::Adamw => Optimizer::Adamw,
                 OptimizerArg::Muon => Optimizer::Muon,
@@ -130,6 +131,7 @@ impl ParamsArgs {
 /// How a model is trained where nobody says.
 const USUAL: Training = Training {
     micro_batch: 8,
+    adds_up: false,
     optimizer: Optimizer::Adamw,
     states: States::F32,
     precision: Precision::Bf16,
@@ -277,7 +279,7 @@ mod tests {
         let total = 134_105_856 + 2 * 32_000 * 768;
         assert_eq!(value["cost"]["total"], total);
         assert_eq!(value["cost"]["bytes"]["bf16"], 2 * total);
-        assert_eq!(value["cost"]["training"]["gradients"], 4 * total);
+        assert_eq!(value["cost"]["training"]["optimizer"], 8 * total);
     }
 
     #[test]
