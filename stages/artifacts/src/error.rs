@@ -1,5 +1,6 @@
 //! What can be wrong with an artifact: the file, what it is, and what to do.
 use muse_stage::StageError;
+use std::cmp::Ordering;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -48,12 +49,24 @@ impl ArtifactError {
         Self::Format { path: path.as_ref().to_owned(), message: message.into(), help: None }
     }
 
-    /// Refuses a file of another version than the one that is known.
-    pub fn check_version(path: impl AsRef<Path>, found: u32, known: u32) -> Result<()> {
-        if found == known {
-            return Ok(());
+    /// Whether what is there is not what was written. Else it cannot be told: a disk that does not answer may do so later, and a
+    /// newer muse may know what this one does not.
+    pub fn is_damage(&self) -> bool {
+        use io::ErrorKind::{IsADirectory, NotADirectory, NotFound};
+        match self {
+            Self::Io { source, .. } => matches!(source.kind(), NotFound | IsADirectory | NotADirectory),
+            Self::Format { .. } => true,
+            Self::Version { .. } => false,
         }
-        Err(Self::Version { path: path.as_ref().to_owned(), found, known })
+    }
+
+    /// Refuses a file of a later version than the one that is known.
+    pub fn check_version(path: impl AsRef<Path>, found: u32, known: u32) -> Result<()> {
+        match found.cmp(&known) {
+            Ordering::Equal => Ok(()),
+            Ordering::Greater => Err(Self::Version { path: path.as_ref().to_owned(), found, known }),
+            Ordering::Less => Err(Self::format(path, format!("there never was a format {found}"))),
+        }
     }
 
     /// What to do about it, where that is known.

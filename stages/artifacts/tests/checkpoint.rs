@@ -408,7 +408,18 @@ fn another_version_is_left_to_another_muse() {
     let (_held, place) = written();
     let path = place.join("checkpoint.json");
     let text = fs::read_to_string(&path).unwrap();
-    fs::write(&path, text.replace("\"format\": 1", "\"format\": 2, \"more\": 0")).unwrap();
+    let sealed = |format: &str| {
+        let text = text.replace("\"format\": 1", format);
+        let (sealed, _) = text.rsplit_once(",\n  \"digest\"").unwrap();
+        format!("{sealed},\n  \"digest\": \"b3:{}\"\n}}\n", blake3::hash(sealed.as_bytes()).to_hex())
+    };
+    // A digit that was flipped is damage, and no other muse's.
+    fs::write(&path, text.replace("\"format\": 1", "\"format\": 3")).unwrap();
+    assert!(Checkpoint::open(&place).map(drop).unwrap_err().is_damage());
+    fs::write(&path, sealed("\"format\": 0")).unwrap();
+    assert!(Checkpoint::open(&place).map(drop).unwrap_err().is_damage());
+    fs::write(&path, sealed("\"format\": 2, \"more\": 0")).unwrap();
+    assert!(!Checkpoint::open(&place).map(drop).unwrap_err().is_damage());
     let error = said(&Checkpoint::open(&place).map(drop).unwrap_err());
     assert!(error.contains("format 2 is not known here, which is 1"), "{error}");
     assert!(error.contains("a newer muse wrote it"), "{error}");

@@ -95,11 +95,11 @@ impl About {
         struct Version {
             format: u32,
         }
-        let version: Version = serde_json::from_str(&text).map_err(strange)?;
-        ArtifactError::check_version(path, version.format, FORMAT)?;
         let Some(sealed) = unseal(&text) else {
             return Err(wrong("it was changed: it is not what its own digest says".into()));
         };
+        let version: Version = serde_json::from_str(&text).map_err(strange)?;
+        ArtifactError::check_version(path, version.format, FORMAT)?;
         let about: Self = serde_json::from_str(&format!("{sealed}\n}}")).map_err(strange)?;
         match about.files.keys().find(|name| !is_plain(name)) {
             Some(name) => Err(wrong(format!("`{name}` is no file of a checkpoint"))),

@@ -89,9 +89,13 @@ pub(super) fn sync_folder(folder: &Path) -> Result<()> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(ArtifactError::io(folder))
 }
 
-/// Removes a folder, if it is there.
+/// Removes a folder, if it is there, or whatever stands in its place.
 pub(super) fn remove(folder: &Path) -> Result<()> {
-    match fs::remove_dir_all(folder) {
+    let removed = match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() == ErrorKind::NotADirectory => fs::remove_file(folder),
+        removed => removed,
+    };
+    match removed {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(ArtifactError::io(folder)(error)),
         _ => Ok(()),
     }
@@ -99,12 +103,17 @@ pub(super) fn remove(folder: &Path) -> Result<()> {
 
 /// Removes a checkpoint, if it is there: under another name, so that there is never half of it under its own.
 pub(super) fn take_away(folder: &Path) -> Result<()> {
+    set_aside(folder)?.as_deref().map_or(Ok(()), remove)
+}
+
+/// Gives a checkpoint, if it is there, the name of one that is taken away.
+pub(super) fn set_aside(folder: &Path) -> Result<Option<PathBuf>> {
     let going = beside(folder, GOING)?;
     remove(&going)?;
     match fs::rename(folder, &going) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(ArtifactError::io(folder)(error)),
-        Ok(()) => remove(&going),
+        Ok(()) => Ok(Some(going)),
     }
 }
 

@@ -50,15 +50,15 @@ impl Checkpoints {
         Ok(all.filter(|kept| kept.found.is_ok() || kept.folder.exists()).collect())
     }
 
-    /// The newest one that is intact to the byte, and what is wrong with each that is newer. An error where one of these is a
-    /// newer muse's: it is not for this one to begin again before it.
+    /// The newest one that is intact to the byte, and what is wrong with each that is newer. An error where that cannot be told
+    /// ([`ArtifactError::is_damage`]).
     pub fn newest(&self) -> Result<(Option<Checkpoint>, Vec<ArtifactError>)> {
         let mut damaged = Vec::new();
         for step in self.steps()?.into_iter().rev() {
             match self.look(step, Look::Content).found {
                 Ok(checkpoint) => return Ok((Some(checkpoint), damaged)),
-                Err(error @ ArtifactError::Version { .. }) => return Err(error),
-                Err(error) => damaged.push(error),
+                Err(error) if error.is_damage() => damaged.push(error),
+                Err(error) => return Err(error),
             }
         }
         Ok((None, damaged))
@@ -118,6 +118,11 @@ impl Checkpoints {
             Ok(checkpoint)
         });
         Kept { step, folder, found }
+    }
+
+    /// The newest of those before a step.
+    pub fn before(&self, step: u64) -> Result<Option<u64>> {
+        Ok(self.steps()?.into_iter().rfind(|kept| *kept < step))
     }
 
     fn steps(&self) -> Result<Vec<u64>> {

@@ -83,10 +83,11 @@ impl CheckpointWriter {
             disk::sync_folder(&self.partial.join("state"))?;
         }
         disk::sync_folder(&self.partial)?;
-        // A folder cannot take the place of a full one. Between the two there is none, and never half of one.
-        disk::take_away(&self.folder)?;
+        // A folder cannot take the place of a full one. For the moment between two names there is none, and never half of one.
+        let old = disk::set_aside(&self.folder)?;
         fs::rename(&self.partial, &self.folder).map_err(ArtifactError::io(&self.folder))?;
         disk::sync_folder(disk::parent(&self.folder))?;
+        old.as_deref().map_or(Ok(()), disk::remove)?;
         Ok(about)
     }
 
