@@ -9,12 +9,16 @@ use muse_artifacts::ArtifactError;
 use muse_artifacts::checkpoint::{Checkpoint, Checkpoints};
 use muse_model::kernels::Ops;
 use muse_stage::{Context, Offer, StageError};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Where the state stands from which a longer training may go on, in the resume folder and in the result.
 pub(crate) const EXTEND: &str = "extend";
 /// Where the best weights stand in the result, if they are not the last.
 pub(crate) const BEST: &str = "best";
+
+/// Stands in the resume folder once a training passes over what shorter ones left.
+const ALONE: &str = "alone";
 
 /// The folder of a training's checkpoints.
 pub(crate) struct Folder {
@@ -40,7 +44,8 @@ impl Folder {
     ) -> Result<Option<Checkpoint>, StageError> {
         let own = self.newest(params, tell)?;
         let made = own.as_ref().map_or(0, |own| own.about().step);
-        let Some(offer) = context.offer().filter(|offer| offer.step > made) else { return Ok(own) };
+        let wanted = |offer: &Offer| offer.step > made && !self.path.join(ALONE).exists();
+        let Some(offer) = context.offer().filter(wanted) else { return Ok(own) };
         match self.take_over(&offer) {
             Ok(shorter) => Ok(Some(shorter)),
             Err(error) => {
@@ -66,9 +71,11 @@ impl Folder {
             self.kept.forget_from(step + 1)?;
             match self.check(&newest, params) {
                 Ok(()) => return Ok(Some(newest)),
-                Err(error @ ArtifactError::Version { .. }) => return Err(error.into()),
+                Err(error) if !error.is_damage() => return Err(error.into()),
                 Err(error) => {
                     tell.say(&format!("the checkpoint of step {step} is passed over: {error}"));
+                    // Its files are closed first: elsewhere they would be in the way.
+                    drop(newest);
                     self.kept.forget_from(step)?;
                 }
             }
@@ -98,14 +105,22 @@ impl Folder {
         Ok(shorter)
     }
 
-    /// The checkpoint after so many steps.
-    pub(crate) fn at(&self, step: u64) -> Result<Checkpoint, ArtifactError> {
-        verified(&self.kept.place(step))
+    /// The checkpoint after so many steps, with all that belongs to it.
+    pub(crate) fn at(&self, step: u64, params: &Params) -> Result<Checkpoint, ArtifactError> {
+        let found = verified(&self.kept.place(step))?;
+        self.check(&found, params)?;
+        Ok(found)
+    }
+
+    /// From here on what shorter trainings left is passed over, however often this one is stopped: it went back to before that.
+    pub(crate) fn go_alone(&self) -> Result<(), StageError> {
+        let path = self.path.join(ALONE);
+        fs::write(&path, "").map_err(StageError::io(&path))
     }
 
     /// The checkpoint of the best evaluation, which was after so many steps.
     pub(crate) fn best(&self, step: u64) -> Result<Checkpoint, ArtifactError> {
-        self.at(step).or_else(|error| match verified(&self.path.join(BEST)) {
+        verified(&self.kept.place(step)).or_else(|error| match verified(&self.path.join(BEST)) {
             Ok(found) if found.about().step == step => Ok(found),
             _ => Err(error),
         })
@@ -130,8 +145,14 @@ impl Folder {
         }
     }
 
-    /// Where the state stands that a longer training may go on from.
-    pub(crate) fn extend(&self) -> PathBuf {
+    /// Puts what a longer training may go on from at `to`.
+    pub(crate) fn hand_on(&self, to: &Path) -> Result<(), StageError> {
+        let from = verified(&self.extend())?;
+        best_of(&from)?;
+        result::copy(from.folder(), to)
+    }
+
+    fn extend(&self) -> PathBuf {
         self.path.join(EXTEND)
     }
 
@@ -155,8 +176,12 @@ impl Folder {
             trainer.save(&place, validation, true)?;
         }
         // Whoever goes back asks for the best weights as they were there.
-        let also = [Some(state.guard.good()), state.best_when_good.map(|point| point.step)];
-        let also: Vec<u64> = also.into_iter().flatten().collect();
+        let [best, best_when_good] =
+            [state.best, state.best_when_good].map(|point| point.map(|point| point.step));
+        // And should what a longer training goes on from be lost, it is to be made again, and not all from the start.
+        let before = params.shared().map_or(Ok(None), |shared| self.kept.before(shared))?;
+        let also: Vec<u64> =
+            [Some(state.guard.good()), best, best_when_good, before].into_iter().flatten().collect();
         self.kept.keep_last(*params.keep_last as usize, &also)?;
         Ok(())
     }

@@ -25,9 +25,7 @@ pub(crate) fn write<B: Ops>(
         model_alone(&folder.best(best.step)?, &out.join(BEST))?;
     }
     if params.shared().is_some() {
-        let from = folder.extend();
-        Checkpoint::open(&from)?.verify()?;
-        copy(&from, &out.join(EXTEND))?;
+        folder.hand_on(&out.join(EXTEND))?;
     }
     let report = state.losses.report(&state.guard);
     let path = out.join(REPORT);
@@ -51,7 +49,7 @@ pub(crate) fn model_alone(from: &Checkpoint, to: &Path) -> Result<(), StageError
     Ok(())
 }
 
-fn copy(from: &Path, to: &Path) -> Result<(), StageError> {
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), StageError> {
     fs::create_dir_all(to).map_err(StageError::io(to))?;
     for entry in fs::read_dir(from).map_err(StageError::io(from))? {
         let entry = entry.map_err(StageError::io(from))?;

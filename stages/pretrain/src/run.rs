@@ -41,9 +41,10 @@ fn train<B: Ops>(
     init: Option<&Checkpoint>,
     (device, peak): (B::Device, Option<f64>),
 ) -> Result<(), StageError> {
+    // An attempt that is ending may hold the folder still, and the device's memory.
+    let folder = Folder::of(context)?;
     let mut trainer = Trainer::<B>::new(params, tokens, init, device)?;
     let mut tell = Tell::new(&trainer, params, peak, !context.gpus().is_empty());
-    let folder = Folder::of(context)?;
     if let Some(checkpoint) = folder.furthest(context, params, &tell)? {
         trainer.load(&checkpoint)?;
         tell.goes_on(trainer.state().made);
@@ -57,7 +58,7 @@ fn train<B: Ops>(
         let made = trainer.step()?;
         tell.step(context, trainer.state(), &made);
         if let Verdict::RollBack(to) = made.verdict {
-            go_back(&mut trainer, &folder, to, init, &tell)?;
+            go_back(&mut trainer, params, &folder, to, init, &tell)?;
             continue;
         }
         after(context, params, &mut trainer, &folder, &mut tell)?;
@@ -110,6 +111,7 @@ fn evaluate<B: Ops>(
 /// Goes back to the last good checkpoint.
 fn go_back<B: Ops>(
     trainer: &mut Trainer<'_, B>,
+    params: &Params,
     folder: &Folder,
     to: u64,
     init: Option<&Checkpoint>,
@@ -120,12 +122,14 @@ fn go_back<B: Ops>(
     if to == 0 {
         return trainer.go_back(None, init);
     }
-    match folder.at(to) {
+    match folder.at(to, params) {
         Ok(checkpoint) => trainer.go_back(Some(&checkpoint), init),
+        Err(error) if !error.is_damage() => Err(error.into()),
         Err(error) => {
             // A training that took over from a shorter one, or whose disk failed. All the way leads to the same end.
             tell.say(&format!("begins anew, since the checkpoint to go back to is not there: {error}"));
             folder.forget_after(0)?;
+            folder.go_alone()?;
             trainer.begin_anew(init)
         }
     }

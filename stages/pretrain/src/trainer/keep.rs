@@ -80,6 +80,9 @@ impl<B: Ops> Trainer<'_, B> {
 
     /// Back to the start, with nothing remembered.
     pub(crate) fn begin_anew(&mut self, init: Option<&Checkpoint>) -> Result<(), StageError> {
+        // What there was goes first: the device may have no room for both.
+        self.net = None;
+        self.optimizer = self.optimizer_of(Vec::new())?;
         *self = Self::new(self.params, self.tokens, init, self.device.clone())?;
         Ok(())
     }

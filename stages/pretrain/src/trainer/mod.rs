@@ -91,6 +91,11 @@ impl<'a, B: Ops> Trainer<'a, B> {
         Ok(trainer)
     }
 
+    fn optimizer_of(&self, weights: Vec<Weight>) -> Result<Optimizer<B>, StageError> {
+        Optimizer::new(&self.params.optimizer, weights, &self.device)
+            .map_err(|error| StageError::new(error.to_string()))
+    }
+
     /// Weights that are kept in bf16 alone become so. Those of norms are few, and stay exact.
     fn rounded(&mut self) {
         if self.params.precision == Precision::Bf16Stochastic {

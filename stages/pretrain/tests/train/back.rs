@@ -67,19 +67,22 @@ fn what_a_longer_training_goes_on_from_is_of_the_way_that_it_takes() {
     let mut longer = grows();
     longer["steps"] = json!(90);
     let right = whole(&longer);
-    // It goes back from beyond 45 to before it, where the shorter one left nothing.
-    for stops in [vec![], vec![45, 47, 53, 46]] {
+    // It goes back from 52 to 40, which is before what the shorter one left, and so it begins anew. Stopped on its way before 45,
+    // it does not go on from the shorter one's again, for ever.
+    for (stops, begins) in [
+        (vec![], vec![46]),
+        (vec![52, 40, 30, 70], vec![46, 1, 41, 42, 71]),
+        (vec![45, 48], vec![46, 47, 49]),
+    ] {
         let place = Place::new();
         let offer = place.offered(&short);
-        for stop in stops {
-            assert_eq!(place.train_until(&longer, stop, Some((&offer, 45))).0, StageEvent::Interrupted);
+        let mut began = Vec::new();
+        for stop in stops.into_iter().chain([u64::MAX]) {
+            let (end, figures) = place.train_until(&longer, stop, Some((&offer, 45)));
+            assert_eq!(end, if stop == u64::MAX { StageEvent::Done } else { StageEvent::Interrupted });
+            began.push(figures[0].0);
         }
-        let (end, figures) = place.train_until(&longer, u64::MAX, Some((&offer, 45)));
-        assert_eq!(end, StageEvent::Done);
-        assert!(
-            figures.iter().any(|(_, name, _)| name == "loss"),
-            "it did not come with all that there is to do"
-        );
+        assert_eq!(began, begins);
         same(&bytes(&place.out()), &right);
     }
 }
@@ -167,11 +170,42 @@ fn the_state_of_a_newer_muse_is_left_to_it() {
     let place = Place::new();
     assert_eq!(place.train_until(&json!({}), 9, None).0, StageEvent::Interrupted);
     let path = kept(&place, 9).join("checkpoint.json");
-    let text = fs::read_to_string(&path).unwrap();
-    fs::write(&path, text.replace("\"format\": 1", "\"format\": 2")).unwrap();
+    let text = fs::read_to_string(&path).unwrap().replace("\"format\": 1", "\"format\": 2");
+    // Sealed anew, as it would be.
+    let (sealed, _) = text.rsplit_once(",\n  \"digest\"").unwrap();
+    let digest = blake3::hash(sealed.as_bytes()).to_hex();
+    fs::write(&path, format!("{sealed},\n  \"digest\": \"b3:{digest}\"\n}}\n")).unwrap();
     let before = bytes(&place.resume());
     let StageEvent::Failed { message, help } = place.train(&json!({})) else { panic!("it went on") };
     assert!(message.contains("format 2 is not known here"), "{message}");
     assert!(help.unwrap().contains("a newer muse"));
     same(&bytes(&place.resume()), &before);
+}
+
+#[test]
+fn a_disk_that_does_not_answer_costs_no_checkpoint() {
+    let place = Place::new();
+    assert_eq!(place.train_until(&json!({}), 9, None).0, StageEvent::Interrupted);
+    let path = kept(&place, 9).join("state/state.json");
+    let (aside, whole) = (path.with_file_name("aside"), whole(&json!({})));
+    fs::rename(&path, &aside).unwrap();
+    // A link to itself is neither there nor not.
+    std::os::unix::fs::symlink("state.json", &path).unwrap();
+    assert!(matches!(place.train(&json!({})), StageEvent::Failed { .. }));
+    fs::rename(&aside, &path).unwrap();
+    let (end, figures) = place.train_until(&json!({}), u64::MAX, None);
+    assert_eq!((end, figures[0].0), (StageEvent::Done, 10));
+    same(&bytes(&place.out()), &whole);
+}
+
+#[test]
+fn what_is_lost_for_longer_trainings_is_made_again_from_before() {
+    let fields = best_before_the_end();
+    let place = Place::new();
+    assert_eq!(place.train_until(&fields, 118, None).0, StageEvent::Interrupted);
+    flip(&place.resume().join("extend/model.safetensors"));
+    let (end, figures) = place.train_until(&fields, u64::MAX, None);
+    assert_eq!(end, StageEvent::Done);
+    assert!((101..106).contains(&figures[0].0), "it begins at {}", figures[0].0);
+    same(&bytes(&place.out()), &whole(&fields));
 }
