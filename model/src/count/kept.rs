@@ -1,4 +1,5 @@
 //! What training keeps, operation by operation: the one place to correct where a measured peak says otherwise.
+use super::Device;
 use crate::config::Shape;
 
 /// What allocators take on top of all else: pages half full, and blocks cut to size.
@@ -8,7 +9,12 @@ pub(super) const FREED: f64 = 0.5;
 /// What the program takes itself, with its threads and with what operations set aside.
 pub(super) const PROGRAM: u64 = 64 << 20;
 /// Logits that are there at once: the head works in chunks of so many.
-pub(super) const LOGITS: u64 = 1 << 26;
+pub(super) fn logits(device: Device) -> u64 {
+    match device {
+        Device::Cpu => 1 << 21,
+        Device::Gpu => 1 << 26,
+    }
+}
 /// Times they are there, in f32: themselves, and their gradients.
 pub(super) const LOGITS_TIMES: u64 = 2;
 /// Numbers of 8-bit state that share a scale in f32.

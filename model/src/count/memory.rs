@@ -42,9 +42,21 @@ pub enum States {
     Int8,
 }
 
+/// What computes: it decides in which portions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Device {
+    /// The CPU, where small portions stay in its caches.
+    Cpu,
+    /// A GPU, which large ones keep busy.
+    Gpu,
+}
+
 /// How a model is trained, as far as memory goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Training {
+    /// What computes.
+    pub device: Device,
     /// Sequences that go through the model at once.
     pub micro_batch: u64,
     /// Several of them make a step, so their gradients are added up.
@@ -192,7 +204,7 @@ fn moments(shape: &Shape, training: &Training) -> ([Moment; 4], u64) {
         gradients: if training.adds_up { of_all + of_head } else { of_head },
         activations: waiting,
         loss: product([2, input]),
-        workspace: kept::LOGITS_TIMES * 4 * kept::LOGITS.min(product([tokens, vocabulary])),
+        workspace: kept::LOGITS_TIMES * 4 * kept::logits(training.device).min(product([tokens, vocabulary])),
     };
     let in_the_last_block = Moment {
         gradients: first + of_block,
@@ -232,6 +244,7 @@ mod tests {
     }
 
     const PLAIN: Training = Training {
+        device: Device::Gpu,
         micro_batch: 8,
         adds_up: false,
         optimizer: Optimizer::Adamw,
@@ -264,6 +277,13 @@ mod tests {
         assert_eq!(wide.gradients, 4 * 256 * 4000);
         let wider = TrainingMemory::of(&shape(|model| model.vocab_size = Some(100_000)), &PLAIN);
         assert_eq!(wider.workspace, 2 * 4 * (1 << 26), "a chunk of them");
+        let wide = shape(|model| model.vocab_size = Some(4000));
+        let on_cpu = TrainingMemory::of(&wide, &Training { device: Device::Cpu, ..PLAIN });
+        assert_eq!(
+            (on_cpu.loss, on_cpu.workspace),
+            (2 * tokens * 256 * 4, 2 * 4 * (1 << 21)),
+            "a smaller chunk"
+        );
         let used = 12 * parameters + memory.gradients + memory.activations + memory.workspace;
         assert_eq!(memory.total, used + memory.overhead);
         assert_eq!(memory.overhead, (used as f64 * 0.16 + memory.workspace as f64 * 0.5) as u64 + (64 << 20));

@@ -1,6 +1,6 @@
 //! What speaks against a training before anything runs: the stages that make its data, and the machine.
 use crate::params::Params;
-use muse_model::count::TrainingMemory;
+use muse_model::count::{Device, TrainingMemory};
 use muse_stage::{Above, FieldError, Machine};
 use serde_json::Value;
 
@@ -44,7 +44,8 @@ impl Params {
         let Some(context) = self.model.context.or(data.context) else { return Ok(()) };
         // What is known only once there is a tokenizer takes no memory here: all else may be too much already.
         let shape = self.model.shape(data.vocab_size.unwrap_or(1), context);
-        let needs = TrainingMemory::of(&shape, &self.training(context));
+        let device = if machine.gpu_memory.is_some() { Device::Gpu } else { Device::Cpu };
+        let needs = TrainingMemory::of(&shape, &self.training(context, device));
         // The memory of the host is the CPU's own.
         let (on_device, on_host) = match machine.gpu_memory {
             Some(_) => (needs.total, needs.host),

@@ -1,7 +1,7 @@
 //! What a model costs before it is trained: for `muse params`.
 pub use muse_model::config::{Model, Shape};
 pub use muse_model::count::{
-    Flops, Inference, Optimizer, Parameters, Precision, States, Training, TrainingMemory,
+    Device, Flops, Inference, Optimizer, Parameters, Precision, States, Training, TrainingMemory,
 };
 
 use crate::params::Params;
@@ -28,9 +28,9 @@ pub fn model(values: &Value) -> Result<Model, Vec<FieldError>> {
 }
 
 /// How a stage with these parameters trains, in sequences of this length; nothing where they are not those of `pretrain`.
-pub fn training(params: &Value, context: usize) -> Option<Training> {
+pub fn training(params: &Value, context: usize, device: Device) -> Option<Training> {
     let params: Params = serde_json::from_value(params.clone()).ok()?;
-    Some(params.training(context))
+    Some(params.training(context, device))
 }
 
 /// What a model costs.
@@ -105,11 +105,11 @@ mod tests {
         let model = json!({ "layers": 2, "width": 64, "heads": 4, "ffn": 64 });
         let params = json!({ "model": model, "micro_batch": 4, "precision": "bf16", "recompute": "block",
                              "optimizer": { "kind": "muonclip", "state": "int8" } });
-        let said = training(&params, 256).unwrap();
+        let said = training(&params, 256, Device::Gpu).unwrap();
         assert_eq!((said.micro_batch, said.optimizer), (4, Optimizer::Muon));
         assert_eq!((said.states, said.precision), (States::Int8, Precision::Bf16));
         assert_eq!((said.recompute, said.offload), (true, false));
-        assert!(training(&json!({ "model": model, "experts": 8 }), 256).is_none());
+        assert!(training(&json!({ "model": model, "experts": 8 }), 256, Device::Gpu).is_none());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::values::StageOfPipeline;
 use clap::{Args, ValueEnum, value_parser};
 use muse_runtime::diagnostic::Diagnostic;
 use muse_runtime::document::values;
-use muse_stages::budget::{self, Cost, Model, Optimizer, Precision, States, Training};
+use muse_stages::budget::{self, Cost, Device, Model, Optimizer, Precision, States, Training};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -20,7 +20,7 @@ Examples:
   muse params configs/models/1b.yaml --micro-batch 4 --context 4096 --recompute
   muse params configs/models/3b.yaml --optimizer muon --states int8 --precision bf16-stochastic
   muse params pipelines/moai_2b.yaml:base                      the model that a stage trains
-  muse params configs/models/shakespeare_cpu.yaml --vocab-size 65
+  muse params configs/models/shakespeare_cpu.yaml --vocab-size 65 --device cpu
   muse params configs/models/7b.yaml --json | jq .cost.total";
 
 /// What a model costs: parameters, operations, memory.
@@ -40,6 +40,9 @@ pub(crate) struct ParamsArgs {
     /// Tokens of a sequence [default: the file's, else the data's, else 2048].
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1 << 27))]
     pub(crate) context: Option<u64>,
+    /// What trains it: it decides in which portions the work is done.
+    #[arg(long, value_name = "NAME", value_enum, default_value = "cuda")]
+    pub(crate) device: DeviceArg,
     /// Sequences that go through the model at once [default: the stage's, else 8].
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1 << 27))]
     pub(crate) micro_batch: Option<u64>,
@@ -64,6 +67,25 @@ pub(crate) struct ParamsArgs {
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `--device`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DeviceArg {
+    /// The CPU.
+    Cpu,
+    /// A GPU.
+    #[default]
+    Cuda,
+}
+
+impl DeviceArg {
+    fn device(self) -> Device {
+        match self {
+            Self::Cpu => Device::Cpu,
+            Self::Cuda => Device::Gpu,
+        }
+    }
 }
 
 /// `--optimizer`.
@@ -106,7 +128,9 @@ impl ParamsArgs {
         let usual = stage.unwrap_or(USUAL);
         Training {
             micro_batch: self.micro_batch.unwrap_or(usual.micro_batch),
-            adds_up: usual.adds_up,
+            device: self.device.device(),
+            // Fewer at once than the stage says are several to a step.
+            adds_up: usual.adds_up || self.micro_batch.is_some_and(|own| own < usual.micro_batch),
             optimizer: self.optimizer.map_or(usual.optimizer, |optimizer| match optimizer {
                 OptimizerArg::Adamw => Optimizer::Adamw,
                 OptimizerArg::Muon => Optimizer::Muon,
@@ -130,6 +154,7 @@ impl ParamsArgs {
 
 /// How a model is trained where nobody says.
 const USUAL: Training = Training {
+    device: Device::Gpu,
     micro_batch: 8,
     adds_up: false,
     optimizer: Optimizer::Adamw,
@@ -163,7 +188,8 @@ pub(crate) fn run(app: &mut App<'_>, args: &ParamsArgs) -> CliResult {
         return Err(error.hint("say how many tokens it has: `--vocab-size N`"));
     };
     let model = Model { vocab_size: Some(vocab_size), context: Some(context), ..model };
-    let training = args.training(params.and_then(|params| budget::training(&params, context)));
+    let training =
+        args.training(params.and_then(|params| budget::training(&params, context, args.device.device())));
     if training.micro_batch.saturating_mul(context as u64) > MOST_TOKENS {
         let (batch, context) = (exact(training.micro_batch), exact(context as u64));
         return Err(CliError::usage(format!("a micro-batch of {batch} sequences of {context} tokens"))
