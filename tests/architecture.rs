@@ -86,7 +86,7 @@ fn the_rules_forbid_what_the_design_forbids() {
     assert!(allowed("muse-stage-pretrain", "muse-model") && allowed("muse-stage-pack", "muse-artifacts"));
 }
 
-/// The Rust files of the library crates: all but the command line, tests, examples and tools.
+/// The Rust files of the library crates: all but the command line, tests, examples, benchmarks and tools.
 fn library_files() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
@@ -95,7 +95,10 @@ fn library_files() -> Vec<PathBuf> {
         let Ok(entries) = fs::read_dir(&folder) else { continue };
         for path in entries.map(|entry| entry.unwrap().path()) {
             let name = path.file_name().unwrap().to_str().unwrap();
-            if path.is_dir() && !["tests", "examples"].contains(&name) && path != root.join("runtime/cli") {
+            if path.is_dir()
+                && !["tests", "examples", "benches"].contains(&name)
+                && path != root.join("runtime/cli")
+            {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 files.push(path);
