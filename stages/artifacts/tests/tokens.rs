@@ -216,7 +216,7 @@ fn a_bit_that_flips_never_ends_in_a_panic() {
 fn said<T>(result: Result<T>) -> (String, String) {
     match result.err().unwrap() {
         ArtifactError::Format { message, help, .. } => (message, help.unwrap_or_default()),
-        other => (other.to_string(), String::new()),
+        other => (other.to_string(), other.hint().unwrap_or_default().to_owned()),
     }
 }
 
