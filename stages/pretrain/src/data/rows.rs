@@ -1,6 +1,6 @@
 //! Sequences as the model takes them: flat columns of numbers, one sequence behind the other.
 use super::labels;
-use muse_artifacts::tokens::Sequence;
+use muse_artifacts::tokens::{IGNORED, Sequence};
 
 /// Sequences of one length. Each column has a number for every token of every sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +40,20 @@ impl Rows {
             rows.labelled += labels(sequence);
         }
         rows
+    }
+
+    /// Filled up to so many sequences with copies of the last, from which nothing is learned: batches of one size use the same
+    /// memory again.
+    #[must_use]
+    pub fn filled_up(mut self, sequences: usize) -> Self {
+        let last = self.ids.len().saturating_sub(self.context);
+        for _ in self.sequences()..if self.ids.is_empty() { 0 } else { sequences } {
+            for column in [&mut self.ids, &mut self.positions, &mut self.starts] {
+                column.extend_from_within(last..last + self.context);
+            }
+            self.labels.extend(std::iter::repeat_n(IGNORED, self.context));
+        }
+        self
     }
 
     /// How many sequences there are.

@@ -1,6 +1,6 @@
 //! Batches over packed tokens that are really there.
 use super::*;
-use muse_artifacts::tokens::{Block, Dtype, Loss, Meta, Piece, SplitMeta, StreamWriter};
+use muse_artifacts::tokens::{Block, Dtype, IGNORED, Loss, Meta, Piece, SplitMeta, StreamWriter};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -142,6 +142,16 @@ fn what_is_held_back_comes_in_one_order() {
     let half: Vec<i32> = all.iter().step_by(2).copied().collect();
     assert_eq!((first(2, 23), first(5, 20)), (half.clone(), half));
     assert_eq!(first(1, 0).len(), 1, "one at least");
+
+    // The last of them is filled up to the size of the others, and nothing is added to what has a label.
+    let held_out = HeldOut::new(&tokens, size(1, 4), u64::MAX);
+    let last = held_out.batches().last().unwrap().unwrap();
+    let (before, labelled, labels) = (last.sequences(), last.labelled, last.labels.clone());
+    let filled = last.filled_up(4);
+    assert_eq!((before, filled.sequences(), filled.labelled), (2, 4, labelled));
+    assert!(filled.columns().iter().all(|column| column.len() == 16));
+    assert_eq!((&filled.labels[..8], &filled.labels[8..]), (&labels[..], &[IGNORED; 8][..]));
+    assert_eq!(filled.ids[8..12], filled.ids[4..8]);
 
     let folder = tempfile::tempdir().unwrap();
     let tokens = pack(folder.path(), 4, &[4], &[]);

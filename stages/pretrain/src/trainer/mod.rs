@@ -214,7 +214,7 @@ impl<'a, B: Ops> Trainer<'a, B> {
         let held_out = HeldOut::new(self.tokens, self.size, self.params.eval_tokens.0);
         let (mut sum, mut labels) = (0.0, 0);
         for rows in held_out.batches() {
-            let rows = rows?;
+            let rows = rows?.filled_up(self.size.micro_batch);
             let loss = self.net().loss(&self.batch(&rows), &self.setting, &Objective::PLAIN, 1.0);
             sum += loss.plain.into_scalar().elem::<f64>();
             labels += rows.labelled;
