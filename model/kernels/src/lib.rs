@@ -4,12 +4,14 @@
 //! differentiation; `cpu` has bodies for the CPU. A model that is written with `Ops` runs on all of them unchanged.
 mod cpu;
 mod cuda;
+mod decode;
 mod grad;
 mod ops;
 mod plain;
 
 pub use cpu::{fill, with_threads};
 pub use cuda::{gpu_memory, gpu_name};
+pub use decode::{CacheSize, Decode, Feed, Kept};
 pub use grad::back_from;
 pub use ops::{AdamStep, Angles, Attended, Dropout, HeadLoss, NO_LABEL, Objective, Ops, Sight, Turned};
 

@@ -1,7 +1,7 @@
 //! Loops over numbers in the widest instructions that the CPU has.
 
 /// Sums run in this many lanes, on every CPU: so their order is fixed.
-const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
 
 /// Which instructions the CPU has.
 #[cfg(target_arch = "x86_64")]
@@ -64,7 +64,7 @@ pub(super) use wide;
 
 /// The sum of `f(a, b)` over two slices of one length.
 #[inline(always)]
-pub(super) fn sum_of(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
+pub(super) fn sum_of<A: Copy, B: Copy>(a: &[A], b: &[B], f: impl Fn(A, B) -> f32) -> f32 {
     let mut lanes = [0.0_f32; LANES];
     let (mut left, mut right) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
     for (a, b) in left.by_ref().zip(right.by_ref()) {
@@ -92,7 +92,7 @@ pub(super) fn largest(x: &[f32]) -> f32 {
 
 /// Halves the lanes until one is left.
 #[inline(always)]
-fn together(mut lanes: [f32; LANES], join: impl Fn(f32, f32) -> f32) -> f32 {
+pub(super) fn together(mut lanes: [f32; LANES], join: impl Fn(f32, f32) -> f32) -> f32 {
     let mut half = LANES / 2;
     while half > 0 {
         for at in 0..half {

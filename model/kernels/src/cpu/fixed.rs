@@ -1,0 +1,221 @@
+//! Weights that stay as they are, in as few bytes as wished, and products with them: what a token costs while a model is used is
+//! reading them.
+use super::memory::{give_back, to_fill};
+use super::numbers::{Floats, made};
+use super::product::{Matrix, multiply};
+use super::share::{by_parts, by_rows};
+use super::vector::{LANES, sum_of, together, wide};
+use crate::decode::Kept;
+use burn::backend::Flex;
+use burn::prelude::*;
+use burn::tensor::DType;
+use half::{bf16, f16};
+
+/// Numbers that share a scale.
+const BLOCK: usize = 32;
+/// Up to so many rows are multiplied number by number, as the weight is read; more of them by `gemm`, for which the weight is
+/// widened.
+const FEW: usize = 8;
+
+/// A matrix `[out, in]`, rows one behind the other.
+pub struct Fixed {
+    numbers: Numbers,
+    rows: usize,
+    width: usize,
+}
+
+enum Numbers {
+    F32(Vec<f32>),
+    Bf16(Vec<u16>),
+    Int8 { codes: Vec<i8>, scales: Vec<u16> },
+}
+
+impl Fixed {
+    pub(super) fn new(weight: Tensor<Flex, 2>, kept: Kept) -> Self {
+        let [rows, width] = weight.dims();
+        let weight = Floats::of(weight);
+        let numbers = match kept {
+            Kept::F32 => Numbers::F32(weight.get().to_vec()),
+            Kept::Bf16 => Numbers::Bf16(weight.get().iter().map(|x| bf16::from_f32(*x).to_bits()).collect()),
+            Kept::Int8 => {
+                let blocks = weight.get().chunks(width.max(1)).flat_map(|row| row.chunks(BLOCK));
+                let (mut codes, mut scales) = (Vec::with_capacity(rows * width), Vec::new());
+                blocks.for_each(|block| scales.push(coded(block, &mut codes)));
+                Numbers::Int8 { codes, scales }
+            }
+        };
+        Self { numbers, rows, width }
+    }
+
+    /// Blocks of a row that share a scale.
+    fn blocks(&self) -> usize {
+        self.width.div_ceil(BLOCK)
+    }
+
+    /// Rows from `first` on, in f32.
+    fn widen(&self, first: usize, out: &mut [f32]) {
+        let begin = first * self.width;
+        match &self.numbers {
+            Numbers::F32(all) => out.copy_from_slice(&all[begin..begin + out.len()]),
+            Numbers::Bf16(all) => widen_bf16(&all[begin..begin + out.len()], out),
+            Numbers::Int8 { codes, scales } => {
+                widen_int8(
+                    &codes[begin..begin + out.len()],
+                    &scales[first * self.blocks()..],
+                    self.width,
+                    out,
+                );
+            }
+        }
+    }
+
+    /// Each row from `first` on times each row of `x`: all products of a row stand side by side.
+    fn dots(&self, first: usize, x: &[f32], out: &mut [f32]) {
+        let rows = out.len() / (x.len() / self.width);
+        let (begin, end) = (first * self.width, (first + rows) * self.width);
+        match &self.numbers {
+            Numbers::F32(all) => dots_f32(&all[begin..end], x, self.width, out),
+            Numbers::Bf16(all) => dots_bf16(&all[begin..end], x, self.width, out),
+            Numbers::Int8 { codes, scales } => {
+                dots_int8(&codes[begin..end], &scales[first * self.blocks()..], x, self.width, out);
+            }
+        }
+    }
+}
+
+/// The codes of a block of numbers go to `codes`; gives its scale.
+fn coded(block: &[f32], codes: &mut Vec<i8>) -> u16 {
+    let largest = block.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+    let scale = f16::from_f32(largest / 127.0);
+    let times = if largest > 0.0 { 127.0 / largest } else { 0.0 };
+    codes.extend(block.iter().map(|x| (x * times).round() as i8));
+    scale.to_bits()
+}
+
+/// A scale, which is not negative.
+#[inline(always)]
+fn scale(bits: u16) -> f32 {
+    // Its exponent counts from 112 less.
+    f32::from_bits(u32::from(bits) << 13) * f32::from_bits(0x7780_0000)
+}
+
+#[inline(always)]
+fn wide_bf16(bits: u16) -> f32 {
+    f32::from_bits(u32::from(bits) << 16)
+}
+
+wide! {
+    fn widen_bf16(from: &[u16], out: &mut [f32]) {
+        out.iter_mut().zip(from).for_each(|(out, bits)| *out = wide_bf16(*bits));
+    }
+}
+
+wide! {
+    fn widen_int8(codes: &[i8], scales: &[u16], width: usize, out: &mut [f32]) {
+        let blocks = width.div_ceil(BLOCK);
+        let rows = codes.chunks_exact(width).zip(scales.chunks_exact(blocks)).zip(out.chunks_exact_mut(width));
+        for ((codes, scales), out) in rows {
+            for ((codes, bits), out) in codes.chunks(BLOCK).zip(scales).zip(out.chunks_mut(BLOCK)) {
+                let scale = scale(*bits);
+                out.iter_mut().zip(codes).for_each(|(out, code)| *out = f32::from(*code) * scale);
+            }
+        }
+    }
+}
+
+wide! {
+    fn dots_f32(weights: &[f32], x: &[f32], width: usize, out: &mut [f32]) {
+        let count = x.len() / width;
+        for (weights, out) in weights.chunks_exact(width).zip(out.chunks_exact_mut(count)) {
+            for (x, out) in x.chunks_exact(width).zip(out) {
+                *out = sum_of(weights, x, |weight, x| weight * x);
+            }
+        }
+    }
+}
+
+wide! {
+    fn dots_bf16(weights: &[u16], x: &[f32], width: usize, out: &mut [f32]) {
+        let count = x.len() / width;
+        for (weights, out) in weights.chunks_exact(width).zip(out.chunks_exact_mut(count)) {
+            for (x, out) in x.chunks_exact(width).zip(out) {
+                *out = sum_of(weights, x, |weight, x| wide_bf16(weight) * x);
+            }
+        }
+    }
+}
+
+wide! {
+    fn dots_int8(codes: &[i8], scales: &[u16], x: &[f32], width: usize, out: &mut [f32]) {
+        let (count, blocks) = (x.len() / width, width.div_ceil(BLOCK));
+        let rows = codes.chunks_exact(width).zip(scales.chunks_exact(blocks));
+        for ((codes, scales), out) in rows.zip(out.chunks_exact_mut(count)) {
+            for (x, out) in x.chunks_exact(width).zip(out) {
+                *out = dot_int8(codes, scales, x);
+            }
+        }
+    }
+}
+
+/// A row of codes times a row of numbers.
+#[inline(always)]
+fn dot_int8(codes: &[i8], scales: &[u16], x: &[f32]) -> f32 {
+    let mut lanes = [0.0_f32; LANES];
+    let (whole, x_whole) = (codes.chunks_exact(BLOCK), x.chunks_exact(BLOCK));
+    let (rest, x_rest) = (whole.remainder(), x_whole.remainder());
+    for ((codes, x), bits) in whole.zip(x_whole).zip(scales) {
+        let scale = scale(*bits);
+        for lane in 0..LANES {
+            let low = f32::from(codes[lane]) * x[lane];
+            let high = f32::from(codes[lane + LANES]) * x[lane + LANES];
+            lanes[lane] += (low + high) * scale;
+        }
+    }
+    let rest: f32 = rest.iter().zip(x_rest).map(|(code, x)| f32::from(*code) * x).sum();
+    together(lanes, |a, b| a + b) + rest * scales.last().map_or(0.0, |bits| scale(*bits))
+}
+
+/// Rows of a weight that are one part of a product's work: enough numbers to be worth a thread's while.
+fn rows_of_part(width: usize) -> usize {
+    ((1 << 16) / width.max(1)).clamp(1, 128)
+}
+
+pub(super) fn times(x: Tensor<Flex, 2>, weight: &Fixed) -> Tensor<Flex, 2> {
+    let [count, width] = x.dims();
+    assert_eq!(width, weight.width, "x has other rows than the weight");
+    let x = Floats::of(x);
+    let x = x.get();
+    let mut out = to_fill(weight.rows * count);
+    let part = rows_of_part(width);
+    by_parts([&mut out], [part * count], |at, [out]| {
+        let first = at * part;
+        if count <= FEW {
+            return weight.dots(first, x, out);
+        }
+        let rows = out.len() / count;
+        let mut wide = to_fill(rows * width);
+        weight.widen(first, &mut wide);
+        let (left, right) = (Matrix::new(&wide, width), Matrix::new(x, width).turned());
+        multiply([rows, count, width], left, right, (out, count), 1.0, false);
+        give_back(wide);
+    });
+    if count == 1 {
+        return made(out, [1, weight.rows], DType::F32);
+    }
+    let mut turned = to_fill(out.len());
+    by_rows(&mut turned, weight.rows, |first, rows| {
+        for (at, row) in (first..).zip(rows.chunks_exact_mut(weight.rows)) {
+            row.iter_mut().zip(out.iter().skip(at).step_by(count)).for_each(|(to, from)| *to = *from);
+        }
+    });
+    made(turned, [count, weight.rows], DType::F32)
+}
+
+pub(super) fn looked_up(weight: &Fixed, ids: &[u32]) -> Tensor<Flex, 2> {
+    let width = weight.width;
+    let mut out = to_fill(ids.len() * width);
+    for (id, out) in ids.iter().zip(out.chunks_exact_mut(width)) {
+        weight.widen(*id as usize, out);
+    }
+    made(out, [ids.len(), width], DType::F32)
+}

@@ -1,0 +1,180 @@
+//! A model in use is the model that was trained: what is kept changes no logit.
+use super::{Decode, Decoder, Kept, More, Room, Wanted};
+use crate::config::Model;
+use crate::kernels::with_threads;
+use crate::net::{Batch, Net, Setting, Weight};
+use burn::backend::Flex;
+use burn::tensor::DType;
+use proptest::prelude::*;
+use std::convert::Infallible;
+
+const VOCABULARY: usize = 61;
+const CONTEXT: usize = 48;
+
+/// A model of a kind, and the net of it.
+fn model(change: impl FnOnce(&mut Model)) -> (Model, Net<Flex>) {
+    let mut model = Model { kv_heads: Some(2), init_std: 0.2, ..Model::new(2, 32, 4, 40) };
+    (model.vocab_size, model.scaled_init) = (Some(VOCABULARY), false);
+    change(&mut model);
+    let net = Net::new(&model, &model.shape(1, CONTEXT), 5, &Default::default());
+    (model, net)
+}
+
+fn decoder<B: Decode>(model: &Model, net: &Net<Flex>, slots: usize, kept: Kept) -> Decoder<B> {
+    let weights = Weight::all(&model.shape(1, CONTEXT));
+    let flat = net.flat();
+    let read = |weight: &Weight| {
+        let at = weights.iter().position(|one| one == weight).unwrap();
+        Ok::<_, Infallible>(flat[at].to_data())
+    };
+    let Ok(decoder) =
+        Decoder::new(model, Room { slots, context: CONTEXT }, kept, &B::Device::default(), read);
+    decoder
+}
+
+/// The logits of every token of a text, by the way that training takes.
+fn right(model: &Model, net: &Net<Flex>, ids: &[u32]) -> Vec<f32> {
+    let ids: Vec<i32> = ids.iter().map(|id| *id as i32).collect();
+    let setting = Setting::new(model, CONTEXT, DType::F32, &Default::default());
+    let starts: Vec<i32> = (0..ids.len())
+        .map(|place| model.window.map_or(0, |window| (place + 1).saturating_sub(window) as i32))
+        .collect();
+    let places: Vec<i32> = (0..ids.len() as i32).collect();
+    let batch = Batch::new(ids.len(), [&ids, &ids, &places, &starts], &Default::default());
+    net.logits(&batch, &setting).into_data().to_vec().unwrap()
+}
+
+fn text(len: usize, seed: usize) -> Vec<u32> {
+    (0..len).map(|at| ((at * at * 7 + at * seed + seed) % VOCABULARY) as u32).collect()
+}
+
+fn apart(got: &[f32], right: &[f32]) -> f32 {
+    assert_eq!(got.len(), right.len());
+    got.iter().zip(right).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+fn kinds() -> Vec<(Model, Net<Flex>)> {
+    vec![
+        model(|_| ()),
+        model(|model| (model.tied, model.qk_norm) = (true, false)),
+        model(|model| (model.window, model.kv_heads) = (Some(5), None)),
+        model(|model| (model.head_width, model.kv_heads) = (Some(6), Some(1))),
+    ]
+}
+
+#[test]
+fn every_place_has_the_logits_of_the_whole_text() {
+    for (model, net) in kinds() {
+        for len in [1, 2, 7, CONTEXT] {
+            let ids = text(len, 3);
+            let right = right(&model, &net, &ids);
+            // All at once, token by token, and in parts of any length.
+            for part in [len, 1, 3] {
+                let mut decoder = decoder::<Flex>(&model, &net, 1, Kept::F32);
+                let parts = ids.chunks(part);
+                let got: Vec<f32> = parts
+                    .flat_map(|ids| decoder.run(&[More { slot: 0, ids, wanted: Wanted::All }]))
+                    .collect();
+                assert!(apart(&got, &right) < 1e-4, "{model:?} {len} {part}: {}", apart(&got, &right));
+                assert_eq!(decoder.held(0), len);
+            }
+        }
+    }
+}
+
+#[test]
+fn texts_side_by_side_know_nothing_of_each_other() {
+    for (model, net) in kinds() {
+        let texts = [text(11, 1), text(3, 2), text(CONTEXT, 9)];
+        let mut decoder = decoder::<Flex>(&model, &net, 3, Kept::F32);
+        let mut got = vec![Vec::new(); 3];
+        let mut at = [0; 3];
+        // Parts of other lengths for each, in other orders; and one of whom nothing is wanted.
+        for round in 0.. {
+            let next = [1, 2, 5].map(|part| part + round % 3);
+            let slots: Vec<usize> =
+                (0..3).map(|slot| (slot + round) % 3).filter(|slot| at[*slot] < texts[*slot].len()).collect();
+            if slots.is_empty() {
+                break;
+            }
+            let more: Vec<More<'_>> = slots
+                .iter()
+                .map(|slot| {
+                    let ids = &texts[*slot][at[*slot]..texts[*slot].len().min(at[*slot] + next[*slot])];
+                    More { slot: *slot, ids, wanted: Wanted::All }
+                })
+                .collect();
+            let mut rows = decoder.run(&more).into_iter();
+            for more in &more {
+                at[more.slot] += more.ids.len();
+                got[more.slot].extend(rows.by_ref().take(more.ids.len() * VOCABULARY));
+            }
+        }
+        for (got, text) in got.iter().zip(&texts) {
+            assert!(apart(got, &right(&model, &net, text)) < 1e-4, "{model:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_forgotten_is_written_over() {
+    let (model, net) = model(|_| ());
+    let (first, second) = (text(20, 1), [text(8, 1), text(12, 5)].concat());
+    let mut decoder = decoder::<Flex>(&model, &net, 2, Kept::F32);
+    decoder.run(&[More { slot: 1, ids: &first, wanted: Wanted::Nothing }]);
+    decoder.keep(1, 8);
+    let got = decoder.run(&[More { slot: 1, ids: &second[8..], wanted: Wanted::Last }]);
+    let right = right(&model, &net, &second);
+    assert!(apart(&got, &right[right.len() - VOCABULARY..]) < 1e-4);
+    assert_eq!((decoder.held(0), decoder.held(1)), (0, 20));
+}
+
+#[test]
+fn fewer_bytes_a_weight_lose_little() {
+    let (model, net) = model(|_| ());
+    let ids = text(30, 4);
+    let right = right(&model, &net, &ids);
+    let size = right.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+    for (kept, least, most) in [(Kept::F32, 0.0, 1e-5), (Kept::Bf16, 1e-4, 0.03), (Kept::Int8, 1e-4, 0.08)] {
+        let mut decoder = decoder::<Flex>(&model, &net, 1, kept);
+        let got = decoder.run(&[More { slot: 0, ids: &ids, wanted: Wanted::All }]);
+        let off = apart(&got, &right) / size;
+        assert!((least..most).contains(&off), "{kept:?}: {off}");
+    }
+}
+
+#[test]
+fn threads_change_no_bit() {
+    let (model, net) = model(|model| model.window = Some(9));
+    let ids = text(40, 4);
+    let run = |threads| {
+        with_threads(threads, || {
+            let mut decoder = decoder::<Flex>(&model, &net, 2, Kept::Int8);
+            let mut all = decoder.run(&[More { slot: 1, ids: &ids[..30], wanted: Wanted::All }]);
+            for id in &ids[30..] {
+                let more = |slot| More { slot, ids: std::slice::from_ref(id), wanted: Wanted::Last };
+                all.extend(decoder.run(&[more(0), more(1)]));
+            }
+            all.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(run(1), run(3));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    /// However a text comes, its logits are the same.
+    #[test]
+    fn any_cut_is_as_good(len in 1_usize..CONTEXT, cuts in prop::collection::vec(1_usize..9, 1..20)) {
+        let (model, net) = model(|model| model.window = Some(7));
+        let ids = text(len, 6);
+        let mut decoder = decoder::<Flex>(&model, &net, 1, Kept::F32);
+        let (mut got, mut at, mut cuts) = (Vec::new(), 0, cuts.into_iter().cycle());
+        while at < len {
+            let end = len.min(at + cuts.next().unwrap());
+            got.extend(decoder.run(&[More { slot: 0, ids: &ids[at..end], wanted: Wanted::All }]));
+            at = end;
+        }
+        prop_assert!(apart(&got, &right(&model, &net, &ids)) < 1e-4);
+    }
+}
