@@ -7,7 +7,7 @@ pub(super) const ALLOCATOR: f64 = 0.16;
 /// How much of what a block makes and lets go is not used again at once.
 pub(super) const FREED: f64 = 0.5;
 /// What the program takes itself, with its threads and with what operations set aside.
-pub(super) const PROGRAM: u64 = 64 << 20;
+pub(super) const PROGRAM: u64 = 80 << 20;
 /// Logits that are there at once: the head works in chunks of so many.
 pub(super) fn logits(device: Device) -> u64 {
     match device {

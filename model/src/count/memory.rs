@@ -1,6 +1,7 @@
 //! How much memory a step of training takes, at the moment when it takes most.
 use super::Parameters;
-use super::kept::{self, kept_by_a_block};
+use super::kept;
+use super::moments::{Moment, moments, product, tokens};
 use crate::config::Shape;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -55,8 +56,6 @@ pub enum Device {
 /// How a model is trained, as far as memory goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Training {
-    /// What computes.
-    pub device: Device,
     /// Sequences that go through the model at once.
     pub micro_batch: u64,
     /// Several of them make a step, so their gradients are added up.
@@ -100,7 +99,7 @@ pub struct TrainingMemory {
 }
 
 impl Precision {
-    fn bytes(self) -> u64 {
+    pub(super) fn bytes(self) -> u64 {
         if self == Self::F32 { 4 } else { 2 }
     }
 }
@@ -126,7 +125,7 @@ impl Optimizer {
     }
 
     /// What it has beside them while it changes a parameter.
-    fn workspace(self, shape: &Shape) -> u64 {
+    pub(super) fn workspace(self, shape: &Shape) -> u64 {
         let width = shape.width as u64;
         let hidden = width * shape.query_width().max(shape.ffn) as u64;
         let largest = hidden.max(width * shape.vocab_size as u64);
@@ -138,12 +137,12 @@ impl Optimizer {
 }
 
 impl TrainingMemory {
-    /// That of a step with sequences of the shape's context.
-    pub fn of(shape: &Shape, training: &Training) -> Self {
+    /// That of a step with sequences of the shape's context, on a device of this kind.
+    pub fn of(shape: &Shape, training: &Training, device: Device) -> Self {
         let parts = Parameters::of(shape);
         let (total, bytes) = (parts.total(), training.precision.bytes());
         let inputs = product([tokens(shape, training), shape.layers as u64, shape.width as u64, bytes]);
-        let (moments, passing) = moments(shape, training);
+        let (moments, passing) = moments(shape, training, device);
         let most = moments.into_iter().max_by_key(Moment::sum).unwrap_or_default();
         let sum = Self {
             weights: total * bytes,
@@ -165,77 +164,15 @@ impl TrainingMemory {
     }
 }
 
-/// What a moment of a step takes, beside weights and the optimizer's numbers.
-#[derive(Clone, Copy, Default)]
-struct Moment {
-    gradients: u64,
-    activations: u64,
-    loss: u64,
-    workspace: u64,
-}
-
-impl Moment {
-    fn sum(&self) -> u64 {
-        let all = [self.gradients, self.activations, self.loss, self.workspace];
-        all.into_iter().fold(0, u64::saturating_add)
-    }
-}
-
-/// The moments of a step that may take most, in their order; and what comes and goes with each block.
-fn moments(shape: &Shape, training: &Training) -> ([Moment; 4], u64) {
-    let (tokens, bytes) = (tokens(shape, training), training.precision.bytes());
-    let (layers, width, vocabulary) = (shape.layers as u64, shape.width as u64, shape.vocab_size as u64);
-    let numbers = kept_by_a_block(shape);
-    let block: u64 = numbers.iter().map(|kept| kept.numbers * if kept.f32 { 4 } else { bytes }).sum();
-    let (block, input) = (product([tokens, block]), product([tokens, width, bytes]));
-    // What waits for the way back, and what is made once more when it comes to a block.
-    let (waiting, again) = match (training.recompute, training.offload) {
-        (false, _) => (product([layers, block]), 0),
-        (true, false) => (product([layers, input]), block),
-        // One block's input is there, and the next is on its way.
-        (true, true) => (product([2, input]), block),
-    };
-    // Gradients of earlier micro-batches are there already, and each new one is added to them at once.
-    let (of_head, of_all) = (4 * width * vocabulary, 4 * Parameters::of(shape).total());
-    let of_block = of_all / layers.max(1);
-    let (first, later) = if training.adds_up { (of_all, of_all) } else { (of_head, of_all - of_block) };
-    let backward = product([tokens, kept::backward_of_a_block(shape), bytes]);
-    let at_the_loss = Moment {
-        gradients: if training.adds_up { of_all + of_head } else { of_head },
-        activations: waiting,
-        loss: product([2, input]),
-        workspace: kept::LOGITS_TIMES * 4 * kept::logits(training.device).min(product([tokens, vocabulary])),
-    };
-    let in_the_last_block = Moment {
-        gradients: first + of_block,
-        activations: waiting.saturating_add(again),
-        loss: 0,
-        workspace: backward,
-    };
-    let in_the_first_block = Moment {
-        gradients: later + of_block,
-        activations: if training.recompute { input.saturating_add(again) } else { block },
-        ..in_the_last_block
-    };
-    let in_the_update =
-        Moment { gradients: of_all, workspace: training.optimizer.workspace(shape), ..Moment::default() };
-    ([at_the_loss, in_the_last_block, in_the_first_block, in_the_update], again.saturating_add(backward))
-}
-
-/// Tokens that go through the model at once.
-fn tokens(shape: &Shape, training: &Training) -> u64 {
-    product([training.micro_batch, shape.context as u64])
-}
-
-/// A product that does not go round.
-fn product<const N: usize>(factors: [u64; N]) -> u64 {
-    factors.into_iter().fold(1, u64::saturating_mul)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::Model;
+
+    /// On a GPU.
+    fn memory_of(shape: &Shape, training: &Training) -> TrainingMemory {
+        TrainingMemory::of(shape, training, Device::Gpu)
+    }
 
     fn shape(change: impl FnOnce(&mut Model)) -> Shape {
         let mut model = Model { kv_heads: Some(2), ..Model::new(4, 256, 4, 512) };
@@ -244,7 +181,6 @@ mod tests {
     }
 
     const PLAIN: Training = Training {
-        device: Device::Gpu,
         micro_batch: 8,
         adds_up: false,
         optimizer: Optimizer::Adamw,
@@ -256,7 +192,7 @@ mod tests {
 
     #[test]
     fn every_row_is_what_the_formula_says() {
-        let memory = TrainingMemory::of(&shape(|_| ()), &PLAIN);
+        let memory = memory_of(&shape(|_| ()), &PLAIN);
         let parameters = 2_874_112;
         assert_eq!((memory.weights, memory.master_weights), (4 * parameters, 0));
         assert_eq!(memory.optimizer, 8 * parameters);
@@ -272,13 +208,13 @@ mod tests {
             "gradients within a block"
         );
         // With more tokens to choose from the most is at the loss.
-        let wide = TrainingMemory::of(&shape(|model| model.vocab_size = Some(4000)), &PLAIN);
+        let wide = memory_of(&shape(|model| model.vocab_size = Some(4000)), &PLAIN);
         assert_eq!((wide.loss, wide.workspace), (2 * tokens * 256 * 4, 2 * 4 * 1024 * 4000));
         assert_eq!(wide.gradients, 4 * 256 * 4000);
-        let wider = TrainingMemory::of(&shape(|model| model.vocab_size = Some(100_000)), &PLAIN);
+        let wider = memory_of(&shape(|model| model.vocab_size = Some(100_000)), &PLAIN);
         assert_eq!(wider.workspace, 2 * 4 * (1 << 26), "a chunk of them");
         let wide = shape(|model| model.vocab_size = Some(4000));
-        let on_cpu = TrainingMemory::of(&wide, &Training { device: Device::Cpu, ..PLAIN });
+        let on_cpu = TrainingMemory::of(&wide, &PLAIN, Device::Cpu);
         assert_eq!(
             (on_cpu.loss, on_cpu.workspace),
             (2 * tokens * 256 * 4, 2 * 4 * (1 << 21)),
@@ -286,7 +222,7 @@ mod tests {
         );
         let used = 12 * parameters + memory.gradients + memory.activations + memory.workspace;
         assert_eq!(memory.total, used + memory.overhead);
-        assert_eq!(memory.overhead, (used as f64 * 0.16 + memory.workspace as f64 * 0.5) as u64 + (64 << 20));
+        assert_eq!(memory.overhead, (used as f64 * 0.16 + memory.workspace as f64 * 0.5) as u64 + (80 << 20));
     }
 
     #[test]
@@ -294,7 +230,7 @@ mod tests {
         let of = |change: fn(&mut Training)| {
             let mut training = PLAIN;
             change(&mut training);
-            TrainingMemory::of(&shape(|_| ()), &training)
+            memory_of(&shape(|_| ()), &training)
         };
         let parameters = 2_874_112;
         let bf16 = of(|training| training.precision = Precision::Bf16);
@@ -317,7 +253,7 @@ mod tests {
     fn with_recompute_memory_grows_by_one_input_a_block() {
         let of = |layers, recompute, offload| {
             let training = Training { recompute, offload, micro_batch: 64, ..PLAIN };
-            TrainingMemory::of(&shape(|model| model.layers = layers), &training)
+            memory_of(&shape(|model| model.layers = layers), &training)
         };
         let input = 64 * 128 * 256 * 4;
         assert_eq!(of(48, true, false).activations - of(12, true, false).activations, 36 * input);
@@ -332,17 +268,16 @@ mod tests {
         let few = Training { micro_batch: 1, recompute: true, ..PLAIN };
         // So many rows of the embedding that its copies are more than all that a batch takes.
         let wide = shape(|model| (model.vocab_size, model.tied) = (Some(1 << 20), true));
-        let memory = TrainingMemory::of(&wide, &few);
+        let memory = memory_of(&wide, &few);
         assert_eq!(memory.workspace, 4 * 2 * 256 * (1 << 20));
         assert_eq!((memory.activations, memory.loss), (0, 0));
         // Few tokens: when the way back ends, all gradients are there and one block's activations.
         let one = shape(|model| (model.layers, model.vocab_size) = (48, Some(10)));
         let parameters = Parameters::of(&one).total();
-        let memory = TrainingMemory::of(&one, &Training { optimizer: Optimizer::Sgd, ..few });
+        let memory = memory_of(&one, &Training { optimizer: Optimizer::Sgd, ..few });
         assert_eq!(memory.gradients, 4 * parameters);
         // Earlier micro-batches left theirs, which new ones are added to.
-        let adds_up =
-            |micro_batch| TrainingMemory::of(&one, &Training { adds_up: true, micro_batch, ..PLAIN });
+        let adds_up = |micro_batch| memory_of(&one, &Training { adds_up: true, micro_batch, ..PLAIN });
         assert_eq!(adds_up(64).gradients, 4 * (parameters + parameters / 48));
         assert!(adds_up(64).activations > adds_up(64).gradients);
     }
@@ -353,7 +288,7 @@ mod tests {
         model.vocab_size = Some(1 << 22);
         assert_eq!(model.check(), []);
         let shape = model.shape(1, 1 << 27);
-        let of = |training| TrainingMemory::of(&shape, &training);
+        let of = |training| memory_of(&shape, &training);
         let memory = of(Training { micro_batch: 1, ..PLAIN });
         assert!(memory.total > memory.activations && memory.total < u64::MAX);
         // More than they hold is never less than fewer sequences take.

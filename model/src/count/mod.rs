@@ -3,6 +3,7 @@ mod flops;
 mod inference;
 mod kept;
 mod memory;
+mod moments;
 mod parameters;
 
 pub use flops::Flops;

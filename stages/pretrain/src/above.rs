@@ -45,7 +45,7 @@ impl Params {
         // What is known only once there is a tokenizer takes no memory here: all else may be too much already.
         let shape = self.model.shape(data.vocab_size.unwrap_or(1), context);
         let device = if machine.gpu_memory.is_some() { Device::Gpu } else { Device::Cpu };
-        let needs = TrainingMemory::of(&shape, &self.training(context, device));
+        let needs = TrainingMemory::of(&shape, &self.training(context), device);
         // The memory of the host is the CPU's own.
         let (on_device, on_host) = match machine.gpu_memory {
             Some(_) => (needs.total, needs.host),

@@ -28,9 +28,9 @@ pub fn model(values: &Value) -> Result<Model, Vec<FieldError>> {
 }
 
 /// How a stage with these parameters trains, in sequences of this length; nothing where they are not those of `pretrain`.
-pub fn training(params: &Value, context: usize, device: Device) -> Option<Training> {
+pub fn training(params: &Value, context: usize) -> Option<Training> {
     let params: Params = serde_json::from_value(params.clone()).ok()?;
-    Some(params.training(context, device))
+    Some(params.training(context))
 }
 
 /// What a model costs.
@@ -66,8 +66,8 @@ pub struct Bytes {
 }
 
 impl Cost {
-    /// That of a model of this shape, trained in this way.
-    pub fn of(shape: &Shape, training: &Training) -> Self {
+    /// That of a model of this shape, trained in this way on a device of this kind.
+    pub fn of(shape: &Shape, training: &Training, device: Device) -> Self {
         let parameters = Parameters::of(shape);
         let total = parameters.total();
         Self {
@@ -77,7 +77,7 @@ impl Cost {
             dense_equivalent: total,
             bytes: Bytes { f32: 4 * total, bf16: 2 * total, int8: total },
             flops_per_token: Flops::of(shape),
-            training: TrainingMemory::of(shape, training),
+            training: TrainingMemory::of(shape, training, device),
             inference: Inference::of(shape),
         }
     }
@@ -105,11 +105,11 @@ mod tests {
         let model = json!({ "layers": 2, "width": 64, "heads": 4, "ffn": 64 });
         let params = json!({ "model": model, "micro_batch": 4, "precision": "bf16", "recompute": "block",
                              "optimizer": { "kind": "muonclip", "state": "int8" } });
-        let said = training(&params, 256, Device::Gpu).unwrap();
+        let said = training(&params, 256).unwrap();
         assert_eq!((said.micro_batch, said.optimizer), (4, Optimizer::Muon));
         assert_eq!((said.states, said.precision), (States::Int8, Precision::Bf16));
         assert_eq!((said.recompute, said.offload), (true, false));
-        assert!(training(&json!({ "model": model, "experts": 8 }), 256, Device::Gpu).is_none());
+        assert!(training(&json!({ "model": model, "experts": 8 }), 256).is_none());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 use crate::chance::draw;
 use crate::data::StepSize;
 use crate::params::{Params, Recompute};
-use muse_model::count::{Device, Optimizer, States, Training};
+use muse_model::count::{Optimizer, States, Training};
 use muse_model::optim::{OptimizerKind, StateKind};
 use muse_model::pass;
 use muse_model::schedule::ScheduleKind;
@@ -64,10 +64,9 @@ impl Params {
     }
 
     /// How it trains, as far as memory goes.
-    pub fn training(&self, context: usize, device: Device) -> Training {
+    pub fn training(&self, context: usize) -> Training {
         let size = self.step_size(context);
         Training {
-            device,
             micro_batch: size.micro_batch as u64,
             adds_up: size.micro_batch < size.sequences,
             optimizer: match self.optimizer.kind {

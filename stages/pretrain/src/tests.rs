@@ -1,7 +1,7 @@
 //! The parameters: what they default to, what of them is a key's, what is refused, and what follows from them.
 use crate::data::StepSize;
 use crate::params::Params;
-use muse_model::count::{Device, Optimizer, Precision, States, Training};
+use muse_model::count::{Optimizer, Precision, States, Training};
 use muse_model::pass::Recompute;
 use muse_stage::schemars::generate::SchemaSettings;
 use muse_stage::{FieldError, mark};
@@ -101,7 +101,6 @@ fn every_field_is_read() {
     params.check().unwrap();
     assert_eq!(params.steps(), 32, "2M of 64k, made up");
     let training = Training {
-        device: Device::Cpu,
         micro_batch: 4,
         adds_up: true,
         optimizer: Optimizer::Muon,
@@ -110,7 +109,7 @@ fn every_field_is_read() {
         recompute: true,
         offload: true,
     };
-    assert_eq!(params.training(1000, Device::Cpu), training);
+    assert_eq!(params.training(1000), training);
     assert_eq!(params.keeps(), Recompute::BlockOffloaded);
     assert!(serde_json::from_value::<Params>(with(json!({ "epochs": 3 }))).is_err());
 }

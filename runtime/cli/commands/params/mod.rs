@@ -70,12 +70,11 @@ pub(crate) struct ParamsArgs {
 }
 
 /// `--device`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DeviceArg {
     /// The CPU.
     Cpu,
     /// A GPU.
-    #[default]
     Cuda,
 }
 
@@ -128,7 +127,6 @@ impl ParamsArgs {
         let usual = stage.unwrap_or(USUAL);
         Training {
             micro_batch: self.micro_batch.unwrap_or(usual.micro_batch),
-            device: self.device.device(),
             // Fewer at once than the stage says are several to a step.
             adds_up: usual.adds_up || self.micro_batch.is_some_and(|own| own < usual.micro_batch),
             optimizer: self.optimizer.map_or(usual.optimizer, |optimizer| match optimizer {
@@ -154,7 +152,6 @@ impl ParamsArgs {
 
 /// How a model is trained where nobody says.
 const USUAL: Training = Training {
-    device: Device::Gpu,
     micro_batch: 8,
     adds_up: false,
     optimizer: Optimizer::Adamw,
@@ -188,17 +185,16 @@ pub(crate) fn run(app: &mut App<'_>, args: &ParamsArgs) -> CliResult {
         return Err(error.hint("say how many tokens it has: `--vocab-size N`"));
     };
     let model = Model { vocab_size: Some(vocab_size), context: Some(context), ..model };
-    let training =
-        args.training(params.and_then(|params| budget::training(&params, context, args.device.device())));
+    let training = args.training(params.and_then(|params| budget::training(&params, context)));
     if training.micro_batch.saturating_mul(context as u64) > MOST_TOKENS {
         let (batch, context) = (exact(training.micro_batch), exact(context as u64));
         return Err(CliError::usage(format!("a micro-batch of {batch} sequences of {context} tokens"))
             .hint(format!("{} tokens at once are the most", exact(MOST_TOKENS))));
     }
     let shape = model.shape(vocab_size, context);
-    let cost = Cost::of(&shape, &training);
+    let cost = Cost::of(&shape, &training, args.device.device());
     if args.json {
-        let asked = json!({ "shape": shape, "training": training });
+        let asked = json!({ "shape": shape, "training": training, "device": args.device.device() });
         app.out.json(&json!({ "model": args.model, "asked": asked, "cost": cost }))?;
     } else {
         app.out.text(&page::draw(&args.model, &shape, &training, &cost, app.paint))?;

@@ -1,0 +1,72 @@
+//! The moments of a training step that may take most memory: at the loss, where the way back begins and where it ends, and while the
+//! optimizer has its turn.
+use super::kept::{self, kept_by_a_block};
+use super::{Device, Parameters, Training};
+use crate::config::Shape;
+
+/// What a moment of a step takes, beside weights and the optimizer's numbers.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Moment {
+    pub(super) gradients: u64,
+    pub(super) activations: u64,
+    pub(super) loss: u64,
+    pub(super) workspace: u64,
+}
+
+impl Moment {
+    pub(super) fn sum(&self) -> u64 {
+        let all = [self.gradients, self.activations, self.loss, self.workspace];
+        all.into_iter().fold(0, u64::saturating_add)
+    }
+}
+
+/// The moments of a step that may take most, in their order; and what comes and goes with each block.
+pub(super) fn moments(shape: &Shape, training: &Training, device: Device) -> ([Moment; 4], u64) {
+    let (tokens, bytes) = (tokens(shape, training), training.precision.bytes());
+    let (layers, width, vocabulary) = (shape.layers as u64, shape.width as u64, shape.vocab_size as u64);
+    let numbers = kept_by_a_block(shape);
+    let block: u64 = numbers.iter().map(|kept| kept.numbers * if kept.f32 { 4 } else { bytes }).sum();
+    let (block, input) = (product([tokens, block]), product([tokens, width, bytes]));
+    // What waits for the way back, and what is made once more when it comes to a block.
+    let (waiting, again) = match (training.recompute, training.offload) {
+        (false, _) => (product([layers, block]), 0),
+        (true, false) => (product([layers, input]), block),
+        // One block's input is there, and the next is on its way.
+        (true, true) => (product([2, input]), block),
+    };
+    // Gradients of earlier micro-batches are there already, and each new one is added to them at once.
+    let (of_head, of_all) = (4 * width * vocabulary, 4 * Parameters::of(shape).total());
+    let of_block = of_all / layers.max(1);
+    let (first, later) = if training.adds_up { (of_all, of_all) } else { (of_head, of_all - of_block) };
+    let backward = product([tokens, kept::backward_of_a_block(shape), bytes]);
+    let at_the_loss = Moment {
+        gradients: if training.adds_up { of_all + of_head } else { of_head },
+        activations: waiting,
+        loss: product([2, input]),
+        workspace: kept::LOGITS_TIMES * 4 * kept::logits(device).min(product([tokens, vocabulary])),
+    };
+    let in_the_last_block = Moment {
+        gradients: first + of_block,
+        activations: waiting.saturating_add(again),
+        loss: 0,
+        workspace: backward,
+    };
+    let in_the_first_block = Moment {
+        gradients: later + of_block,
+        activations: if training.recompute { input.saturating_add(again) } else { block },
+        ..in_the_last_block
+    };
+    let in_the_update =
+        Moment { gradients: of_all, workspace: training.optimizer.workspace(shape), ..Moment::default() };
+    ([at_the_loss, in_the_last_block, in_the_first_block, in_the_update], again.saturating_add(backward))
+}
+
+/// Tokens that go through the model at once.
+pub(super) fn tokens(shape: &Shape, training: &Training) -> u64 {
+    product([training.micro_batch, shape.context as u64])
+}
+
+/// A product that does not go round.
+pub(super) fn product<const N: usize>(factors: [u64; N]) -> u64 {
+    factors.into_iter().fold(1, u64::saturating_mul)
+}
