@@ -149,7 +149,7 @@ impl Folder {
     pub(crate) fn hand_on(&self, to: &Path) -> Result<(), StageError> {
         let from = verified(&self.extend())?;
         best_of(&from)?;
-        result::copy(from.folder(), to)
+        copy(from.folder(), to)
     }
 
     fn extend(&self) -> PathBuf {
@@ -201,6 +201,21 @@ fn best_of(extend: &Checkpoint) -> Result<Checkpoint, ArtifactError> {
         Some(_) => verified(&extend.folder().join(BEST)),
         None => verified(extend.folder()),
     }
+}
+
+/// A folder again, with all that is in it.
+fn copy(from: &Path, to: &Path) -> Result<(), StageError> {
+    fs::create_dir_all(to).map_err(StageError::io(to))?;
+    for entry in fs::read_dir(from).map_err(StageError::io(from))? {
+        let entry = entry.map_err(StageError::io(from))?;
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() {
+            copy(&from, &to)?;
+        } else {
+            fs::copy(&from, &to).map_err(StageError::io(&to))?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -48,17 +48,3 @@ pub(crate) fn model_alone(from: &Checkpoint, to: &Path) -> Result<(), StageError
     })?;
     Ok(())
 }
-
-pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), StageError> {
-    fs::create_dir_all(to).map_err(StageError::io(to))?;
-    for entry in fs::read_dir(from).map_err(StageError::io(from))? {
-        let entry = entry.map_err(StageError::io(from))?;
-        let (from, to) = (entry.path(), to.join(entry.file_name()));
-        if from.is_dir() {
-            copy(&from, &to)?;
-        } else {
-            fs::copy(&from, &to).map_err(StageError::io(&to))?;
-        }
-    }
-    Ok(())
-}

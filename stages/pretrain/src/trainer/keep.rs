@@ -1,5 +1,5 @@
 //! A training into a checkpoint and back from one.
-use super::Trainer;
+use super::{Trainer, optimizer};
 use crate::data::Batches;
 use crate::state::{self, Numbers, State, Unfit};
 use burn::prelude::*;
@@ -82,7 +82,7 @@ impl<B: Ops> Trainer<'_, B> {
     pub(crate) fn begin_anew(&mut self, init: Option<&Checkpoint>) -> Result<(), StageError> {
         // What there was goes first: the device may have no room for both.
         self.net = None;
-        self.optimizer = self.optimizer_of(Vec::new())?;
+        self.optimizer = optimizer(self.params, Vec::new(), &self.device)?;
         *self = Self::new(self.params, self.tokens, init, self.device.clone())?;
         Ok(())
     }

@@ -65,8 +65,7 @@ impl<'a, B: Ops> Trainer<'a, B> {
         let mut model = params.model.0.clone();
         (model.vocab_size, model.context) = (Some(shape.vocab_size), Some(shape.context));
         let weights = Weight::all(&shape);
-        let optimizer = Optimizer::new(&params.optimizer, weights.clone(), &device)
-            .map_err(|error| StageError::new(error.to_string()))?;
+        let optimizer = optimizer(params, weights.clone(), &device)?;
         let dtype = if params.precision == Precision::F32 { DType::F32 } else { DType::BF16 };
         let size = params.step_size(context);
         let mut trainer = Self {
@@ -89,11 +88,6 @@ impl<'a, B: Ops> Trainer<'a, B> {
             trainer.begin_with(init)?;
         }
         Ok(trainer)
-    }
-
-    fn optimizer_of(&self, weights: Vec<Weight>) -> Result<Optimizer<B>, StageError> {
-        Optimizer::new(&self.params.optimizer, weights, &self.device)
-            .map_err(|error| StageError::new(error.to_string()))
     }
 
     /// Weights that are kept in bf16 alone become so. Those of norms are few, and stay exact.
@@ -235,6 +229,14 @@ impl<'a, B: Ops> Trainer<'a, B> {
             self.state.best = Some(point);
         }
     }
+}
+
+fn optimizer<B: Ops>(
+    params: &Params,
+    weights: Vec<Weight>,
+    device: &B::Device,
+) -> Result<Optimizer<B>, StageError> {
+    Optimizer::new(&params.optimizer, weights, device).map_err(|error| StageError::new(error.to_string()))
 }
 
 /// What the micro-batches of a step add up to.
