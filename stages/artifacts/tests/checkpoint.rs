@@ -131,6 +131,35 @@ fn what_goes_in_comes_out() {
 }
 
 #[test]
+fn floats_of_any_kind_come_as_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("checkpoint");
+    let tensors = [("a", Dtype::F32), ("b", Dtype::BF16), ("c", Dtype::F16), ("d", Dtype::I64)];
+    let tensors = tensors.map(|(name, dtype)| Tensor::new(name, dtype, [2]));
+    let give = |tensor: &Tensor| -> Result<Vec<u8>> {
+        Ok(match tensor.dtype {
+            Dtype::F32 => [1.25_f32, -3e-9].map(f32::to_le_bytes).concat(),
+            // 1 and -2.5, whose upper half of an f32 says all.
+            Dtype::BF16 => [0x3f80_u16, 0xc020].map(u16::to_le_bytes).concat(),
+            Dtype::F16 => [0x3c00_u16, 0xc100].map(u16::to_le_bytes).concat(),
+            _ => vec![0; 16],
+        })
+    };
+    let mut writer = CheckpointWriter::create(&place).unwrap();
+    writer.model(&tensors, give).unwrap();
+    writer.finish(facts(1, 1.0)).unwrap();
+    let read = |name| intact(&place).unwrap().model().read_f32(name);
+    assert_eq!(read("a").unwrap(), [1.25, -3e-9]);
+    assert_eq!(read("b").unwrap(), [1.0, -2.5]);
+    assert_eq!(read("c").unwrap(), [1.0, -2.5]);
+    assert!(
+        said(&read("d").unwrap_err()).contains("`d` is of I64, and weights are"),
+        "{}",
+        said(&read("d").unwrap_err())
+    );
+}
+
+#[test]
 fn one_is_enough_for_weights_alone() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("m");

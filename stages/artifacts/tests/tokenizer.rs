@@ -169,6 +169,32 @@ fn templates_as_others_write_them() {
     assert!(error.contains("chat_template.jinja") && error.contains("no such role: tool"), "{error}");
 }
 
+#[test]
+fn a_template_says_what_ends_a_turn() {
+    assert_eq!(SCRIPT.end_of_turn().unwrap(), SCRIPT.token_id("<|im_end|>"));
+    let other = folder(Split::Script);
+    let end_of = |template: &str| {
+        fs::write(other.path().join("chat_template.jinja"), template).unwrap();
+        let tokenizer = open(other.path());
+        tokenizer.end_of_turn().unwrap().and_then(|id| tokenizer.token(id))
+    };
+    // The end outside of what is learned, another end, and a template that never writes one.
+    let marked = "{% for m in messages %}<|im_start|>{{ m.role }}: {% if m.role == 'assistant' %}{% generation %}{{ m.content }}\
+        {% endgeneration %}{% else %}{{ m.content }}{% endif %}<|pad|>{% endfor %}";
+    assert_eq!(end_of(marked).as_deref(), Some("<|pad|>"));
+    let plain = "{% for m in messages %}{% if m.role == 'user' %}Q: {{ m.content }}\nA: {% else %}\
+        {{ m.content }}<|endoftext|>{% endif %}{% endfor %}";
+    assert_eq!(end_of(plain).as_deref(), Some("<|endoftext|>"));
+    assert_eq!(end_of("{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"), None);
+}
+
+#[test]
+fn what_a_person_reads_holds_no_special_tokens() {
+    let ids = SCRIPT.encode_prompt(&refs(&conversation()[3..])).unwrap();
+    assert!(SCRIPT.decode(&ids).unwrap().contains("<|im_end|>"));
+    assert_eq!(SCRIPT.text(&ids).unwrap(), "user\n犬は?\nassistant\n鬼ヶ島へ。\nassistant\n");
+}
+
 /// A tokenizer as [`folder`] makes it, with changes to its `tokenizer.json`.
 fn changed(change: impl Fn(&mut serde_json::Value)) -> Tokenizer {
     let folder = folder(Split::Script);

@@ -1,6 +1,8 @@
 //! Reads tensors one by one from safetensors files: none is in memory before it is asked for.
 use super::{Tensor, header};
 use crate::{ArtifactError, Result};
+use half::{bf16, f16};
+use safetensors::Dtype;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fs::File;
@@ -72,6 +74,21 @@ impl Tensors {
         self.fill(place, bytes)
     }
 
+    /// The numbers of a tensor, whatever kind of floats it holds.
+    pub fn read_f32(&self, name: &str) -> Result<Vec<f32>> {
+        let (tensor, place) = self.must_find(name)?;
+        let bytes = self.read(name)?;
+        match tensor.dtype {
+            Dtype::F32 => Ok(numbers(&bytes, f32::from_le_bytes)),
+            Dtype::F16 => Ok(numbers(&bytes, |two| f16::from_le_bytes(two).to_f32())),
+            Dtype::BF16 => Ok(numbers(&bytes, |two| bf16::from_le_bytes(two).to_f32())),
+            other => {
+                let said = format!("tensor `{name}` is of {other}, and weights are F32, F16 or BF16");
+                Err(ArtifactError::format(self.path(place), said))
+            }
+        }
+    }
+
     fn fill(&self, place: &Place, bytes: &mut [u8]) -> Result<()> {
         let Some((path, file)) = self.files.get(place.file) else { return Ok(()) };
         file.read_exact_at(bytes, place.bytes.start).map_err(ArtifactError::io(path))
@@ -91,4 +108,8 @@ impl Tensors {
     fn path(&self, place: &Place) -> &Path {
         self.files.get(place.file).map(|(path, _)| path.as_path()).unwrap_or(Path::new(""))
     }
+}
+
+fn numbers<const WIDTH: usize>(bytes: &[u8], number: impl Fn([u8; WIDTH]) -> f32) -> Vec<f32> {
+    bytes.as_chunks::<WIDTH>().0.iter().map(|bytes| number(*bytes)).collect()
 }

@@ -55,6 +55,16 @@ impl Tokenizer {
         Ok(self.encode_marked(&text, marks)?.ids)
     }
 
+    /// The token that ends what the assistant says, by the chat template: text that is generated ends with it.
+    pub fn end_of_turn(&self) -> Result<Option<u32>> {
+        let message = |role, content| MessageRef { role, content, extra: None };
+        let chat = self.encode_chat(&[message("user", "a"), message("assistant", "b")])?;
+        // Where the template itself says what the assistant speaks, it may leave the end outside.
+        let spoken = chat.learned.iter().position(|learned| *learned).unwrap_or(chat.ids.len());
+        let special = |id: &&u32| self.specials.iter().any(|(_, special)| special == *id);
+        Ok(chat.ids.iter().skip(spoken).find(special).copied())
+    }
+
     fn written(&self, messages: &[MessageRef<'_>], answer: bool) -> Result<(String, Marks)> {
         let texts = messages.iter().flat_map(|one| [one.role, one.content, one.extra.unwrap_or_default()]);
         let Some(marks) = Marks::apart_from(texts) else {

@@ -141,6 +141,11 @@ impl Tokenizer {
         self.inner.decode(ids, false).map_err(|error| self.wrong(&error))
     }
 
+    /// The text of ids without special tokens: what a person reads.
+    pub fn text(&self, ids: &[u32]) -> Result<String> {
+        self.inner.decode(ids, true).map_err(|error| self.wrong(&error))
+    }
+
     fn wrong(&self, error: &dyn std::fmt::Display) -> ArtifactError {
         ArtifactError::format(&self.folder, error.to_string())
     }
