@@ -200,7 +200,7 @@ fn muonclip_with_norms_of_queries_and_keys_would_change_nothing() {
 #[test]
 fn too_little_memory_is_found_before_the_data_is_made() {
     let context = project("", MODEL);
-    let limited = "    uses: pretrain\n    resources: { memory: 70MiB }";
+    let limited = "    uses: pretrain\n    resources: { memory: 90MiB }";
     context.replace("pipelines/p.yaml", "    uses: pretrain", limited);
     context.replace("pipelines/p.yaml", "vocab_size: 300", "vocab_size: 30k");
     // The page is right, and elsewhere there is more memory.
@@ -212,7 +212,7 @@ fn too_little_memory_is_found_before_the_data_is_made() {
     settings.bind(|| insta::assert_snapshot!(output.to_string(), @"
     exit code: 2
     --- stderr
-    error: a step takes [SIZE] of memory, and this stage may take 70.00 MiB
+    error: a step takes [SIZE] of memory, and this stage may take 90.00 MiB
       --> pipelines/p.yaml:11:14
        |
     11 |       model: ../configs/models/small.yaml
