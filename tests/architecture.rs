@@ -12,6 +12,8 @@ fn allowed(from: &str, to: &str) -> bool {
     let stage = |name: &str| name.strip_prefix("muse-stage-").map(str::to_owned);
     match (from, to) {
         ("muse", "muse-runtime" | "muse-stage" | "muse-store" | "muse-stages" | "muse-artifacts") => true,
+        // What stages and commands that run models share.
+        ("muse", "muse-inference") | ("muse-inference", "muse-artifacts" | "muse-model") => true,
         // So that a stage passes a format's error on as its own.
         ("muse-artifacts", "muse-stage") => true,
         ("muse-runtime", "muse-stage" | "muse-store") => true,

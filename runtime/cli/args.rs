@@ -1,7 +1,7 @@
 //! What may be typed: global flags, the list of commands, and the groups of flags that commands share.
 use crate::commands::{
-    adopt, checkpoints, completions, diff, doctor, exec_stage, expand, gc, get, graph, inspect, log, man,
-    params, plan, run, runs, schema, stages, status, update, validate, verify, why,
+    adopt, chat, checkpoints, completions, diff, doctor, exec_stage, expand, gc, generate, get, graph,
+    inspect, log, man, params, plan, run, runs, schema, stages, status, update, validate, verify, why,
 };
 use crate::paint::ColorChoice;
 use clap::{Args, Parser, Subcommand, ValueHint};
@@ -113,6 +113,8 @@ pub(crate) enum Command {
     Schema(schema::SchemaArgs),
     Params(params::ParamsArgs),
     Checkpoints(checkpoints::CheckpointsArgs),
+    Generate(generate::GenerateArgs),
+    Chat(chat::ChatArgs),
     Inspect(inspect::InspectArgs),
     Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),

@@ -10,6 +10,7 @@ mod exit;
 mod failure;
 mod format;
 mod machine;
+mod model;
 mod open;
 mod out;
 mod paint;

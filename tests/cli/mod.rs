@@ -19,4 +19,5 @@ mod results;
 mod run;
 mod talk;
 mod training;
+mod using;
 mod validate;

@@ -1,5 +1,6 @@
 //! One file for each command: its arguments, its page, what it does.
 pub(crate) mod adopt;
+pub(crate) mod chat;
 pub(crate) mod checkpoints;
 pub(crate) mod completions;
 pub(crate) mod diff;
@@ -7,6 +8,7 @@ pub(crate) mod doctor;
 pub(crate) mod exec_stage;
 pub(crate) mod expand;
 pub(crate) mod gc;
+pub(crate) mod generate;
 pub(crate) mod get;
 pub(crate) mod graph;
 pub(crate) mod inspect;
@@ -50,6 +52,8 @@ pub(crate) fn dispatch(app: &mut App<'_>, command: &Command) -> CliResult {
         Command::Schema(args) => schema::run(app, args),
         Command::Params(args) => params::run(app, args),
         Command::Checkpoints(args) => checkpoints::run(app, args),
+        Command::Generate(args) => generate::run(app, args),
+        Command::Chat(args) => chat::run(app, args),
         Command::Inspect(args) => inspect::run(app, args),
         Command::Doctor(args) => doctor::run(app, args),
         Command::Completions(args) => completions::run(app, args),

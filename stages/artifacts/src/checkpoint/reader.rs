@@ -84,6 +84,11 @@ impl Checkpoint {
         &self.model
     }
 
+    /// The weights alone, whose files stay open.
+    pub fn into_model(self) -> Tensors {
+        self.model
+    }
+
     /// The state of the optimizer, where training can go on from here.
     pub fn optimizer(&self) -> Option<&Tensors> {
         self.optimizer.as_ref()

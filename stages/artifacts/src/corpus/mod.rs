@@ -66,7 +66,8 @@ impl Message {
         Self { role: role.into(), content: content.into(), extra: None }
     }
 
-    fn borrow(&self) -> MessageRef<'_> {
+    /// A view that does not own.
+    pub fn borrow(&self) -> MessageRef<'_> {
         MessageRef { role: &self.role, content: &self.content, extra: self.extra.as_deref() }
     }
 }

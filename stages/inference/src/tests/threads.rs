@@ -1,0 +1,123 @@
+//! A model in a thread of its own: opened from a folder, shared, left in the middle, refused, gone.
+use super::{TOKENIZER, exported, folder, order};
+use crate::{Device, InferenceError, Kept, Model, News, Room, Settings, Source, chat};
+use muse_artifacts::corpus::Message;
+use std::fs;
+use std::sync::atomic::Ordering;
+
+const CONTEXT: usize = 512;
+
+fn settings(slots: usize, queue: usize) -> Settings {
+    let room = Room { slots, context: CONTEXT };
+    Settings { device: Device::Cpu, kept: Kept::F32, room, threads: 2, queue }
+}
+
+fn start(slots: usize, queue: usize) -> Model {
+    let place = tempfile::tempdir().unwrap();
+    exported(&place.path().join("model"), CONTEXT);
+    // The files may go once it is opened.
+    Model::start(Source::open(&place.path().join("model"), None).unwrap(), settings(slots, queue)).unwrap()
+}
+
+fn all(answer: &crate::Answer) -> String {
+    let mut text = String::new();
+    loop {
+        match answer.wait().unwrap() {
+            News::Piece(piece) => text += &piece.text,
+            News::Ended(_) => return text,
+        }
+    }
+}
+
+#[test]
+fn many_ask_one_model() {
+    let model = start(3, 100);
+    let right = all(&model.answer(order("The quick", 16, 0.0)).unwrap());
+    let texts: Vec<String> = std::thread::scope(|scope| {
+        let asked = (0..8).map(|_| {
+            let model = model.clone();
+            scope.spawn(move || all(&model.answer(order("The quick", 16, 0.0)).unwrap()))
+        });
+        asked.collect::<Vec<_>>().into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    assert!(texts.iter().all(|text| *text == right));
+    let totals = model.totals();
+    assert_eq!((totals.texts.load(Ordering::Relaxed), totals.written.load(Ordering::Relaxed)), (9, 9 * 16));
+    assert_eq!(totals.waiting.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn a_text_that_nobody_waits_for_makes_room() {
+    let model = start(1, 100);
+    let long = model.answer(order("a", 500, 0.0)).unwrap();
+    assert!(matches!(long.wait().unwrap(), News::Piece(_)));
+    drop(long);
+    all(&model.answer(order("b", 2, 0.0)).unwrap());
+    assert_eq!(model.totals().texts.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn too_many_and_too_long_are_refused() {
+    let refused = start(1, 0).answer(order("a", 2, 0.0)).err().unwrap();
+    assert!(matches!(refused, InferenceError::Busy { waiting: 0 }), "{refused}");
+    let model = start(1, 1);
+    let mut long = order("a", 2, 0.0);
+    long.prompt = vec![1; CONTEXT];
+    let error = model.answer(long).unwrap().wait().unwrap_err();
+    assert!(matches!(error, InferenceError::TooLong { tokens: CONTEXT, room: 511 }), "{error}");
+    // Its place in the queue is free again.
+    assert!(!all(&model.answer(order("a", 8, 0.0)).unwrap()).is_empty());
+}
+
+#[test]
+fn a_folder_that_holds_no_model_says_what_is_wrong() {
+    let place = tempfile::tempdir().unwrap();
+    let folder_of = place.path().join("model");
+    exported(&folder_of, CONTEXT);
+    let said = |error: InferenceError| format!("{error}; {}", error.hint().unwrap_or_default());
+    let open = || Source::open(&folder_of, None).map(drop).map_err(said);
+    assert_eq!(open(), Ok(()));
+    let tokenizer = folder_of.join("tokenizer/tokenizer.json");
+    let text = fs::read_to_string(&tokenizer).unwrap();
+    fs::write(&tokenizer, format!("{text} ")).unwrap();
+    let error = open().unwrap_err();
+    assert!(
+        error.contains("the model learned the tokens of b3:") && error.contains("packed with"),
+        "{error}"
+    );
+    fs::remove_dir_all(folder_of.join("tokenizer")).unwrap();
+    assert!(open().unwrap_err().contains("no tokenizer with this checkpoint"));
+    let given = folder();
+    assert!(Source::open(&folder_of, Some(given.path())).is_ok());
+    assert!(said(Source::open(place.path(), None).err().unwrap()).contains("no checkpoint"));
+}
+
+#[test]
+fn a_conversation_loses_its_oldest_turns_first() {
+    let say = |role: &str, content: &str| Message::new(role, content);
+    let messages = [
+        say("system", "be kind"),
+        say("user", "first question"),
+        say("assistant", "first answer"),
+        say("user", "second question"),
+        say("assistant", "second answer"),
+        say("user", "third question"),
+    ];
+    let text = |room| {
+        let prompt = chat::prompt(&TOKENIZER, &messages, room).unwrap();
+        (TOKENIZER.text(&prompt.ids).unwrap(), prompt.left_out)
+    };
+    let (whole, none) = text(10_000);
+    assert!(whole.contains("first question") && whole.ends_with("assistant\n") && none == 0);
+    let full = chat::prompt(&TOKENIZER, &messages, 10_000).unwrap().ids.len();
+    let (cut, left_out) = text(full - 1);
+    assert_eq!(left_out, 2);
+    assert!(!cut.contains("first") && cut.contains("be kind") && cut.contains("second question"), "{cut}");
+    let least =
+        chat::prompt(&TOKENIZER, &[messages[0].clone(), messages[5].clone()], 10_000).unwrap().ids.len();
+    assert_eq!(text(least).1, 4);
+    let error = chat::prompt(&TOKENIZER, &messages, least - 1).unwrap_err();
+    assert!(matches!(error, InferenceError::TooLong { .. }), "{error}");
+    let ends = chat::ends(&TOKENIZER).unwrap();
+    assert_eq!(ends, ["<|im_end|>", "<|endoftext|>"].map(|end| TOKENIZER.token_id(end).unwrap()));
+}

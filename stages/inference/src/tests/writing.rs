@@ -1,0 +1,213 @@
+//! Texts side by side: each is what it would be alone, whatever is written beside it and wherever it came from.
+use super::{TOKENIZER, engine, order};
+use crate::{Ended, InferenceError, News, Order, Piece, Reason, Ticket, Writer};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const CONTEXT: usize = 96;
+
+fn writer(slots: usize) -> Writer {
+    Writer::new(engine(slots, CONTEXT), Arc::clone(&TOKENIZER))
+}
+
+/// Steps until nothing is left to do. The text of each order, and how it ended.
+fn finish(writer: &mut Writer) -> BTreeMap<Ticket, (String, Option<Ended>)> {
+    let mut all: BTreeMap<Ticket, (String, Option<Ended>)> = BTreeMap::new();
+    while writer.waiting() + writer.writing() > 0 {
+        for (ticket, news) in writer.step() {
+            let entry = all.entry(ticket).or_default();
+            match news.unwrap() {
+                News::Piece(Piece { text, .. }) => entry.0 += &text,
+                News::Ended(ended) => entry.1 = Some(ended),
+            }
+        }
+    }
+    all
+}
+
+fn alone(order: &Order) -> (String, Ended) {
+    let mut writer = writer(1);
+    writer.add(order.clone()).unwrap();
+    let (text, ended) = finish(&mut writer).into_values().next().unwrap();
+    (text, ended.unwrap())
+}
+
+#[test]
+fn more_texts_than_slots_are_all_written_as_if_alone() {
+    let orders: Vec<Order> =
+        ["The quick", "むかし", "a", "emoji 👩 and then the quick brown fox jumps", "x y z"]
+            .iter()
+            .zip([0.0, 1.0, 0.7, 0.0, 2.0])
+            .map(|(text, temperature)| order(text, 20, temperature))
+            .collect();
+    for slots in [1, 2, 3, 8] {
+        let mut writer = writer(slots);
+        let tickets: Vec<Ticket> = orders.iter().map(|order| writer.add(order.clone()).unwrap()).collect();
+        let all = finish(&mut writer);
+        for (order, ticket) in orders.iter().zip(tickets) {
+            let (text, ended) = &all[&ticket];
+            let right = alone(order);
+            assert_eq!((text, ended.unwrap().written), (&right.0, right.1.written), "{slots} slots");
+        }
+    }
+    // Chance depends on the seed, and on nothing else.
+    let other = Order { sampling: crate::Sampling { seed: 6, ..orders[1].sampling }, ..orders[1].clone() };
+    assert_ne!(alone(&other).0, alone(&orders[1]).0);
+}
+
+#[test]
+fn a_prompt_longer_than_a_portion_is_as_good() {
+    let long = TOKENIZER.encode(&"The quick brown fox. ".repeat(80)).unwrap();
+    let context = long.len() + 10;
+    assert!(long.len() > 600);
+    let text = |slots| {
+        let mut writer = Writer::new(engine(slots, context), Arc::clone(&TOKENIZER));
+        let short = writer.add(order("a", 3, 0.0)).unwrap();
+        let ticket = writer
+            .add(Order { sampling: order("", 1, 0.0).sampling, ..Order::new(long.clone(), 8) })
+            .unwrap();
+        let all = finish(&mut writer);
+        assert_eq!(all[&short].1.unwrap().written, 3);
+        all[&ticket].clone()
+    };
+    assert_eq!(text(2).0, text(1).0);
+}
+
+#[test]
+fn what_a_slot_holds_is_not_computed_again() {
+    let mut writer = writer(2);
+    let first = order("The quick brown fox", 12, 0.0);
+    let ticket = writer.add(first.clone()).unwrap();
+    let begun = finish(&mut writer)[&ticket].clone();
+    // A chat goes on where it was; another text takes the other slot.
+    let next = order(&format!("The quick brown fox{} and then", begun.0), 5, 0.0);
+    let other = writer.add(order("むかし", 3, 0.0)).unwrap();
+    let second = writer.add(next.clone()).unwrap();
+    let all = finish(&mut writer);
+    assert_eq!(all[&other].1.unwrap().cached, 0);
+    let ended = all[&second].1.unwrap();
+    assert!(ended.cached > first.prompt.len() / 2 && ended.cached < next.prompt.len(), "{ended:?}");
+    assert_eq!(all[&second].0, alone(&next).0);
+    // The very same again: all but its last token is there.
+    let again = writer.add(next.clone()).unwrap();
+    assert_eq!(finish(&mut writer)[&again].1.unwrap().cached, next.prompt.len() - 1);
+}
+
+#[test]
+fn a_text_ends_by_a_token_a_stop_or_its_length() {
+    let plain = order("The quick", 20, 0.0);
+    let (text, ended) = alone(&plain);
+    assert_eq!((ended.reason, ended.written, ended.prompt), (Reason::Length, 20, plain.prompt.len()));
+    // A stop from the middle of it, which may come in several tokens.
+    let middle: String = text.chars().skip(4).take(2).collect();
+    let at = text.find(&middle).unwrap();
+    let (cut, ended) = alone(&Order { stops: vec!["never".into(), middle], ..plain.clone() });
+    assert_eq!((cut.as_str(), ended.reason), (&text[..at], Reason::Stop));
+    // Its own fifth token as one that ends it.
+    let likely = Order { likely: Some(2), ..plain.clone() };
+    let mut writer = writer(1);
+    writer.add(likely).unwrap();
+    let mut tokens = Vec::new();
+    while writer.writing() + writer.waiting() > 0 {
+        for (_, news) in writer.step() {
+            if let News::Piece(piece) = news.unwrap() {
+                tokens.extend(piece.tokens);
+            }
+        }
+    }
+    assert_eq!(tokens.len(), 20);
+    assert!(tokens.iter().all(|token| token.others.len() == 2 && token.others[0].0 == token.id));
+    assert!(tokens.iter().all(|token| token.logprob == token.others[0].1 && token.logprob < 0.0));
+    let end = tokens[4].id;
+    let first = tokens.iter().position(|token| token.id == end).unwrap();
+    let (cut, ended) = alone(&Order { ends: vec![end], ..plain.clone() });
+    assert_eq!((ended.reason, ended.written), (Reason::Stop, first + 1));
+    assert!(text.starts_with(&cut) && cut.len() < text.len());
+    let prompt = plain.prompt.len();
+    let nothing = Ended { reason: Reason::Length, prompt, cached: 0, written: 0 };
+    assert_eq!(alone(&Order { most: 0, ..plain }).1, nothing);
+}
+
+#[test]
+fn a_text_ends_where_the_context_does() {
+    let order = order("a b c", 10_000, 1.0);
+    let ended = alone(&order).1;
+    assert_eq!((ended.reason, ended.written), (Reason::Length, CONTEXT - order.prompt.len()));
+}
+
+#[test]
+fn what_cannot_be_written_is_refused() {
+    let mut writer = writer(1);
+    assert!(matches!(writer.add(Order::new(vec![], 5)), Err(InferenceError::Empty)));
+    let long = writer.add(Order::new(vec![1; CONTEXT], 5)).unwrap_err();
+    assert_eq!(long.to_string(), "the prompt has 96 tokens, and there is room for 95");
+    let strange = writer.add(Order::new(vec![1, 320], 5)).unwrap_err();
+    assert_eq!(strange.to_string(), "there is no token 320 in this model");
+    assert_eq!(writer.waiting(), 0);
+}
+
+#[test]
+fn no_token_is_chosen_that_stands_for_nothing() {
+    // The model has rows that no token of the tokenizer has.
+    let tokens = TOKENIZER.vocab_size();
+    assert!(tokens < engine(1, 8).vocabulary());
+    let mut writer = writer(1);
+    writer.add(Order { likely: Some(0), ..order("a", 80, 5.0) }).unwrap();
+    let mut seen = 0;
+    while writer.waiting() + writer.writing() > 0 {
+        for (_, news) in writer.step() {
+            if let News::Piece(piece) = news.unwrap() {
+                assert!(piece.tokens.iter().all(|token| (token.id as usize) < tokens));
+                seen += piece.tokens.len();
+            }
+        }
+    }
+    assert_eq!(seen, 80);
+}
+
+#[test]
+fn a_text_that_is_cancelled_makes_room() {
+    let mut writer = writer(1);
+    let first = writer.add(order("a", 50, 0.0)).unwrap();
+    let second = writer.add(order("The quick", 4, 0.0)).unwrap();
+    let third = writer.add(order("b", 4, 0.0)).unwrap();
+    writer.step();
+    writer.cancel(first);
+    writer.cancel(third);
+    let all = finish(&mut writer);
+    assert_eq!(all.keys().copied().collect::<Vec<_>>(), [second]);
+    assert_eq!(all[&second].0, alone(&order("The quick", 4, 0.0)).0);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+    /// Whenever texts come, and however many have room.
+    #[test]
+    fn when_a_text_comes_changes_nothing(
+        texts in prop::collection::vec(("[a-zあ-ん ]{1,12}", 1_usize..12, 0_usize..6), 1..6),
+        slots in 1_usize..4,
+    ) {
+        let mut writer = writer(slots);
+        let mut got: BTreeMap<Ticket, String> = BTreeMap::new();
+        let mut orders = BTreeMap::new();
+        let mut hear = |news: Vec<(Ticket, crate::Result<News>)>| {
+            for (ticket, news) in news {
+                if let News::Piece(piece) = news.unwrap() {
+                    *got.entry(ticket).or_default() += &piece.text;
+                }
+            }
+        };
+        for (text, most, steps) in &texts {
+            let order = order(text, *most, 0.9);
+            orders.insert(writer.add(order.clone()).unwrap(), order);
+            (0..*steps).for_each(|_| hear(writer.step()));
+        }
+        while writer.waiting() + writer.writing() > 0 {
+            hear(writer.step());
+        }
+        for (ticket, order) in orders {
+            prop_assert_eq!(got.get(&ticket).cloned().unwrap_or_default(), alone(&order).0);
+        }
+    }
+}

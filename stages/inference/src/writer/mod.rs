@@ -1,0 +1,174 @@
+//! Writes texts side by side: each step runs the next tokens of all that have a slot, and a portion of the prompts that came.
+mod text;
+
+use crate::{Engine, InferenceError, More, News, Order, Result, Wanted};
+use muse_artifacts::tokenizer::Tokenizer;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use text::Text;
+
+/// Tokens of prompts that run in one step, so that texts which are being written wait no longer than for these.
+const PORTION: usize = 512;
+
+/// The number of an order.
+pub type Ticket = u64;
+
+/// Writes texts.
+pub struct Writer {
+    engine: Box<dyn Engine>,
+    tokenizer: Arc<Tokenizer>,
+    /// Tokens that may be chosen: the rest of the vocabulary stands for nothing.
+    vocabulary: usize,
+    slots: Vec<Slot>,
+    waiting: VecDeque<(Ticket, Text)>,
+    tickets: Ticket,
+}
+
+/// Where a text is.
+#[derive(Default)]
+struct Slot {
+    /// What the engine holds here.
+    held: Vec<u32>,
+    text: Option<(Ticket, Text)>,
+    /// The last text that was here: the slot that was left longest ago is taken first.
+    last: Ticket,
+}
+
+impl Writer {
+    /// Writes with an engine, whose tokens are those of the tokenizer.
+    pub fn new(engine: Box<dyn Engine>, tokenizer: Arc<Tokenizer>) -> Self {
+        let slots = (0..engine.room().slots).map(|_| Slot::default()).collect();
+        let vocabulary = engine.vocabulary().min(tokenizer.vocab_size());
+        Self { engine, tokenizer, vocabulary, slots, waiting: VecDeque::new(), tickets: 0 }
+    }
+
+    /// Takes an order. Its text begins when there is room.
+    pub fn add(&mut self, order: Order) -> Result<Ticket> {
+        let context = self.engine.room().context;
+        if order.prompt.is_empty() {
+            return Err(InferenceError::Empty);
+        }
+        if order.prompt.len() >= context {
+            return Err(InferenceError::TooLong {
+                tokens: order.prompt.len(),
+                room: context.saturating_sub(1),
+            });
+        }
+        if let Some(id) = order.prompt.iter().find(|id| **id as usize >= self.engine.vocabulary()) {
+            let said = format!("there is no token {id} in this model");
+            return Err(InferenceError::unfit(
+                said,
+                format!("tokens are numbers below {}", self.engine.vocabulary()),
+            ));
+        }
+        self.tickets += 1;
+        let most = order.most.min(context - order.prompt.len());
+        let text = Text::new(Order { most, ..order }, Arc::clone(&self.tokenizer));
+        self.waiting.push_back((self.tickets, text));
+        Ok(self.tickets)
+    }
+
+    /// Forgets an order, whether it waits or is being written.
+    pub fn cancel(&mut self, ticket: Ticket) {
+        self.waiting.retain(|(one, _)| *one != ticket);
+        for slot in &mut self.slots {
+            slot.text.take_if(|(one, _)| *one == ticket);
+        }
+    }
+
+    /// Orders that wait for a slot.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Texts that are being written.
+    pub fn writing(&self) -> usize {
+        self.slots.iter().filter(|slot| slot.text.is_some()).count()
+    }
+
+    /// Runs the model once, where there is anything to do, and tells what is new of which text. An error ends the text.
+    pub fn step(&mut self) -> Vec<(Ticket, Result<News>)> {
+        self.begin();
+        let portions = self.portions();
+        let more: Vec<More<'_>> = portions
+            .iter()
+            .filter_map(|&(slot, len)| {
+                let (_, text) = self.slots[slot].text.as_ref()?;
+                let from = self.slots[slot].held.len();
+                let ids = text.ids().get(from..from + len)?;
+                let wanted = if from + len == text.ids().len() { Wanted::Last } else { Wanted::Nothing };
+                Some(More { slot, ids, wanted })
+            })
+            .collect();
+        let logits = self.engine.run(&more);
+        let mut rows = logits.chunks_exact(self.engine.vocabulary());
+        let mut news = Vec::new();
+        for (slot, len) in portions {
+            let Slot { held, text: Some((ticket, text)), .. } = &mut self.slots[slot] else { continue };
+            held.extend_from_slice(&text.ids()[held.len()..held.len() + len]);
+            if held.len() < text.ids().len() {
+                continue;
+            }
+            let Some(row) = rows.next() else { continue };
+            let ticket = *ticket;
+            let over = match text.choose(&row[..self.vocabulary]) {
+                Err(error) => Some(Err(error)),
+                Ok((piece, ended)) => {
+                    if !piece.text.is_empty() || !piece.tokens.is_empty() {
+                        news.push((ticket, Ok(News::Piece(piece))));
+                    }
+                    ended.map(|reason| Ok(News::Ended(text.ended(reason))))
+                }
+            };
+            if let Some(over) = over {
+                news.push((ticket, over));
+                self.slots[slot].text = None;
+            }
+        }
+        news
+    }
+
+    /// Gives free slots to orders that wait, each the one that holds most of its beginning.
+    fn begin(&mut self) {
+        while let Some((_, text)) = self.waiting.front() {
+            let shared =
+                |slot: &Slot| slot.held.iter().zip(text.prompt()).take_while(|(a, b)| a == b).count();
+            let free = (0..self.slots.len()).filter(|slot| self.slots[*slot].text.is_none());
+            let best = free.max_by_key(|slot| {
+                let slot = &self.slots[*slot];
+                (shared(slot), std::cmp::Reverse(slot.last))
+            });
+            let Some(number) = best else { return };
+            // The last token of a prompt must run, since what follows it is asked.
+            let kept = shared(&self.slots[number]).min(text.prompt().len() - 1);
+            let Some((ticket, mut text)) = self.waiting.pop_front() else { return };
+            text.cached = kept;
+            self.engine.keep(number, kept);
+            let slot = &mut self.slots[number];
+            slot.held.truncate(kept);
+            (slot.text, slot.last) = (Some((ticket, text)), ticket);
+        }
+    }
+
+    /// How many tokens of which slots run next: one of each text that is being written, and of prompts a portion together, the
+    /// first that came first.
+    fn portions(&self) -> Vec<(usize, usize)> {
+        let mut left = PORTION;
+        let mut all: Vec<(Ticket, usize, usize)> = self
+            .slots
+            .iter()
+            .enumerate()
+            .filter_map(|(number, slot)| {
+                let (ticket, text) = slot.text.as_ref()?;
+                Some((*ticket, number, text.ids().len() - slot.held.len()))
+            })
+            .collect();
+        all.sort_unstable();
+        let part = |(_, slot, open): (Ticket, usize, usize)| {
+            let len = if open == 1 { 1 } else { open.min(left) };
+            left -= if open == 1 { 0 } else { len };
+            (len > 0).then_some((slot, len))
+        };
+        all.into_iter().filter_map(part).collect()
+    }
+}

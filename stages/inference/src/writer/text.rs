@@ -1,0 +1,82 @@
+//! One text that is being written: its tokens, which one comes next, what can be shown, when it is over.
+use crate::{Chosen, Ended, Likely, Order, Piece, Reason, Result, Speech, Stops};
+use muse_artifacts::tokenizer::Tokenizer;
+use muse_model::decode::Sampler;
+use std::sync::Arc;
+
+/// A text that is being written.
+pub(super) struct Text {
+    order: Order,
+    /// The prompt, and what was written behind it.
+    ids: Vec<u32>,
+    /// Tokens of the prompt that were not computed again.
+    pub(super) cached: usize,
+    sampler: Sampler,
+    speech: Speech,
+    stops: Stops,
+    /// Tokens that ended it belong to it, but are not part of what goes on.
+    written: usize,
+}
+
+impl Text {
+    pub(super) fn new(order: Order, tokenizer: Arc<Tokenizer>) -> Self {
+        Self {
+            ids: order.prompt.clone(),
+            cached: 0,
+            sampler: Sampler::new(order.sampling),
+            speech: Speech::new(tokenizer),
+            stops: Stops::new(&order.stops),
+            written: 0,
+            order,
+        }
+    }
+
+    pub(super) fn prompt(&self) -> &[u32] {
+        &self.order.prompt
+    }
+
+    /// The prompt, and what was written behind it.
+    pub(super) fn ids(&self) -> &[u32] {
+        &self.ids
+    }
+
+    /// Chooses the next token. Gives what can be shown, and why the text is over, if it is.
+    pub(super) fn choose(&mut self, logits: &[f32]) -> Result<(Piece, Option<Reason>)> {
+        if self.order.most == 0 {
+            return Ok((Piece::default(), Some(Reason::Length)));
+        }
+        let (prompt, generated) = self.ids.split_at(self.order.prompt.len());
+        let id = self.sampler.next(logits, prompt, generated);
+        self.written += 1;
+        let mut piece = Piece::default();
+        if self.order.ends.contains(&id) {
+            piece.text = self.rest()?;
+            return Ok((piece, Some(Reason::Stop)));
+        }
+        self.ids.push(id);
+        if let Some(count) = self.order.likely {
+            let likely = Likely::new(logits);
+            piece.tokens.push(Chosen { id, logprob: likely.of(id), others: likely.best(count) });
+        }
+        let (text, stopped) = self.stops.push(&self.speech.push(id)?);
+        piece.text = text;
+        if stopped {
+            return Ok((piece, Some(Reason::Stop)));
+        }
+        if self.written < self.order.most {
+            return Ok((piece, None));
+        }
+        piece.text += &self.rest()?;
+        Ok((piece, Some(Reason::Length)))
+    }
+
+    /// What was held back, at the end.
+    fn rest(&mut self) -> Result<String> {
+        let (text, stopped) = self.stops.push(&self.speech.end()?);
+        Ok(if stopped { text } else { text + &self.stops.end() })
+    }
+
+    pub(super) fn ended(&self, reason: Reason) -> Ended {
+        Ended { reason, prompt: self.order.prompt.len(), cached: self.cached, written: self.written }
+    }
+}
