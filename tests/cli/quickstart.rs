@@ -1,5 +1,6 @@
 //! What a newcomer does first: the bundled pipeline, then one changed parameter.
 use crate::support::TestContext;
+use serde_json::json;
 use std::path::Path;
 
 /// A copy of `pipelines/` and of the values that they name, as after a clone.
@@ -42,6 +43,14 @@ fn it_runs_once_and_then_what_depends_on_a_change() {
     assert!(report.contains("== packed\n{") && report.contains("\"positions_used\": 0.9"), "{report}");
     // A guess would be 8.3.
     assert!(report.contains("== base\n{") && report.contains("\"validation_loss\": 7."), "{report}");
+    // What a stage says of its result stands beside it.
+    let facts = |stage: &str| {
+        let why = context.muse(["why", FILE, stage, "--preset", "smoke", "--json"]).ok().json();
+        why["facts"].clone()
+    };
+    assert_eq!(facts("corpus"), json!({ "source": "synthetic", "licence": "MIT OR Apache-2.0" }));
+    assert!(facts("base")["validation_loss"].as_f64().is_some_and(|loss| loss < 8.0), "{}", facts("base"));
+    assert!(facts("base")["loss"].is_f64());
     // What each stage made can be looked at.
     let seen = context.muse(["inspect", "pipelines/quickstart.yaml:corpus", "--preset", "smoke"]).ok();
     seen.prints("synthetic").prints("first documents");

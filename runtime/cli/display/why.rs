@@ -63,6 +63,13 @@ pub(crate) fn draw(why: &Why, paint: Paint) -> String {
         }
         None => text += "\nno earlier result is known here\n",
     }
+    let mut facts = Table::new(&[]);
+    for (name, value) in &why.facts {
+        facts.row([visible(name), visible(&causes::value_up_to(value, WHOLE))]);
+    }
+    if !why.facts.is_empty() {
+        text += &format!("\nfacts\n{}", facts.draw("  "));
+    }
     text
 }
 
@@ -105,6 +112,7 @@ mod tests {
                 run: "20260131-120000-1a2b".into(),
                 seconds: 4320.0,
             }),
+            facts: [("licence".to_owned(), json!("cc-by-4.0")), ("loss".to_owned(), json!(2.5))].into(),
             adopted: false,
         };
         insta::assert_snapshot!(draw(&why, Paint::default()));

@@ -1,5 +1,6 @@
 //! What a running stage is handed: its inputs, where its outputs go, and whom to tell how far it is.
 use crate::{Job, JobInput, Offer, StageError, StageEvent};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -141,6 +142,11 @@ impl Context {
     /// Tells a figure.
     pub fn metric(&mut self, step: u64, name: &str, value: f64) {
         self.tell(&StageEvent::Metric { step, name: name.into(), value });
+    }
+
+    /// Tells something small that is true of the result: its licence, its last loss. See [`StageEvent::Fact`].
+    pub fn fact(&mut self, name: &str, value: impl Into<Value>) {
+        self.tell(&StageEvent::Fact { name: name.into(), value: value.into() });
     }
 
     /// Tells anything.

@@ -1,5 +1,6 @@
 //! What a running stage says: one JSON object a line on its standard output.
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// One line from a stage process to the engine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +24,16 @@ pub enum StageEvent {
         name: String,
         /// Its value.
         value: f64,
+    },
+    /// Something small that is true of the result, such as the licence of what was downloaded. It stands in the result's
+    /// record, and is no part of any key. Like the result it must be the same every time: no time, no speed, no path.
+    /// Each attempt tells all of its facts; of a name that is told twice the last value counts. All facts of a result
+    /// together may take 64 KiB as JSON, and each may be nested 16 deep; more fails the stage.
+    Fact {
+        /// Its name.
+        name: String,
+        /// Its value.
+        value: Value,
     },
     /// The answer to a pin job: what an outside thing is today.
     Pinned {

@@ -36,6 +36,9 @@ pub struct Record {
     pub family: Option<Digest>,
     /// The results by name.
     pub outputs: BTreeMap<String, Artifact>,
+    /// What the stage said of them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<String, Value>,
     /// How long it took.
     pub seconds: f64,
     /// When it was made.

@@ -27,6 +27,8 @@ pub(crate) fn write<B: Ops>(
     if params.shared().is_some() {
         folder.hand_on(&out.join(EXTEND))?;
     }
+    let told = [("loss", state.losses.last()), ("validation_loss", last.map(|point| point.loss))];
+    told.into_iter().for_each(|(name, loss)| loss.into_iter().for_each(|loss| context.fact(name, loss)));
     let report = state.losses.report(&state.guard);
     let path = out.join(REPORT);
     let text = serde_json::to_string_pretty(&report).unwrap_or_default() + "\n";

@@ -181,7 +181,7 @@ pub fn differences(old: &Record, new: &Record) -> Vec<Cause> {
 }
 
 /// The names under which two maps hold different things.
-fn different<'a, V: PartialEq>(
+pub(crate) fn different<'a, V: PartialEq>(
     old: &'a BTreeMap<String, V>,
     new: &'a BTreeMap<String, V>,
 ) -> Vec<&'a String> {

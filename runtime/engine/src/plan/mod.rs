@@ -10,6 +10,7 @@ mod files;
 mod offer;
 mod targets;
 
+pub(crate) use causes::different;
 pub use causes::{Cause, differences};
 pub use files::{FileSets, ResolvedFile, ResolvedFiles};
 pub(crate) use offer::furthest;

@@ -1,6 +1,7 @@
 //! One stage from its lease to its record: lay out, run, look at what came out, publish. Runs in a thread of its
 //! own and blocks as it likes; what it has to say goes to the dispatcher as messages.
 use super::environment::environment;
+use super::facts::Facts;
 use super::process::{self, Control, Launch, Stop};
 use super::{Context, files};
 use crate::document::{FileInput, StageSpec};
@@ -8,6 +9,7 @@ use crate::key::KeyParts;
 use crate::plan::{ResolvedFiles, furthest};
 use muse_stage::{Job, JobInput, JobMode, Offer, StageEvent};
 use muse_store::{Artifact, Digest, Key, LaidOut, Lease, Op, Published, Record, StoreError};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -119,6 +121,7 @@ fn once(context: &Context<'_>, task: &Task<'_>, attempt: u32, tell: &dyn Fn(News
     std::fs::write(&job_path, text).map_err(|error| store_io(&job_path, error))?;
     let log = context.run_folder.log(store, &task.spec.name, attempt).map_err(End::Store)?;
 
+    let facts = RefCell::new(Facts::default());
     let started = Instant::now();
     let ended = process::run(
         Launch {
@@ -142,7 +145,10 @@ fn once(context: &Context<'_>, task: &Task<'_>, attempt: u32, tell: &dyn Fn(News
             timeout: task.spec.timeout,
         },
         &task.control,
-        &|event| tell(News::Event(event)),
+        &|event| match event {
+            StageEvent::Fact { name, value } => facts.borrow_mut().hear(name, value),
+            event => tell(News::Event(event)),
+        },
     )
     .map_err(|error| End::Failed {
         error: format!("cannot start the stage's process: {error}"),
@@ -208,6 +214,9 @@ fn once(context: &Context<'_>, task: &Task<'_>, attempt: u32, tell: &dyn Fn(News
         return Err(failed(format!("`out` leads to {}", real.display()), Some(help.into())));
     }
     let mut record = task.draft.clone();
+    record.facts = facts.into_inner().finish().map_err(|error| {
+        failed(error, Some("facts are small; what is large belongs into an output".into()))
+    })?;
     for (output, _) in &task.spec.outputs {
         let path = out.join(output);
         if path.symlink_metadata().is_err() {
@@ -395,6 +404,7 @@ pub(crate) fn draft(parts: &KeyParts<'_>, key: Key, pipeline: &str, stage: &str,
         pins: parts.pins.clone(),
         family: parts.family(),
         outputs: BTreeMap::new(),
+        facts: BTreeMap::new(),
         seconds: 0.0,
         made: String::new(),
         run: run.to_owned(),

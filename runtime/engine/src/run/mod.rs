@@ -6,6 +6,7 @@ mod attempt;
 mod diary;
 mod dispatch;
 mod environment;
+mod facts;
 mod figures;
 mod files;
 mod folder;

@@ -3,6 +3,7 @@ use super::environment::Environment;
 use super::secrets::Mask;
 use muse_stage::StageEvent;
 use rustix::process::{Pid, Signal};
+use serde_json::Value;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
@@ -248,7 +249,22 @@ fn hide(event: StageEvent, mask: &mut Mask) -> StageEvent {
         StageEvent::Failed { message, help } => {
             StageEvent::Failed { message: mask.text(&message), help: help.map(|help| mask.text(&help)) }
         }
+        StageEvent::Fact { name, value } => {
+            StageEvent::Fact { name: mask.text(&name), value: hidden(value, mask) }
+        }
         StageEvent::Pinned { id, value } => StageEvent::Pinned { id, value: mask.text(&value) },
+        other => other,
+    }
+}
+
+/// The same value with secrets hidden in all its texts.
+fn hidden(value: Value, mask: &mut Mask) -> Value {
+    match value {
+        Value::String(text) => Value::String(mask.text(&text)),
+        Value::Array(items) => items.into_iter().map(|item| hidden(item, mask)).collect(),
+        Value::Object(fields) => {
+            fields.into_iter().map(|(name, value)| (mask.text(&name), hidden(value, mask))).collect()
+        }
         other => other,
     }
 }

@@ -4,9 +4,9 @@ use super::dispatch::task;
 use super::slots::Slots;
 use super::{Context, RunError, RunFolder, RunOptions};
 use crate::diagnostic::Diagnostic;
-use crate::plan::Planner;
+use crate::plan::{Planner, different};
 use muse_store::{Acquired, Artifact, Digest, Key, Record, Store, TreeEntry, Who};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
@@ -15,7 +15,7 @@ use std::sync::atomic::AtomicU32;
 pub struct Rerun {
     /// How long each took.
     pub seconds: (f64, f64),
-    /// Outputs, and of folders the files, that differ between the two.
+    /// Outputs, of folders the files, and facts that differ between the two.
     pub differences: Vec<String>,
     /// Whether the first of the two is what the store has; nothing where it has no result.
     pub as_stored: Option<bool>,
@@ -110,13 +110,13 @@ fn differences(store: &Store, first: &Record, second: &Record) -> Vec<String> {
             Some(b) if a == b => {}
             Some(b) if a.tree && b.tree => {
                 let (a, b) = (files(store, a), files(store, b));
-                let names: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
-                let different = names.into_iter().filter(|file| a.get(*file) != b.get(*file));
-                found.extend(different.map(|file| format!("{name}/{file}")));
+                found.extend(different(&a, &b).into_iter().map(|file| format!("{name}/{file}")));
             }
             _ => found.push(name.clone()),
         }
     }
+    let facts = different(&first.facts, &second.facts);
+    found.extend(facts.into_iter().map(|name| format!("the fact `{name}`")));
     found
 }
 

@@ -29,6 +29,9 @@ pub struct Why {
     pub causes: Vec<Cause>,
     /// The last result's key, when it was made, and by which run.
     pub last: Option<WhyLast>,
+    /// What the stage said of the result, where it is there.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<String, Value>,
     /// Where its result was put in by hand.
     pub adopted: bool,
 }
@@ -107,6 +110,7 @@ pub fn why(planner: &Planner<'_>, plan: &Plan, stage: usize) -> Option<Why> {
         files: files.collect(),
         pins: pins.collect(),
         causes: planned.causes.clone(),
+        facts: planned.record.as_ref().map(|record| record.facts.clone()).unwrap_or_default(),
         adopted: planned.record.as_ref().is_some_and(|record| record.adopted),
         last: last.map(|record| WhyLast {
             key: record.key.to_string(),

@@ -140,6 +140,19 @@ fn every_byte_of_a_manifest_matters() {
 }
 
 #[test]
+fn a_record_without_facts_is_written_and_read_as_before_there_were_any() {
+    let plain = record(key("a"), &[]);
+    let text = serde_json::to_value(&plain).unwrap();
+    let mut fields: Vec<&str> = text.as_object().unwrap().keys().map(String::as_str).collect();
+    fields.sort_unstable();
+    assert_eq!(
+        fields.join(" "),
+        "adopted attempt family files inputs key kind made outputs params pins pipeline run seconds stage version"
+    );
+    assert_eq!(Record::from_bytes(&plain.to_bytes()).unwrap(), plain);
+}
+
+#[test]
 fn small_files_come_back_or_not_at_all() {
     let bench = Bench::in_memory();
     let store = &bench.store;
@@ -220,6 +233,7 @@ proptest! {
     fn numbers_in_records_come_back_as_they_were(rate in any::<f64>().prop_filter("JSON", |rate| rate.is_finite())) {
         let mut before = record(key("a"), &[]);
         before.params = serde_json::json!({ "rate": rate });
+        before.facts.insert("loss".into(), rate.into());
         let after = Record::from_bytes(&before.to_bytes()).unwrap();
         prop_assert_eq!(after, before);
     }

@@ -93,6 +93,7 @@ pub(crate) fn record(key: Key, outputs: &[(&str, Artifact)]) -> Record {
         pins: BTreeMap::new(),
         family: Some(Digest::of_bytes(b"family")),
         outputs: outputs.iter().map(|(name, artifact)| ((*name).to_owned(), *artifact)).collect(),
+        facts: BTreeMap::new(),
         seconds: 1.25,
         made: "2026-01-31T12:00:03Z".into(),
         run: "run-1".into(),

@@ -1,4 +1,5 @@
 //! Files beside the pipeline, as the engine laid them out.
+use super::tell_origin;
 use crate::gather::{Gather, Item};
 use crate::names::{ending, file_name, stem};
 use crate::params::{Documents, Format, Output, Params};
@@ -21,6 +22,7 @@ struct Found {
 }
 
 pub(crate) fn run(context: &mut Context, params: &Params) -> Result<(), StageError> {
+    tell_origin(context, json!("file"), None);
     let mut all = Vec::new();
     for (at, files) in params.paths.iter().enumerate() {
         let path = context.work().join(files.path());

@@ -1,5 +1,5 @@
 //! URLs: fetched whole, checked by SHA-256 where one is given, else pinned by what they hold.
-use super::{fetched, place};
+use super::{fetched, place, tell_origin};
 use crate::environment::Surroundings;
 use crate::gather::{Gather, Item};
 use crate::names::{file_name, stem};
@@ -13,6 +13,9 @@ use serde_json::{Map, Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// A fact names URLs of so many bytes at most: a list may be longer than a record, and stands in the parameters anyway.
+const URLS_TOLD: usize = 16 << 10;
 
 /// What a URL holds today: its BLAKE3 digest and its size. The content stays where `run` finds it.
 pub(crate) fn pin(context: &mut Context, url: &str) -> Result<String, StageError> {
@@ -58,6 +61,13 @@ pub(crate) fn run_by(web: &Arc<Web>, context: &mut Context, params: &Params) -> 
         paths.push(path);
     }
     context.metric(0, "bytes_fetched", web.fetched() as f64);
+    let mut left = URLS_TOLD;
+    let fits = |url: &&String| {
+        left = left.saturating_sub(url.len());
+        left > 0
+    };
+    let told: Vec<&String> = params.urls.iter().take_while(fits).collect();
+    tell_origin(context, json!({ "urls": told }), None);
     let names = unique_names(&params.urls);
     if params.output == Output::Files {
         let out = context.output("files");

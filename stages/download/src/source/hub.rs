@@ -1,5 +1,5 @@
 //! A repository of the hub: its commit, its files, and of large ones with a limit only what is needed.
-use super::{fetched, place};
+use super::{fetched, place, tell_origin};
 use crate::environment::Surroundings;
 use crate::gather::{Gather, Item};
 use crate::hub::{Choice, Hub, HubFile, select};
@@ -51,6 +51,8 @@ pub(crate) fn run_by(hub: &Hub, context: &mut Context, params: &Params) -> Resul
         split: params.split.as_deref(),
         documents: params.output == Output::Corpus,
     };
+    let licence = info.card.licence();
+    tell_origin(context, json!({ "hub": repo, "commit": commit }), licence.as_deref());
     let chosen = select(&files, &info.card, &choice)?;
     let folder = fetched(context)?;
     let targets: Vec<(&HubFile, Target)> = chosen
@@ -88,7 +90,7 @@ pub(crate) fn run_by(hub: &Hub, context: &mut Context, params: &Params) -> Resul
     about.insert("source".into(), json!("hub"));
     about.insert("repo".into(), json!(repo));
     about.insert("commit".into(), json!(commit));
-    about.insert("licence".into(), info.card.licence().map_or(Value::Null, Value::String));
+    about.insert("licence".into(), licence.into());
     let end = Gather::new(context, params)?.files(items, params, about);
     // What was fetched is told also where reading failed: it says how far it came.
     context.metric(0, "bytes_fetched", hub.web.fetched() as f64);

@@ -1,4 +1,5 @@
 //! The generator: documents of our own making, by a seed.
+use super::tell_origin;
 use crate::gather::Gather;
 use crate::params::{DEFAULT_COUNT, Params};
 use crate::read::Taker as _;
@@ -10,6 +11,9 @@ use serde_json::{Map, Value, json};
 
 /// Documents that a thread makes at a time.
 const BLOCK: u64 = 256;
+
+/// What is made here is nobody else's.
+const LICENCE: &str = "MIT OR Apache-2.0";
 
 /// How making came to an end.
 enum End {
@@ -28,6 +32,7 @@ pub(crate) fn run(context: &mut Context, params: &Params) -> Result<(), StageErr
     let mut left = params.size.map(|size| size.0);
     let source = params.name.clone().unwrap_or_else(|| "synthetic".into());
     let threads = context.threads();
+    tell_origin(context, json!("synthetic"), Some(LICENCE));
     let mut gather = Gather::new(context, params)?;
     gather.begin_source(&source);
     let blocks =
@@ -59,7 +64,7 @@ pub(crate) fn run(context: &mut Context, params: &Params) -> Result<(), StageErr
         ("source".to_owned(), json!("synthetic")),
         ("seed".to_owned(), json!(params.seed)),
         ("languages".to_owned(), json!(params.languages)),
-        ("licence".to_owned(), json!("MIT OR Apache-2.0")),
+        ("licence".to_owned(), json!(LICENCE)),
     ]
     .into_iter()
     .collect();

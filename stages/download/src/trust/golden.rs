@@ -34,6 +34,7 @@ fn defaults() {
 fn the_generator() {
     let bench = Bench::new();
     let small = bench.documents(json!({ "source": "synthetic", "count": 600 })).unwrap();
+    assert_eq!(bench.facts(), json!({ "source": "synthetic", "licence": "MIT OR Apache-2.0" }));
     assert_eq!((small.len(), digest(&small).as_str()), (600, "31d9bbe07d822b1b"));
     let report = bench.report();
     assert_eq!(report["total"]["documents"], 600);

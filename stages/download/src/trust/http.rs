@@ -119,6 +119,7 @@ fn a_sha256_needs_no_pin() {
     );
     let good = json!({ "source": "http", "urls": [one, two], "sha256": [sha256(&text()), sha256(b"two")], "as": "files" });
     bench.run(good).unwrap();
+    assert_eq!(bench.facts(), json!({ "source": { "urls": [one, two] } }));
     assert_eq!(std::fs::read(bench.out("files").join("1-t.txt")).unwrap(), text());
     assert_eq!(std::fs::read(bench.out("files").join("2-t.txt")).unwrap(), b"two");
     let bad = json!({ "source": "http", "urls": [two], "sha256": { two.clone(): sha256(b"three") } });

@@ -48,6 +48,8 @@ fn a_data_set_becomes_a_corpus_and_the_token_stays_at_home() {
     let about = &report["download"];
     assert_eq!(about["licence"], "cc-by-4.0");
     assert_eq!(about["commit"], "c".repeat(40));
+    let source = json!({ "hub": "o/r", "commit": "c".repeat(40) });
+    assert_eq!(bench.facts(), json!({ "source": source, "licence": "cc-by-4.0" }));
     assert_eq!(about["read_as"], "text from text");
     assert_eq!(
         about["first_files"],

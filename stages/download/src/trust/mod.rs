@@ -162,6 +162,16 @@ impl Bench {
         })
     }
 
+    /// What was told of the last run's result.
+    pub(super) fn facts(&self) -> Value {
+        let events = self.events.lock().unwrap();
+        let facts = events.iter().filter_map(|event| match event {
+            StageEvent::Fact { name, value } => Some((name.clone(), value.clone())),
+            _ => None,
+        });
+        facts.collect()
+    }
+
     pub(super) fn pin(&self, url: &str) -> Result<String, String> {
         source::http::pin_by(&self.web(), &mut self.context(&json!({})), url).map_err(said)
     }
