@@ -5,6 +5,7 @@ mod longer;
 mod marks;
 mod own_binary;
 mod programs;
+mod story;
 
 use crate::support::TestContext;
 use std::path::{Path, PathBuf};

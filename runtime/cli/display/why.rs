@@ -38,6 +38,9 @@ pub(crate) fn draw(why: &Why, paint: Paint) -> String {
     for input in &why.inputs {
         let digest = input.digest.as_deref().unwrap_or("not made yet");
         table.row([format!("input {}", input.port), format!("{}  {digest}", visible(&input.from))]);
+        if let Some(story) = &input.story {
+            table.row([format!("story {}", input.port), story.clone()]);
+        }
     }
     for (id, pin) in &why.pins {
         table.row([format!("pin {}", visible(id)), visible(pin.as_deref().unwrap_or("not pinned"))]);
@@ -100,8 +103,13 @@ mod tests {
             key: Some("b3:12".into()),
             params: json!({ "steps": 200, "run": "x".repeat(99), "files": { "text": null }, "lr": 0.001 }),
             inputs: vec![
-                WhyInput { port: "data".into(), from: "packed.train".into(), digest: Some("b3:34".into()) },
-                WhyInput { port: "init".into(), from: "old.out".into(), digest: None },
+                WhyInput {
+                    port: "data".into(),
+                    from: "packed.train".into(),
+                    digest: Some("b3:34".into()),
+                    story: Some("b3:35".into()),
+                },
+                WhyInput { port: "init".into(), from: "old.out".into(), digest: None, story: None },
             ],
             files: [("text".to_owned(), WhyFiles { digest: "b3:56".into(), files: 1, bytes: 2048 })].into(),
             pins: [("hf:a/b".to_owned(), None)].into(),

@@ -3,7 +3,7 @@
 //! The encoding is ours, so that no library's change of mind can move a key. Every piece is written as a tag
 //! byte, its length as eight little-endian bytes where it has one, and its bytes; maps are sorted by name. What
 //! stands at its default never comes here: the document drops it, so a new field with a default moves no key.
-use muse_store::{Digest, Key};
+use muse_store::{Digest, Key, Record};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -12,6 +12,9 @@ const DOMAIN: &str = "muse key 1";
 
 /// Separates families from keys: a kind may have a field that is extendable and not written.
 const FAMILY: &str = "muse family 1";
+
+/// For each port two things of each entry: a name, and a digest.
+pub type Entries = BTreeMap<String, Vec<(String, Digest)>>;
 
 /// Everything that a key is made of. Causes are found by comparing two of these field by field, so an
 /// explanation can never disagree with the hash.
@@ -26,11 +29,13 @@ pub struct KeyParts<'a> {
     /// JSON pointers of those among them that are extendable; `None` where the kind has no such fields.
     pub extendable: Option<&'a [String]>,
     /// For each port the name and identity of each entry; no name where the port takes one thing.
-    pub inputs: BTreeMap<String, Vec<(String, Digest)>>,
+    pub inputs: Entries,
     /// For each name the digest of a set of input files.
     pub files: BTreeMap<String, Digest>,
     /// What outside things are pinned to.
     pub pins: BTreeMap<String, String>,
+    /// For each port the output and the [`way`] of each entry, where the kind is told how its inputs came to be.
+    pub story: Entries,
 }
 
 impl KeyParts<'_> {
@@ -56,15 +61,7 @@ impl KeyParts<'_> {
         sink.text(self.kind);
         sink.number(u64::from(self.version));
         sink.value(params);
-        sink.length(self.inputs.len());
-        for (port, entries) in &self.inputs {
-            sink.text(port);
-            sink.length(entries.len());
-            for (name, digest) in entries {
-                sink.text(name);
-                sink.digest(digest);
-            }
-        }
+        sink.entries(&self.inputs);
         sink.length(self.files.len());
         for (name, digest) in &self.files {
             sink.text(name);
@@ -75,8 +72,28 @@ impl KeyParts<'_> {
             sink.text(id);
             sink.text(value);
         }
+        if !self.story.is_empty() {
+            // It came later: keys without it are as before. What comes after it begins with a word of its own.
+            sink.text("story");
+            sink.entries(&self.story);
+        }
         sink.finish()
     }
+}
+
+/// How a result came to be: its key, what its stage said of it, and for each port the output and the way of each entry.
+/// The key covers the rest of what a story tells.
+pub fn way(record: &Record, inputs: &Entries) -> Digest {
+    let mut sink = Sink::new("muse way 1");
+    sink.digest(record.key.digest());
+    sink.byte(u8::from(record.adopted));
+    sink.length(record.facts.len());
+    for (name, value) in &record.facts {
+        sink.text(name);
+        sink.value(value);
+    }
+    sink.entries(inputs);
+    sink.finish()
 }
 
 /// One file of a set, as a key sees it: never the path as spelled, never a time.
@@ -131,6 +148,18 @@ impl Sink {
 
     fn digest(&mut self, digest: &Digest) {
         self.0.extend_from_slice(digest.as_bytes());
+    }
+
+    fn entries(&mut self, ports: &Entries) {
+        self.length(ports.len());
+        for (port, entries) in ports {
+            self.text(port);
+            self.length(entries.len());
+            for (name, digest) in entries {
+                self.text(name);
+                self.digest(digest);
+            }
+        }
     }
 
     fn value(&mut self, value: &Value) {

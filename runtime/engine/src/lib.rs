@@ -15,5 +15,6 @@ pub mod last_files;
 pub mod plan;
 pub mod results;
 pub mod run;
+mod story;
 pub mod time;
 pub mod view;

@@ -9,6 +9,10 @@
 //! number of files,  for each: text NAME, digest of the set
 //! number of pins,   for each: text NAME, text VALUE
 //! ```
+//! and, where the kind is told how its inputs came to be and has some:
+//! ```text
+//! text "story", number of ports, for each: text PORT, number of entries, for each: text OUTPUT, digest WAY
+//! ```
 //! A value is one byte and what it needs: 0 null, 1 false, 2 true, 3 and a number (not negative), 4 and a number
 //! (negative), 5 and the eight bytes of an IEEE 754 double, 6 and a text, 7 and a count and as many values, 8 and a
 //! count and as many pairs of text and value. Maps are sorted by the bytes of their names.
@@ -16,11 +20,14 @@
 //! A family is the same as a key, but begins with text "muse family 1", and its params lack the fields that are
 //! extendable.
 //!
+//! A way is the hash of text "muse way 1", digest KEY, one byte (1 where the result was adopted), number of facts, for each:
+//! text NAME, value; and ports as behind "story".
+//!
 //! A set of files is the hash of text "muse files 1", one byte (1 for a single file), their count, and for each: text
 //! NAME, one byte (1 where it may be executed), digest.
 #![cfg(test)]
-use muse_runtime::key::{FileEntry, KeyParts, files_digest};
-use muse_store::{Artifact, Digest};
+use muse_runtime::key::{FileEntry, KeyParts, files_digest, way};
+use muse_store::{Artifact, Digest, Key, Record};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -38,6 +45,7 @@ fn parts(params: &Value) -> KeyParts<'_> {
         inputs: BTreeMap::new(),
         files: BTreeMap::new(),
         pins: BTreeMap::new(),
+        story: BTreeMap::new(),
     }
 }
 
@@ -109,8 +117,39 @@ fn everything_at_once() {
         inputs: named([("data", vec![(String::new(), digest(6))])]),
         files: named([("model", digest(7))]),
         pins: named([("p", "q".to_owned())]),
+        story: BTreeMap::new(),
     };
     assert_key(&all, "7eee7e4e342eab9cc4d5e6934cddbb81ae4b81908dc193d8301ae190748d24f3");
+}
+
+#[test]
+fn how_inputs_came_to_be() {
+    let none = json!({});
+    let told = KeyParts {
+        inputs: named([("text", vec![(String::new(), digest(1))])]),
+        story: named([("text", vec![("out".to_owned(), digest(8))])]),
+        ..parts(&none)
+    };
+    assert_key(&told, "d8c4927775782564d65fc47f7c3e7554294771edc52bd27691cd3b673fd2cdda");
+    let mut record: Record = serde_json::from_value(json!({
+        "key": Key::new(digest(1)), "kind": "command", "version": 1, "stage": "s", "pipeline": "p", "params": {},
+        "outputs": {}, "seconds": 1.5, "made": "", "run": "", "attempt": 1,
+    }))
+    .unwrap();
+    let bare = way(&record, &BTreeMap::new()).hex();
+    assert_eq!(bare, "19c3b9dc4b5508094f84f1b3680c4336be33528ca1e329a3714d615f18f44e17");
+    record.adopted = true;
+    let adopted = way(&record, &BTreeMap::new()).hex();
+    assert_eq!(adopted, "fa85799038b4aec8f527312fbe185d6bbe10905f64b6b93275fd8ecdfdd7a6fa");
+    record.adopted = false;
+    record.facts = named([("licence", json!("mit")), ("loss", json!(2.5))]);
+    let a = vec![("out".to_owned(), digest(2)), ("log".to_owned(), digest(3))];
+    let inputs = named([("a", a), ("b", vec![("x".to_owned(), digest(4))])]);
+    assert_eq!(
+        way(&record, &inputs).hex(),
+        "f9fbe9ae7c97ce75344e56c0f463c9d5f103421b78c2241c5e42e3110105b50f",
+        "all that was made by such kinds would be made again"
+    );
 }
 
 #[test]
@@ -177,13 +216,13 @@ fn value() -> impl Strategy<Value = Value> {
 }
 
 type Inputs = BTreeMap<String, Vec<(String, u8)>>;
-type Whole = (String, u32, Value, Inputs, BTreeMap<String, u8>, BTreeMap<String, String>);
+type Whole = (String, u32, Value, Inputs, BTreeMap<String, u8>, BTreeMap<String, String>, Inputs);
 
 fn whole() -> impl Strategy<Value = Whole> {
-    let inputs = prop::collection::btree_map(text(), prop::collection::vec((text(), 0u8..2), 0..3), 0..3);
+    let inputs = || prop::collection::btree_map(text(), prop::collection::vec((text(), 0u8..2), 0..3), 0..3);
     let files = prop::collection::btree_map(text(), 0u8..2, 0..3);
     let pins = prop::collection::btree_map(text(), text(), 0..3);
-    (text(), 0u32..2, value(), inputs, files, pins)
+    (text(), 0u32..2, value(), inputs(), files, pins, inputs())
 }
 
 fn key_of(whole: &Whole) -> muse_store::Key {
@@ -191,7 +230,7 @@ fn key_of(whole: &Whole) -> muse_store::Key {
 }
 
 fn with_parts<T>(
-    (kind, version, params, inputs, files, pins): &Whole,
+    (kind, version, params, inputs, files, pins, story): &Whole,
     extendable: Option<&[String]>,
     then: impl FnOnce(&KeyParts<'_>) -> T,
 ) -> T {
@@ -206,6 +245,7 @@ fn with_parts<T>(
         inputs: inputs.iter().map(|(port, list)| (port.clone(), entries(list))).collect(),
         files: files.iter().map(|(name, byte)| (name.clone(), digest(*byte))).collect(),
         pins: pins.clone(),
+        story: story.iter().map(|(port, list)| (port.clone(), entries(list))).collect(),
     })
 }
 
@@ -229,7 +269,7 @@ proptest! {
             if let Some(steps) = steps[at] {
                 params["steps"] = steps.into();
             }
-            let one = (wholes[at].0.clone(), wholes[at].1, params, wholes[at].3.clone(), wholes[at].4.clone(), wholes[at].5.clone());
+            let one = (wholes[at].0.clone(), wholes[at].1, params, wholes[at].3.clone(), wholes[at].4.clone(), wholes[at].5.clone(), wholes[at].6.clone());
             with_parts(&one, Some(&extendable), |parts| (parts.key(), parts.family().unwrap()))
         });
         let [(key, family), (other_key, other_family)] = made;

@@ -1,5 +1,5 @@
 //! What a running stage is handed: its inputs, where its outputs go, and whom to tell how far it is.
-use crate::{Job, JobInput, Offer, StageError, StageEvent};
+use crate::{Job, JobInput, Offer, StageError, StageEvent, Story};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -93,6 +93,11 @@ impl Context {
     pub fn offer(&self) -> Option<Offer> {
         let offer = self.job.offer.clone()?;
         Some(Offer { path: self.work().join(&offer.path), ..offer })
+    }
+
+    /// How the inputs came to be, for a kind with `story` among its habits.
+    pub fn story(&self) -> Option<&Story> {
+        self.job.story.as_ref()
     }
 
     /// The GPUs that are reserved for this stage; none where it computes on the processor. The process sees no others,

@@ -43,6 +43,10 @@ pub struct Description {
     /// `--device` says otherwise, and sees none that it was not given.
     #[serde(default)]
     pub device: bool,
+    /// Is told how its inputs came to be ([`Context::story`](crate::Context::story)), and its key depends on that: it is
+    /// made again where anything above was made in another way, though its inputs be the same bytes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub story: bool,
     /// Sees nothing of the caller's environment but `PATH` and what it declares.
     #[serde(default)]
     pub clean_env: bool,

@@ -1,5 +1,5 @@
 //! The job file: all that a stage process is told, but for secrets, so that any machine can run it.
-use crate::ArtifactType;
+use crate::{ArtifactType, Story};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -39,6 +39,9 @@ pub struct Job {
     /// The result of another run to go on from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offer: Option<Offer>,
+    /// How its inputs came to be, for a kind that asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub story: Option<Story>,
     /// How many threads to use.
     pub threads: u32,
     /// The GPUs that are reserved, as CUDA numbers them.

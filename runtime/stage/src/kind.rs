@@ -144,6 +144,7 @@ impl<S: Stage> StageKind for S {
             resumes: false,
             single_thread: false,
             device: false,
+            story: false,
             clean_env: false,
         })
     }

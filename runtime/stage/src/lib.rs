@@ -17,6 +17,7 @@ mod job;
 mod kind;
 mod machine;
 mod plugin;
+mod story;
 mod units;
 
 pub use above::{Above, Given};
@@ -30,6 +31,7 @@ pub use job::{Job, JobInput, JobMode, Offer};
 pub use kind::{Said, Stage, StageKind};
 pub use machine::Machine;
 pub use plugin::{plugin_main, run_job, stop_on_sigterm};
+pub use story::{Origin, Story, Told};
 pub use units::{Bytes, Count, Duration, UnitError};
 
 pub use schemars;

@@ -31,6 +31,9 @@ pub struct Record {
     /// What outside things were pinned to.
     #[serde(default)]
     pub pins: BTreeMap<String, String>,
+    /// How its inputs came to be, where the kind is told: for each port the output and the way of each entry.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub story: BTreeMap<String, Vec<(String, Digest)>>,
     /// What it has in common with results whose keys differ in extendable parameters alone, where the kind has such.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub family: Option<Digest>,

@@ -57,6 +57,7 @@ fn job(work: &Path, params: Value, entries: Vec<(String, PathBuf)>, threads: u32
         outputs: BTreeMap::from([("corpus".into(), ArtifactType::Corpus)]),
         resume: None,
         offer: None,
+        story: None,
         threads,
         gpus: vec![],
         pins: BTreeMap::new(),

@@ -32,6 +32,7 @@ fn main() {
         outputs: Default::default(),
         resume: None,
         offer: None,
+        story: None,
         threads,
         gpus: Vec::new(),
         pins: Default::default(),

@@ -27,6 +27,7 @@ fn run(folder: &Path, steps: u64, offer: Option<Offer>) -> (String, f64) {
         outputs: [("world".to_owned(), ArtifactType::File)].into(),
         resume: Some(folder.join("resume")),
         offer,
+        story: None,
         threads: 1,
         gpus: vec![],
         pins: [].into(),

@@ -33,6 +33,7 @@ fn job(folder: &Path, params: Value) -> Job {
         outputs: [("counts".to_owned(), ArtifactType::Report)].into(),
         resume: Some(folder.join("resume")),
         offer: None,
+        story: None,
         threads: 1,
         gpus: vec![],
         pins: [].into(),

@@ -101,6 +101,9 @@ fn habits(kind: &Description) -> String {
     if !kind.pins.is_empty() {
         text += &format!("What `{}` names is pinned in the lock file.\n", kind.pins.join("`, `"));
     }
+    if kind.story {
+        text += "Is told how its inputs came to be, and made again where that differs.\n";
+    }
     text += if kind.single_thread {
         "Uses one thread, unless `resources: { cpu: N }` says more.\n"
     } else {

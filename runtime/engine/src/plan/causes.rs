@@ -1,6 +1,6 @@
 //! Why a stage is not simply a hit: its last result's record against its own parts, field by field.
 use super::{Plan, Planner};
-use crate::document::StageSpec;
+use crate::document::{Port, StageSpec};
 use crate::last_files::{Changes, LastFiles};
 use muse_store::{Digest, Record};
 use serde::Serialize;
@@ -25,7 +25,7 @@ pub enum Cause {
     },
     /// What comes in at a port will be made again, or differs.
     Input {
-        /// The port.
+        /// The port; `story` where all inputs are the same, and one of them came to be in another way.
         field: String,
         /// The stage where the change began.
         root: String,
@@ -65,6 +65,9 @@ pub enum Cause {
     },
 }
 
+/// The field of a cause that lies in how inputs came to be.
+const STORY: &str = "story";
+
 /// Fills in the causes of all stages that will or may run. Needs the order: roots come from above.
 pub(super) fn explain(planner: &Planner, plan: &mut Plan) {
     let mut roots: Vec<Option<usize>> = vec![None; plan.stages.len()];
@@ -80,7 +83,9 @@ pub(super) fn explain(planner: &Planner, plan: &mut Plan) {
         let mut found = own(planner, plan, stage, previous.as_ref(), &noted);
         // What began here is the root for all that stands below.
         roots[stage] = if found.is_empty() { None } else { Some(stage) };
-        for (port, root) in inputs(plan, spec, previous.as_ref(), &roots) {
+        let mut changed = inputs(plan, spec, previous.as_ref(), &roots);
+        changed.extend(story(plan, spec, previous.as_ref(), &changed));
+        for (port, root) in changed {
             roots[stage].get_or_insert(root);
             let root = planner.pipeline.stages[root].name.clone();
             found.push(Cause::Input { field: port, root });
@@ -173,6 +178,9 @@ pub fn differences(old: &Record, new: &Record) -> Vec<Cause> {
     for port in different(&old.inputs, &new.inputs) {
         causes.push(Cause::Input { field: port.clone(), root: String::new() });
     }
+    if old.inputs == new.inputs && old.story != new.story {
+        causes.push(Cause::Input { field: STORY.into(), root: String::new() });
+    }
     for id in different(&old.pins, &new.pins) {
         let value = |record: &Record| record.pins.get(id).cloned().into();
         causes.push(Cause::Pin { field: id.clone(), old: value(old), new: value(new) });
@@ -233,6 +241,26 @@ fn compare<'a>(
         (old, new) if old != new => found.push((field, old, new)),
         _ => {}
     }
+}
+
+/// The stage at the first port whose entries are the same as in the last result, and came to be in another way. Only of
+/// kinds that are told; what is made again, or holds something else, is a cause already.
+fn story(
+    plan: &Plan,
+    spec: &StageSpec,
+    previous: Option<&Record>,
+    changed: &[(String, usize)],
+) -> Option<(String, usize)> {
+    let previous = previous.filter(|_| spec.kind.description.story)?;
+    let same = |port: &&Port| changed.iter().all(|(name, _)| *name != port.name);
+    spec.inputs.iter().filter(same).find_map(|port| {
+        let then = previous.story.get(&port.name).map(Vec::as_slice).unwrap_or_default();
+        let differs = port.entries.iter().enumerate().find(|(at, entry)| {
+            let now = plan.ways.of(entry.stage);
+            then.get(*at).is_none_or(|(output, way)| *output != entry.output || Some(*way) != now)
+        });
+        Some((STORY.to_owned(), differs?.1.stage))
+    })
 }
 
 /// Ports whose content will be made again or differs from the last result, with the stage where that began.

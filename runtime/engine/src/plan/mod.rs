@@ -18,9 +18,10 @@ pub use targets::{downstream, targets, topological};
 
 use crate::diagnostic::Diagnostic;
 use crate::document::{Lock, Pipeline, StageSpec};
-use crate::key::KeyParts;
+use crate::key::{Entries, KeyParts};
 use crate::last::LastResults;
-use muse_store::{Artifact, Key, Record, Store};
+use crate::story::Ways;
+use muse_store::{Key, Record, Store};
 use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -79,6 +80,8 @@ pub struct Plan {
     pub stages: Vec<Option<Planned>>,
     /// The input files of each wanted stage, hashed.
     pub files: FileSets,
+    /// How the results came to be that stages are told of.
+    pub(crate) ways: Ways,
 }
 
 /// What a plan is made from.
@@ -100,7 +103,9 @@ impl Planner<'_> {
     pub fn plan(&self, targets: Vec<usize>) -> Result<Plan, Vec<Diagnostic>> {
         let order = topological(self.pipeline, &targets);
         let files = FileSets::resolve(self.pipeline, &order, self.store)?;
-        let mut plan = Plan { stages: vec![None; self.pipeline.stages.len()], order, targets, files };
+        let ways = Ways::new(self.pipeline, &order);
+        let stages = vec![None; self.pipeline.stages.len()];
+        let mut plan = Plan { stages, order, targets, files, ways };
         self.look_up(&mut plan);
         self.look_for_content(&mut plan);
         self.spread_dirt(&mut plan);
@@ -154,10 +159,14 @@ impl Planner<'_> {
                 (None, _) if self.unpinned(stage).is_some() => (Action::Run, true),
                 (None, _) => (Action::Maybe, true),
             };
+            let record = record.filter(|_| !dirty);
+            if let Some(record) = &record {
+                plan.ways.settle(self.pipeline, stage, record);
+            }
             plan.stages[stage] = Some(Planned {
                 action,
                 key,
-                record: if dirty { None } else { record },
+                record,
                 stored: true,
                 same_as,
                 lost: None,
@@ -265,10 +274,7 @@ impl Planner<'_> {
 
     /// The parts of a stage's key, where all of them are known.
     pub fn parts<'p>(&'p self, plan: &Plan, stage: usize) -> Option<KeyParts<'p>> {
-        key_parts(self.pipeline, self.lock, &plan.files, stage, |input, output| {
-            let planned = plan.stages[input].as_ref().filter(|planned| !planned.dirty)?;
-            planned.record.as_ref()?.outputs.get(output).cloned()
-        })
+        key_parts(self.pipeline, self.lock, &plan.files, &plan.ways, stage, |input| plan.record(input))
     }
 
     /// The first outside thing of a stage that the lock file does not pin.
@@ -278,13 +284,14 @@ impl Planner<'_> {
     }
 }
 
-/// The parts of a stage's key, where `made` knows the artifact of each input and the lock file all pins.
-pub fn key_parts<'p>(
+/// The parts of a stage's key, where `made` knows the result of each input and the lock file all pins.
+pub(crate) fn key_parts<'p, 'r>(
     pipeline: &'p Pipeline,
     lock: &Lock,
     files: &FileSets,
+    ways: &Ways,
     stage: usize,
-    made: impl Fn(usize, &str) -> Option<Artifact>,
+    made: impl Fn(usize) -> Option<&'r Record>,
 ) -> Option<KeyParts<'p>> {
     let spec = &pipeline.stages[stage];
     let mut inputs = BTreeMap::new();
@@ -292,7 +299,7 @@ pub fn key_parts<'p>(
         let mut entries = Vec::with_capacity(port.entries.len());
         for entry in port.entries.iter() {
             let name = if port.list { entry.name.clone() } else { String::new() };
-            entries.push((name, made(entry.stage, &entry.output)?.identity()));
+            entries.push((name, made(entry.stage)?.outputs.get(&entry.output)?.identity()));
         }
         inputs.insert(port.name.clone(), entries);
     }
@@ -309,6 +316,7 @@ pub fn key_parts<'p>(
         inputs,
         files,
         pins,
+        story: if spec.kind.description.story { ways.at(spec)? } else { Entries::new() },
     })
 }
 
@@ -338,6 +346,11 @@ impl Plan {
     /// Whether there is anything to do.
     pub fn has_work(&self) -> bool {
         self.iter().any(|(_, planned)| planned.dirty)
+    }
+
+    /// The result of a stage that is settled.
+    pub(crate) fn record(&self, stage: usize) -> Option<&Record> {
+        self.stages[stage].as_ref().filter(|planned| !planned.dirty)?.record.as_deref()
     }
 
     fn is_dirty(&self, stage: usize) -> bool {

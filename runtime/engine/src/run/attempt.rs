@@ -7,7 +7,7 @@ use super::{Context, files};
 use crate::document::{FileInput, StageSpec};
 use crate::key::KeyParts;
 use crate::plan::{ResolvedFiles, furthest};
-use muse_stage::{Job, JobInput, JobMode, Offer, StageEvent};
+use muse_stage::{Job, JobInput, JobMode, Offer, StageEvent, Story};
 use muse_store::{Artifact, Digest, Key, LaidOut, Lease, Op, Published, Record, StoreError};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -25,6 +25,8 @@ pub(crate) struct Task<'a> {
     /// For each port the stage, entry name and artifact of each entry.
     pub(crate) inputs: Vec<PortInputs>,
     pub(crate) files: Vec<(String, Arc<ResolvedFiles>)>,
+    /// How the inputs came to be, for a kind that is told.
+    pub(crate) story: Option<Story>,
     pub(crate) lease: Arc<Lease>,
     pub(crate) threads: u32,
     pub(crate) gpus: Vec<String>,
@@ -364,6 +366,7 @@ fn job(
         outputs: task.spec.outputs.iter().cloned().collect(),
         resume,
         offer,
+        story: task.story.clone(),
         threads: task.threads,
         gpus: task.gpus.clone(),
         pins: task.draft.pins.clone(),
@@ -386,6 +389,7 @@ pub(crate) fn resume_key(spec: &StageSpec, key: Key) -> Key {
         inputs: BTreeMap::new(),
         files: BTreeMap::new(),
         pins: BTreeMap::new(),
+        story: BTreeMap::new(),
     };
     Key::new(Digest::of_bytes(format!("muse resume {}", parts.key()).as_bytes()))
 }
@@ -402,6 +406,7 @@ pub(crate) fn draft(parts: &KeyParts<'_>, key: Key, pipeline: &str, stage: &str,
         inputs: parts.inputs.clone(),
         files: parts.files.clone(),
         pins: parts.pins.clone(),
+        story: parts.story.clone(),
         family: parts.family(),
         outputs: BTreeMap::new(),
         facts: BTreeMap::new(),

@@ -16,10 +16,11 @@ use super::attempt::{self, End, News, PortInputs, Task};
 use super::process::{Control, GLANCE};
 use super::slots::{Held, Slots};
 use crate::event::{EventKind, Outcome, OutputInfo};
-use crate::plan::{downstream, key_parts};
+use crate::plan::{downstream, inputs, key_parts};
+use crate::story::Ways;
 use muse_stage::StageEvent;
-use muse_store::{Acquired, Artifact, Key, Lease, Record, StoreError, Who};
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use muse_store::{Acquired, Key, Lease, Record, StoreError, Who};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -51,9 +52,9 @@ enum State {
 }
 
 impl State {
-    fn output(&self, name: &str) -> Option<Artifact> {
+    fn record(&self) -> Option<&Record> {
         match self {
-            Self::Settled(record) => record.outputs.get(name).cloned(),
+            Self::Settled(record) => Some(record),
             _ => None,
         }
     }
@@ -92,6 +93,8 @@ struct Dispatcher<'a, 'c> {
     running: HashMap<usize, Running>,
     /// What stages that are made again had made before.
     before: HashMap<usize, Arc<Record>>,
+    /// How results came to be, for stages that are told.
+    ways: Ways,
     /// Stages whose content is needed, not only their record.
     content: HashSet<usize>,
     slots: Slots,
@@ -120,6 +123,7 @@ pub(super) fn dispatch(context: &Context<'_>, emit: &mut dyn FnMut(EventKind)) -
         makers: HashMap::new(),
         running: HashMap::new(),
         before: HashMap::new(),
+        ways: plan.ways.clone(),
         content: lost.map(|(stage, _)| stage).chain(plan.targets.iter().copied()).collect(),
         slots: Slots::new(&context.options.machine, jobs),
         stopping: false,
@@ -218,9 +222,10 @@ impl<'a, 'c> Dispatcher<'a, 'c> {
 
     /// The key that follows from what the inputs of a stage are now; none while one of them is not made.
     fn key_now(&self, stage: usize) -> Option<Key> {
-        let made = |input: usize, output: &str| self.states[input].output(output);
+        let made = |input: usize| self.states[input].record();
         let context = self.context;
-        Some(key_parts(context.pipeline, context.lock, &context.plan.files, stage, made)?.key())
+        let files = &context.plan.files;
+        Some(key_parts(context.pipeline, context.lock, files, &self.ways, stage, made)?.key())
     }
 
     /// The record of a key, if it will do: where content is needed its blobs must be there too.
@@ -289,9 +294,13 @@ impl<'a, 'c> Dispatcher<'a, 'c> {
             self.slots.give_back(held);
             return self.settle(stage, record, Outcome::Hit);
         }
-        let states = &self.states;
-        let made = |input: usize, output: &str| states[input].output(output);
-        let Some(task) = task(context, stage, key, Arc::clone(&lease), &held, &made) else {
+        let (states, before) = (&self.states, &self.before);
+        // What is made again further up has come to be as it had before, until it shows otherwise.
+        let known =
+            |above: usize| states[above].record().or_else(|| before.get(&above).map(|record| &**record));
+        let settled = inputs(spec).all(|input| states[input].record().is_some());
+        let task = |()| task(context, stage, key, Arc::clone(&lease), &held, &self.ways, &known);
+        let Some(task) = settled.then_some(()).and_then(task) else {
             self.slots.give_back(held);
             self.states[stage] = State::Pending;
             return;
@@ -435,12 +444,38 @@ impl<'a, 'c> Dispatcher<'a, 'c> {
                 self.reopen(self.below[stage][at]);
             }
         }
+        let another_way = self.ways.settle(self.context.pipeline, stage, &record);
         self.states[stage] = State::Settled(record);
+        if another_way {
+            self.retell(stage);
+        }
         let twins = match self.makers.get_mut(&key) {
             Some((maker, twins)) if *maker == stage => std::mem::take(twins),
             _ => Vec::new(),
         };
         self.looks.extend(self.below[stage].iter().copied().chain(twins));
+    }
+
+    /// The result of a stage came to be in another way than was known: what is settled below did too, and stages that
+    /// are told of it look again. In the plan's order, so each is seen once.
+    fn retell(&mut self, stage: usize) {
+        let context = self.context;
+        let mut work = BTreeSet::from([self.rank[stage]]);
+        while let Some(rank) = work.pop_first() {
+            let above = context.plan.order[rank];
+            for at in 0..self.below[above].len() {
+                let below = self.below[above][at];
+                if let Some(record) = self.states[below].record()
+                    && self.ways.settle(context.pipeline, below, record)
+                {
+                    work.insert(self.rank[below]);
+                }
+                if context.pipeline.stages[below].kind.description.story {
+                    self.reopen(below);
+                    self.looks.push_back(below);
+                }
+            }
+        }
     }
 
     fn tell_settled(&mut self, stage: usize, record: &Record, outcome: Outcome) {
@@ -530,24 +565,30 @@ impl<'a, 'c> Dispatcher<'a, 'c> {
 }
 
 /// All that an attempt at a stage needs, where all its inputs are made.
-pub(super) fn task<'c>(
+pub(super) fn task<'c, 'r>(
     context: &Context<'c>,
     stage: usize,
     key: Key,
     lease: Arc<Lease>,
     held: &Held,
-    made: &dyn Fn(usize, &str) -> Option<Artifact>,
+    ways: &Ways,
+    known: &dyn Fn(usize) -> Option<&'r Record>,
 ) -> Option<Task<'c>> {
     let spec = &context.pipeline.stages[stage];
-    let parts = key_parts(context.pipeline, context.lock, &context.plan.files, stage, made)?;
+    let parts = key_parts(context.pipeline, context.lock, &context.plan.files, ways, stage, known)?;
     let mut ports = Vec::new();
     for port in &spec.inputs {
         let mut entries = Vec::new();
         for entry in port.entries.iter() {
-            entries.push((entry.stage, entry.name.clone(), made(entry.stage, &entry.output)?));
+            let artifact = *known(entry.stage)?.outputs.get(&entry.output)?;
+            entries.push((entry.stage, entry.name.clone(), artifact));
         }
         ports.push(PortInputs { port: port.name.clone(), list: port.list, entries });
     }
+    let story = match spec.kind.description.story {
+        true => Some(ways.story(context.pipeline, stage, known)?),
+        false => None,
+    };
     let files = context.plan.files.of(stage).map(|(name, set)| (name.to_owned(), Arc::clone(set))).collect();
     Some(Task {
         spec,
@@ -555,6 +596,7 @@ pub(super) fn task<'c>(
         draft: attempt::draft(&parts, key, &context.pipeline.name, &spec.name, context.run_folder.name()),
         inputs: ports,
         files,
+        story,
         lease,
         threads: held.threads,
         gpus: held.gpus.clone(),

@@ -103,6 +103,7 @@ impl Pins<'_> {
             outputs: BTreeMap::new(),
             resume: described.resumes.then(|| store.resume_dir(&resume_key(spec, key))),
             offer: None,
+            story: None,
             threads: 1,
             gpus: Vec::new(),
             pins: ids.iter().map(|id| (id.clone(), String::new())).collect(),

@@ -81,11 +81,8 @@ fn once(context: &Context<'_>, stage: usize, key: Key) -> Result<Arc<Record>, Ru
     };
     let mut slots = Slots::new(&context.options.machine, 1);
     let held = slots.take(&spec.reserves(), spec.kind.description.single_thread).unwrap_or_default();
-    let made = |input: usize, output: &str| {
-        let planned = context.plan.stages[input].as_ref()?;
-        planned.record.as_ref()?.outputs.get(output).cloned()
-    };
-    let Some(mut task) = task(context, stage, key, lease, &held, &made) else {
+    let made = |input: usize| context.plan.record(input);
+    let Some(mut task) = task(context, stage, key, lease, &held, &context.plan.ways, &made) else {
         return Err(failed(format!("`{}` has inputs that are not made", spec.name), None));
     };
     (task.publish, task.from_nothing) = (false, true);

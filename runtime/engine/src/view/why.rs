@@ -45,6 +45,9 @@ pub struct WhyInput {
     pub from: String,
     /// Its content; nothing while it is not made.
     pub digest: Option<String>,
+    /// The digest of how it came to be, where that enters the key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub story: Option<String>,
 }
 
 /// One set of input files.
@@ -75,6 +78,7 @@ pub struct WhyLast {
 pub fn why(planner: &Planner<'_>, plan: &Plan, stage: usize) -> Option<Why> {
     let spec = planner.pipeline.stages.get(stage)?;
     let planned = plan.stages.get(stage)?.as_ref()?;
+    let told = spec.kind.description.story;
     let mut inputs = Vec::new();
     for port in &spec.inputs {
         for entry in port.entries.iter() {
@@ -90,6 +94,7 @@ pub fn why(planner: &Planner<'_>, plan: &Plan, stage: usize) -> Option<Why> {
                 port: port.name.clone(),
                 from: from.unwrap_or_default(),
                 digest: artifact.map(|artifact| artifact.digest.to_string()),
+                story: artifact.filter(|_| told).and_then(|_| Some(plan.ways.of(entry.stage)?.to_string())),
             });
         }
     }

@@ -91,6 +91,7 @@ pub(crate) fn record(key: Key, outputs: &[(&str, Artifact)]) -> Record {
         inputs: BTreeMap::from([("text".into(), vec![("corpus".into(), Digest::of_bytes(b"in"))])]),
         files: BTreeMap::new(),
         pins: BTreeMap::new(),
+        story: BTreeMap::new(),
         family: Some(Digest::of_bytes(b"family")),
         outputs: outputs.iter().map(|(name, artifact)| ((*name).to_owned(), *artifact)).collect(),
         facts: BTreeMap::new(),

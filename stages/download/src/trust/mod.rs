@@ -85,6 +85,7 @@ impl Bench {
             outputs: Default::default(),
             resume: Some(self.resume()),
             offer: None,
+            story: None,
             threads: self.threads,
             gpus: Vec::new(),
             pins: pins.map(|(id, value)| (id.clone(), value.as_str().unwrap().to_owned())).collect(),

@@ -130,6 +130,7 @@ fn job(folder: &Path, params: Value, threads: u32) -> Job {
         outputs: [("tokens".to_owned(), ArtifactType::Tokens)].into(),
         resume: None,
         offer: None,
+        story: None,
         threads,
         gpus: vec![],
         pins: [].into(),

@@ -126,6 +126,7 @@ impl Place {
             outputs: BTreeMap::from([("checkpoint".to_owned(), ArtifactType::Checkpoint)]),
             resume: Some(self.resume()),
             offer: offer.map(|(path, step)| Offer { path: path.to_owned(), step, key: "b3:01".into() }),
+            story: None,
             threads: self.threads,
             gpus: Vec::new(),
             pins: BTreeMap::new(),

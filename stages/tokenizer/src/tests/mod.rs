@@ -74,6 +74,7 @@ pub(crate) fn context(work: &Path, threads: u32) -> Context {
         outputs: BTreeMap::from([("tokenizer".into(), ArtifactType::Tokenizer)]),
         resume: None,
         offer: None,
+        story: None,
         threads,
         gpus: vec![],
         pins: BTreeMap::new(),
