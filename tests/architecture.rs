@@ -13,6 +13,7 @@ fn allowed(from: &str, to: &str) -> bool {
     match (from, to) {
         ("muse", "muse-runtime" | "muse-stage" | "muse-store" | "muse-stages" | "muse-artifacts") => true,
         // What stages and commands that run models share.
+        ("muse", "muse-serve") | ("muse-serve", "muse-inference" | "muse-artifacts") => true,
         ("muse", "muse-inference") | ("muse-inference", "muse-artifacts" | "muse-model") => true,
         // So that a stage passes a format's error on as its own.
         ("muse-artifacts", "muse-stage") => true,

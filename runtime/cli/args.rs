@@ -1,7 +1,7 @@
 //! What may be typed: global flags, the list of commands, and the groups of flags that commands share.
 use crate::commands::{
     adopt, chat, checkpoints, completions, diff, doctor, exec_stage, expand, gc, generate, get, graph,
-    inspect, log, man, params, plan, run, runs, schema, stages, status, update, validate, verify, why,
+    inspect, log, man, params, plan, run, runs, schema, serve, stages, status, update, validate, verify, why,
 };
 use crate::paint::ColorChoice;
 use clap::{Args, Parser, Subcommand, ValueHint};
@@ -115,6 +115,7 @@ pub(crate) enum Command {
     Checkpoints(checkpoints::CheckpointsArgs),
     Generate(generate::GenerateArgs),
     Chat(chat::ChatArgs),
+    Serve(serve::ServeArgs),
     Inspect(inspect::InspectArgs),
     Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),

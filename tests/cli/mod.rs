@@ -17,6 +17,7 @@ mod plan;
 mod quickstart;
 mod results;
 mod run;
+mod serve;
 mod talk;
 mod training;
 mod using;

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::Stdio;
 
 /// Three questions with their answers, of which one has letters of several bytes and one more than a word.
-const HEART: [(&str, &str); 3] = [
+pub(super) const HEART: [(&str, &str); 3] = [
     ("what is it", "a small red fox"),
     ("どこへ行く", "川へ洗濯に行きます。"),
     ("say it twice", "twice, twice"),
@@ -34,7 +34,7 @@ fn project() -> TestContext {
 }
 
 /// A model that knows the three answers.
-fn learned() -> TestContext {
+pub(super) fn learned() -> TestContext {
     let context = project();
     let line = |(asked, answered): &(&str, &str)| {
         serde_json::json!({ "messages": [{ "role": "user", "content": asked }, { "role": "assistant", "content": answered }] })

@@ -1,5 +1,6 @@
 //! What every test stands on: a project in a folder of its own, and the `muse` program in a clean environment.
 mod counter;
+pub(crate) mod http;
 mod output;
 pub(crate) mod wait;
 

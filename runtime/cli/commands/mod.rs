@@ -19,6 +19,7 @@ pub(crate) mod plan;
 pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod schema;
+pub(crate) mod serve;
 pub(crate) mod stages;
 pub(crate) mod status;
 pub(crate) mod update;
@@ -54,6 +55,7 @@ pub(crate) fn dispatch(app: &mut App<'_>, command: &Command) -> CliResult {
         Command::Checkpoints(args) => checkpoints::run(app, args),
         Command::Generate(args) => generate::run(app, args),
         Command::Chat(args) => chat::run(app, args),
+        Command::Serve(args) => serve::run(app, args),
         Command::Inspect(args) => inspect::run(app, args),
         Command::Doctor(args) => doctor::run(app, args),
         Command::Completions(args) => completions::run(app, args),

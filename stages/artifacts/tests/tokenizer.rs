@@ -189,6 +189,17 @@ fn a_template_says_what_ends_a_turn() {
 }
 
 #[test]
+fn tokens_are_the_bytes_of_a_text() {
+    for (tokenizer, line) in LINES.iter().flat_map(|line| [(&SCRIPT, line), (&GPT2, line)]) {
+        let ids = tokenizer.encode(line).unwrap();
+        let bytes: Vec<u8> = ids.iter().flat_map(|id| tokenizer.token_bytes(*id)).collect();
+        assert_eq!(String::from_utf8(bytes).unwrap(), *line);
+    }
+    assert_eq!(SCRIPT.token_bytes(2), b"<|im_end|>");
+    assert_eq!(SCRIPT.token_bytes(9_999), b"");
+}
+
+#[test]
 fn what_a_person_reads_holds_no_special_tokens() {
     let ids = SCRIPT.encode_prompt(&refs(&conversation()[3..])).unwrap();
     assert!(SCRIPT.decode(&ids).unwrap().contains("<|im_end|>"));

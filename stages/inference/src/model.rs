@@ -117,6 +117,11 @@ impl Model {
         &self.shared.totals
     }
 
+    /// Why it stopped, where it did.
+    pub fn stopped(&self) -> Option<String> {
+        self.shared.stopped.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Gives an order, of which the listener hears. Refused at once where too many wait.
     pub fn say(&self, order: Order, listener: Box<dyn Listener>) -> Result<()> {
         let waiting = &self.shared.totals.waiting;

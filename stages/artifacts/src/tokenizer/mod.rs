@@ -13,6 +13,7 @@ pub use template::CHATML;
 
 use crate::{ArtifactError, Result};
 use quick::Quick;
+use rustc_hash::FxHashMap;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -35,6 +36,8 @@ pub struct Tokenizer {
     template: Option<Template>,
     vocab_size: usize,
     digest: String,
+    /// The byte of each letter, where tokens are spelled byte by byte.
+    letters: Option<FxHashMap<char, u8>>,
 }
 
 impl Tokenizer {
@@ -62,6 +65,7 @@ impl Tokenizer {
         let largest = inner.get_vocab(true).into_values().max();
         Ok(Self {
             quick: Quick::new(&json),
+            letters: is_byte_level(&json["decoder"]).then(quick::letters),
             template: Template::find(folder, config.as_ref())?,
             roles: roles(config.as_ref()),
             vocab_size: largest.map_or(0, |largest| largest as usize + 1),
@@ -141,6 +145,24 @@ impl Tokenizer {
         self.inner.decode(ids, false).map_err(|error| self.wrong(&error))
     }
 
+    /// The bytes that a token stands for; those of its name where it is special.
+    pub fn token_bytes(&self, id: u32) -> Vec<u8> {
+        match &self.inner.id_to_token(id) {
+            None => Vec::new(),
+            Some(token) if self.specials.iter().any(|(_, special)| *special == id) => {
+                token.as_bytes().to_vec()
+            }
+            Some(token) => match &self.letters {
+                // Byte-level: each letter is a byte.
+                Some(letters) => token.chars().filter_map(|letter| letters.get(&letter).copied()).collect(),
+                None => match byte_of(token) {
+                    Some(byte) => vec![byte],
+                    None => self.inner.decode(&[id], false).unwrap_or_default().into_bytes(),
+                },
+            },
+        }
+    }
+
     /// The text of ids without special tokens: what a person reads.
     pub fn text(&self, ids: &[u32]) -> Result<String> {
         self.inner.decode(ids, true).map_err(|error| self.wrong(&error))
@@ -162,6 +184,18 @@ fn whole_and_by_rule(inner: &mut tokenizers::Tokenizer) -> tokenizers::Result<()
         inner.with_model(model);
     }
     Ok(())
+}
+
+/// Whether tokens are spelled byte by byte, as the decoder says.
+fn is_byte_level(decoder: &Value) -> bool {
+    let steps = decoder["decoders"].as_array();
+    decoder["type"] == "ByteLevel" || steps.is_some_and(|steps| steps.iter().any(is_byte_level))
+}
+
+/// The byte that `<0xE3>` stands for.
+fn byte_of(token: &str) -> Option<u8> {
+    let digits = token.strip_prefix("<0x")?.strip_suffix('>')?;
+    (digits.len() == 2).then(|| u8::from_str_radix(digits, 16).ok()).flatten()
 }
 
 fn optional_json(path: &Path) -> Result<Option<Value>> {

@@ -82,7 +82,7 @@ fn split(json: &Value) -> Option<Split> {
 }
 
 /// The letter that byte-level tokenizers write for each byte: itself where it can be seen, else one from U+0100 on.
-fn letters() -> FxHashMap<char, u8> {
+pub(super) fn letters() -> FxHashMap<char, u8> {
     let mut next = 256;
     let letter = |byte: u8| {
         let seen = matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
