@@ -40,7 +40,7 @@ impl Fixed {
             Kept::Int8 => {
                 let blocks = weight.get().chunks(width.max(1)).flat_map(|row| row.chunks(BLOCK));
                 let (mut codes, mut scales) = (Vec::with_capacity(rows * width), Vec::new());
-                blocks.for_each(|block| scales.push(coded(block, &mut codes)));
+                blocks.for_each(|block| scales.push(f16::from_f32(coded(block, &mut codes)).to_bits()));
                 Numbers::Int8 { codes, scales }
             }
         };
@@ -70,26 +70,53 @@ impl Fixed {
     }
 
     /// Each row from `first` on times each row of `x`: all products of a row stand side by side.
-    fn dots(&self, first: usize, x: &[f32], out: &mut [f32]) {
+    fn dots(&self, first: usize, x: &Few<'_>, out: &mut [f32]) {
+        let Few { numbers: x, coded } = x;
         let rows = out.len() / (x.len() / self.width);
         let (begin, end) = (first * self.width, (first + rows) * self.width);
         match &self.numbers {
             Numbers::F32(all) => dots_f32(&all[begin..end], x, self.width, out),
             Numbers::Bf16(all) => dots_bf16(&all[begin..end], x, self.width, out),
             Numbers::Int8 { codes, scales } => {
-                dots_int8(&codes[begin..end], &scales[first * self.blocks()..], x, self.width, out);
+                dots_int8(&codes[begin..end], &scales[first * self.blocks()..], coded, self.width, out);
             }
         }
+    }
+
+    /// Whether its rows are times codes, and not numbers.
+    fn wants_codes(&self) -> bool {
+        matches!(self.numbers, Numbers::Int8 { .. })
+    }
+}
+
+/// A few rows that are multiplied: as numbers, and in codes where the weight is.
+struct Few<'a> {
+    numbers: &'a [f32],
+    coded: Coded,
+}
+
+/// Rows in codes, with a scale for each block; none where nothing wants them.
+#[derive(Default)]
+struct Coded {
+    codes: Vec<i8>,
+    scales: Vec<f32>,
+}
+
+impl Coded {
+    fn new(rows: &[f32], width: usize) -> Self {
+        let (mut codes, mut scales) = (Vec::with_capacity(rows.len()), Vec::new());
+        let blocks = rows.chunks_exact(width).flat_map(|row| row.chunks(BLOCK));
+        blocks.for_each(|block| scales.push(coded(block, &mut codes)));
+        Self { codes, scales }
     }
 }
 
 /// The codes of a block of numbers go to `codes`; gives its scale.
-fn coded(block: &[f32], codes: &mut Vec<i8>) -> u16 {
+fn coded(block: &[f32], codes: &mut Vec<i8>) -> f32 {
     let largest = block.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
-    let scale = f16::from_f32(largest / 127.0);
     let times = if largest > 0.0 { 127.0 / largest } else { 0.0 };
     codes.extend(block.iter().map(|x| (x * times).round() as i8));
-    scale.to_bits()
+    largest / 127.0
 }
 
 /// A scale, which is not negative.
@@ -146,33 +173,35 @@ wide! {
 }
 
 wide! {
-    fn dots_int8(codes: &[i8], scales: &[u16], x: &[f32], width: usize, out: &mut [f32]) {
-        let (count, blocks) = (x.len() / width, width.div_ceil(BLOCK));
+    fn dots_int8(codes: &[i8], scales: &[u16], x: &Coded, width: usize, out: &mut [f32]) {
+        let (count, blocks) = (x.codes.len() / width, width.div_ceil(BLOCK));
         let rows = codes.chunks_exact(width).zip(scales.chunks_exact(blocks));
         for ((codes, scales), out) in rows.zip(out.chunks_exact_mut(count)) {
-            for (x, out) in x.chunks_exact(width).zip(out) {
-                *out = dot_int8(codes, scales, x);
+            let x = x.codes.chunks_exact(width).zip(x.scales.chunks_exact(blocks));
+            for ((x, x_scales), out) in x.zip(out) {
+                *out = dot_int8(codes, scales, x, x_scales);
             }
         }
     }
 }
 
-/// A row of codes times a row of numbers.
+/// A row of codes times another: whole numbers within a block, which no order changes.
 #[inline(always)]
-fn dot_int8(codes: &[i8], scales: &[u16], x: &[f32]) -> f32 {
+fn dot_int8(codes: &[i8], scales: &[u16], x: &[i8], x_scales: &[f32]) -> f32 {
     let mut lanes = [0.0_f32; LANES];
     let (whole, x_whole) = (codes.chunks_exact(BLOCK), x.chunks_exact(BLOCK));
     let (rest, x_rest) = (whole.remainder(), x_whole.remainder());
-    for ((codes, x), bits) in whole.zip(x_whole).zip(scales) {
-        let scale = scale(*bits);
+    for (((codes, x), bits), x_scale) in whole.zip(x_whole).zip(scales).zip(x_scales) {
+        let scale = scale(*bits) * x_scale;
         for lane in 0..LANES {
-            let low = f32::from(codes[lane]) * x[lane];
-            let high = f32::from(codes[lane + LANES]) * x[lane + LANES];
-            lanes[lane] += (low + high) * scale;
+            // Two neighbours at a time, as CPUs multiply and add numbers of two bytes.
+            let product = |at: usize| i32::from(codes[at]) * i32::from(x[at]);
+            lanes[lane] += (product(2 * lane) + product(2 * lane + 1)) as f32 * scale;
         }
     }
-    let rest: f32 = rest.iter().zip(x_rest).map(|(code, x)| f32::from(*code) * x).sum();
-    together(lanes, |a, b| a + b) + rest * scales.last().map_or(0.0, |bits| scale(*bits))
+    let rest: i32 = rest.iter().zip(x_rest).map(|(code, x)| i32::from(*code) * i32::from(*x)).sum();
+    let last = scales.last().map_or(0.0, |bits| scale(*bits)) * x_scales.last().copied().unwrap_or(0.0);
+    together(lanes, |a, b| a + b) + rest as f32 * last
 }
 
 /// Rows of a weight that are one part of a product's work: enough numbers to be worth a thread's while.
@@ -187,10 +216,12 @@ pub(super) fn times(x: Tensor<Flex, 2>, weight: &Fixed) -> Tensor<Flex, 2> {
     let x = x.get();
     let mut out = to_fill(weight.rows * count);
     let part = rows_of_part(width);
+    let coded = if count <= FEW && weight.wants_codes() { Coded::new(x, width) } else { Coded::default() };
+    let few = Few { numbers: x, coded };
     by_parts([&mut out], [part * count], |at, [out]| {
         let first = at * part;
         if count <= FEW {
-            return weight.dots(first, x, out);
+            return weight.dots(first, &few, out);
         }
         let rows = out.len() / count;
         let mut wide = to_fill(rows * width);
