@@ -2,6 +2,7 @@
 pub mod config;
 pub mod count;
 pub mod decode;
+pub mod exchange;
 pub mod loss;
 pub mod net;
 pub mod optim;

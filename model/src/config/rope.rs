@@ -124,12 +124,12 @@ pub fn frequencies(rope: &Rope, width: usize) -> (Vec<f64>, f64) {
 }
 
 /// The base by which the slowest pair turns `factor` times slower. A head of one pair has no slowest one.
-fn ntk_theta(theta: f64, factor: f64, width: usize) -> f64 {
+pub(crate) fn ntk_theta(theta: f64, factor: f64, width: usize) -> f64 {
     if width <= 2 { theta } else { theta * factor.powf(width as f64 / (width as f64 - 2.0)) }
 }
 
 /// The last pair that is left alone and the first that is slowed down in full.
-fn ramp(rope: &Rope, width: usize) -> (f64, f64) {
+pub(crate) fn ramp(rope: &Rope, width: usize) -> (f64, f64) {
     let wide = width as f64;
     let context = rope.scaling.original_context.unwrap_or(1) as f64;
     let pair = |turns: f64| wide * (context / (turns * TAU)).ln() / (2.0 * rope.theta.ln());
