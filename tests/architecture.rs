@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The stages that train or run models.
-const MODEL_STAGES: &[&str] = &["compress", "pretrain", "sft", "eval", "export"];
+const MODEL_STAGES: &[&str] = &["compress", "pretrain", "sft", "eval", "export", "import"];
 
 /// Whether a crate of ours may depend on another of ours.
 fn allowed(from: &str, to: &str) -> bool {

@@ -200,6 +200,20 @@ fn tokens_are_the_bytes_of_a_text() {
 }
 
 #[test]
+fn a_template_without_marks_writes_the_same() {
+    let other = folder(Split::Script);
+    let marked = open(other.path());
+    let plain = marked.plain_chat_template().unwrap();
+    assert!(!plain.contains("generation %}") && plain.contains("{%  if true  %}"), "{plain}");
+    fs::write(other.path().join("chat_template.jinja"), plain).unwrap();
+    let plain = open(other.path());
+    let conversation = conversation();
+    let refs = refs(&conversation);
+    assert_eq!(plain.encode_chat(&refs).unwrap(), marked.encode_chat(&refs).unwrap());
+    assert_eq!(plain.encode_prompt(&refs).unwrap(), marked.encode_prompt(&refs).unwrap());
+}
+
+#[test]
 fn what_a_person_reads_holds_no_special_tokens() {
     let ids = SCRIPT.encode_prompt(&refs(&conversation()[3..])).unwrap();
     assert!(SCRIPT.decode(&ids).unwrap().contains("<|im_end|>"));

@@ -18,7 +18,7 @@ pub use kept::{Checkpoints, Kept, Look};
 pub use reader::Checkpoint;
 pub use safetensors::Dtype;
 pub use tensors::Tensors;
-pub use writer::CheckpointWriter;
+pub use writer::{CheckpointWriter, write_weights};
 
 /// The file that makes a folder a checkpoint.
 pub const ABOUT: &str = "checkpoint.json";

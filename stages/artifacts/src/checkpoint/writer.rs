@@ -95,33 +95,14 @@ impl CheckpointWriter {
         &mut self,
         stem: &str,
         tensors: &[Tensor],
-        mut give: impl FnMut(&Tensor) -> Result<B, E>,
+        give: impl FnMut(&Tensor) -> Result<B, E>,
     ) -> Result<(), E>
     where
         B: AsRef<[u8]>,
         E: From<ArtifactError>,
     {
-        let shards = shards::share_out(stem, tensors, self.shard_bytes, &self.folder)?;
-        for shard in &shards {
-            let path = self.partial.join(&shard.name);
-            let mut output = Output::create(&path)?;
-            output.put(&header::encode(&path, &shard.tensors)?)?;
-            for tensor in &shard.tensors {
-                let bytes = give(tensor)?;
-                let (has, should) = (bytes.as_ref().len(), tensor.bytes().unwrap_or_default());
-                if has != should {
-                    let (name, shape, dtype) = (&tensor.name, &tensor.shape, tensor.dtype);
-                    let said =
-                        format!("tensor `{name}` of {shape:?} {dtype} has {should} bytes, and {has} came");
-                    return Err(ArtifactError::format(&self.folder, said).into());
-                }
-                output.put(bytes.as_ref())?;
-            }
-            self.files.insert(shard.name.clone(), output.finish()?);
-        }
-        if let Some((name, text)) = shards::index(stem, &shards) {
-            self.small(name, &text)?;
-        }
+        let place = Place { files: &self.partial, named: &self.folder };
+        self.files.extend(write(place, stem, tensors, self.shard_bytes, give)?);
         Ok(())
     }
 
@@ -130,6 +111,66 @@ impl CheckpointWriter {
         self.files.insert(name, facts);
         Ok(())
     }
+}
+
+/// Writes weights into a folder that is there, as a checkpoint has them but without what makes it one: what other libraries
+/// load. `give` is asked as by [`CheckpointWriter::model`].
+pub fn write_weights<B, E>(
+    folder: &Path,
+    tensors: &[Tensor],
+    shard_bytes: Option<u64>,
+    give: impl FnMut(&Tensor) -> Result<B, E>,
+) -> Result<(), E>
+where
+    B: AsRef<[u8]>,
+    E: From<ArtifactError>,
+{
+    let place = Place { files: folder, named: folder };
+    write(place, MODEL, tensors, shard_bytes.unwrap_or(SHARD_BYTES), give).map(drop)
+}
+
+/// Where files go, and what errors call it.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    files: &'a Path,
+    named: &'a Path,
+}
+
+/// Writes the files of a stem, and their index where there are several.
+fn write<B, E>(
+    place: Place<'_>,
+    stem: &str,
+    tensors: &[Tensor],
+    shard_bytes: u64,
+    mut give: impl FnMut(&Tensor) -> Result<B, E>,
+) -> Result<BTreeMap<String, FileFacts>, E>
+where
+    B: AsRef<[u8]>,
+    E: From<ArtifactError>,
+{
+    let shards = shards::share_out(stem, tensors, shard_bytes, place.named)?;
+    let mut files = BTreeMap::new();
+    for shard in &shards {
+        let path = place.files.join(&shard.name);
+        let mut output = Output::create(&path)?;
+        output.put(&header::encode(&path, &shard.tensors)?)?;
+        for tensor in &shard.tensors {
+            let bytes = give(tensor)?;
+            let (has, should) = (bytes.as_ref().len(), tensor.bytes().unwrap_or_default());
+            if has != should {
+                let (name, shape, dtype) = (&tensor.name, &tensor.shape, tensor.dtype);
+                let said = format!("tensor `{name}` of {shape:?} {dtype} has {should} bytes, and {has} came");
+                return Err(ArtifactError::format(place.named, said).into());
+            }
+            output.put(bytes.as_ref())?;
+        }
+        files.insert(shard.name.clone(), output.finish()?);
+    }
+    if let Some((name, text)) = shards::index(stem, &shards) {
+        let facts = disk::write(&place.files.join(&name), text.as_bytes())?;
+        files.insert(name, facts);
+    }
+    Ok(files)
 }
 
 impl Drop for CheckpointWriter {

@@ -1,6 +1,6 @@
 //! A conversation as ids, and which of them the assistant said: what training on answers learns from.
 use super::Tokenizer;
-use super::template::Marks;
+use super::template::{Marks, Template};
 use crate::corpus::MessageRef;
 use crate::{ArtifactError, Result};
 
@@ -17,6 +17,11 @@ impl Tokenizer {
     /// Whether it has a chat template.
     pub fn has_chat_template(&self) -> bool {
         self.template.is_some()
+    }
+
+    /// Its chat template in jinja alone: without `{% generation %}`, which few programs know. What it writes is the same.
+    pub fn plain_chat_template(&self) -> Option<String> {
+        self.template.as_ref().map(Template::plain)
     }
 
     /// A conversation, as its template writes it.

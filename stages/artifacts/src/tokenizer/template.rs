@@ -44,6 +44,8 @@ pub(super) struct Marks {
 /// A chat template, ready to be filled in.
 pub(super) struct Template {
     path: PathBuf,
+    /// As it was read.
+    text: String,
     environment: Environment<'static>,
     /// Whether it says itself where the assistant speaks.
     pub(super) marked: bool,
@@ -81,7 +83,7 @@ impl Template {
 
     /// A template by its text; `path` is where errors say it stands.
     pub(super) fn new(path: PathBuf, text: &str) -> Result<Self> {
-        let (text, marked) = with_filter(text);
+        let (filtered, marked) = with_blocks(text, &format!("filter {FILTER}"), "endfilter");
         let mut environment = Environment::new();
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
         environment.set_syntax(syntax.map_err(|error| wrong(&path, &error))?);
@@ -98,8 +100,13 @@ impl Template {
             let mark = |name| state.lookup(name).map(|mark| mark.to_string()).unwrap_or_default();
             format!("{}{text}{}", mark(BEGIN), mark(END))
         });
-        environment.add_template_owned(NAME, text).map_err(|error| wrong(&path, &error))?;
-        Ok(Self { path, environment, marked })
+        environment.add_template_owned(NAME, filtered).map_err(|error| wrong(&path, &error))?;
+        Ok(Self { path, text: text.to_owned(), environment, marked })
+    }
+
+    /// The template in jinja alone, for readers that know no `{% generation %}`.
+    pub(super) fn plain(&self) -> String {
+        with_blocks(&self.text, "if true", "endif").0
     }
 
     /// What the template writes for a conversation.
@@ -140,8 +147,9 @@ fn wrong(path: &Path, error: &dyn std::fmt::Display) -> ArtifactError {
     ArtifactError::format(path, format!("the chat template: {error}"))
 }
 
-/// `{% generation %}` as a filter, which jinja has: blocks keep their rules about white space. And whether there is one.
-fn with_filter(text: &str) -> (String, bool) {
+/// Other blocks in the place of `{% generation %}`, ones that jinja has: so the rules about white space stay. And whether there
+/// is one.
+fn with_blocks(text: &str, begin: &str, end: &str) -> (String, bool) {
     let mut made = String::with_capacity(text.len());
     let (mut rest, mut found) = (text, false);
     while let Some(open) = rest.find("{%") {
@@ -150,9 +158,9 @@ fn with_filter(text: &str) -> (String, bool) {
         let word =
             inner.trim_matches(|letter: char| letter.is_whitespace() || letter == '-' || letter == '+');
         let new = match word {
-            "generation" => format!("filter {FILTER}"),
-            "endgeneration" => "endfilter".into(),
-            _ => word.to_owned(),
+            "generation" => begin,
+            "endgeneration" => end,
+            _ => word,
         };
         found |= word == "generation";
         made.push_str(&rest[..open + 2]);

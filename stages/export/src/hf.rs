@@ -1,0 +1,64 @@
+//! `format: hf`: what Python's `transformers` loads.
+use crate::params::{Dtype, Params};
+use crate::source::{Source, refused};
+use muse_artifacts::checkpoint::{self, Tensor, write_weights};
+use muse_model::exchange::hf;
+use muse_stage::{Context, StageError};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+
+/// Files of weights with at most so many bytes.
+const SHARD_BYTES: u64 = 5_000_000_000;
+const SETTINGS: &str = "tokenizer_config.json";
+
+pub(crate) fn write(
+    context: &mut Context,
+    params: &Params,
+    source: &Source,
+    out: &Path,
+) -> Result<Vec<String>, StageError> {
+    write_by(context, params, source, out, SHARD_BYTES)
+}
+
+/// The same in files of so many bytes.
+pub(crate) fn write_by(
+    context: &mut Context,
+    params: &Params,
+    source: &Source,
+    out: &Path,
+    shard_bytes: u64,
+) -> Result<Vec<String>, StageError> {
+    let (dtype, torch) = match params.dtype() {
+        Some(Dtype::F32) => (checkpoint::Dtype::F32, "float32"),
+        Some(Dtype::F16) => (checkpoint::Dtype::F16, "float16"),
+        _ => (checkpoint::Dtype::BF16, "bfloat16"),
+    };
+    let config = hf::config(&source.model, &source.roles, torch).map_err(refused)?;
+    source.copy_tokenizer(out)?;
+    put(out, "config.json", &config)?;
+    put(out, "generation_config.json", &hf::generation_config(&source.roles))?;
+    if !out.join(SETTINGS).exists() {
+        // Without it the class of the model would choose one, which may read other files.
+        put(out, SETTINGS, &json!({ "tokenizer_class": "PreTrainedTokenizerFast" }))?;
+    }
+    let weights = source.weights.iter();
+    let tensors: Vec<_> =
+        weights.map(|weight| Tensor::new(&weight.name, dtype, weight.shape.clone())).collect();
+    let total = tensors.iter().filter_map(Tensor::bytes).sum::<usize>() as u64;
+    let mut done = 0;
+    write_weights::<_, StageError>(out, &tensors, Some(shard_bytes), |tensor| {
+        context.go_on()?;
+        let bytes = source.floats(&tensor.name, dtype)?;
+        done += bytes.len() as u64;
+        context.progress(done, Some(total), "bytes");
+        Ok(bytes)
+    })?;
+    Ok(Vec::new())
+}
+
+fn put(out: &Path, name: &str, value: &Value) -> Result<(), StageError> {
+    let path = out.join(name);
+    let text = serde_json::to_string_pretty(value).unwrap_or_default() + "\n";
+    fs::write(&path, text).map_err(StageError::io(&path))
+}

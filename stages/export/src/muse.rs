@@ -1,0 +1,57 @@
+//! `format: muse`: a checkpoint with its tokenizer beside it, which muse itself takes.
+use crate::params::{Dtype, Params};
+use crate::source::Source;
+use muse_artifacts::checkpoint::{self, CheckpointWriter, Facts, Tensor};
+use muse_model::net::Role;
+use muse_stage::{Context, StageError};
+use std::path::Path;
+
+/// Where the tokenizer stands in the folder.
+const TOKENIZER: &str = "tokenizer";
+
+pub(crate) fn write(
+    context: &mut Context,
+    params: &Params,
+    source: &Source,
+    out: &Path,
+) -> Result<Vec<String>, StageError> {
+    let dtype = params.dtype().map(|dtype| match dtype {
+        Dtype::F16 => checkpoint::Dtype::F16,
+        Dtype::Bf16 => checkpoint::Dtype::BF16,
+        _ => checkpoint::Dtype::F32,
+    });
+    let tensors: Vec<Tensor> = source.checkpoint.model().iter().cloned().collect();
+    let is_norm = |tensor: &Tensor| {
+        let weight = source.weights.iter().find(|weight| weight.name == tensor.name);
+        weight.is_some_and(|weight| weight.role == Role::Norm)
+    };
+    let tensors: Vec<Tensor> = tensors
+        .into_iter()
+        .map(|tensor| match dtype {
+            // Norms are few, and stay exact.
+            Some(dtype) if !is_norm(&tensor) => Tensor { dtype, ..tensor },
+            _ => tensor,
+        })
+        .collect();
+    let total = tensors.iter().filter_map(Tensor::bytes).sum::<usize>() as u64;
+    let mut done = 0;
+    let mut writer = CheckpointWriter::create(out)?;
+    writer.model::<_, StageError>(&tensors, |tensor| {
+        context.go_on()?;
+        let bytes = source.floats(&tensor.name, tensor.dtype)?;
+        done += bytes.len() as u64;
+        context.progress(done, Some(total), "bytes");
+        Ok(bytes)
+    })?;
+    let about = source.checkpoint.about();
+    writer.finish(Facts {
+        config: about.config.clone(),
+        // That of the folder beside, also where the training learned none.
+        tokenizer: Some(source.tokenizer.digest().to_owned()),
+        step: about.step,
+        tokens: about.tokens,
+        figures: about.figures.clone(),
+    })?;
+    source.copy_tokenizer(&out.join(TOKENIZER))?;
+    Ok(Vec::new())
+}

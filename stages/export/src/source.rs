@@ -1,0 +1,125 @@
+//! What is exported: a checkpoint and its tokenizer, held against each other.
+use crate::numbers::floats;
+use crate::params::Weights;
+use muse_artifacts::ArtifactError;
+use muse_artifacts::checkpoint::{ABOUT, Checkpoint, Dtype};
+use muse_artifacts::tokenizer::Tokenizer;
+use muse_model::config::Model;
+use muse_model::exchange::Refusal;
+use muse_model::exchange::hf::Roles;
+use muse_model::net::Weight;
+use muse_stage::{Context, StageError};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Where a training leaves the best weights, if they are not the last.
+const BEST: &str = "best";
+/// The files of a tokenizer that others read.
+const TOKENIZER: [&str; 4] =
+    ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"];
+
+/// A checkpoint and its tokenizer.
+pub(crate) struct Source {
+    pub(crate) checkpoint: Checkpoint,
+    pub(crate) model: Model,
+    /// All weights, in their order.
+    pub(crate) weights: Vec<Weight>,
+    pub(crate) tokenizer: Tokenizer,
+    /// Where the tokenizer's files are.
+    pub(crate) tokenizer_folder: PathBuf,
+    pub(crate) roles: Roles,
+    /// The token that ends the assistant's turn.
+    pub(crate) end_of_turn: Option<u32>,
+}
+
+impl Source {
+    /// What is connected, or why it does not go together.
+    pub(crate) fn open(context: &Context, weights: Weights) -> Result<Self, StageError> {
+        let folder = context.input("model")?;
+        let best = folder.join(BEST);
+        // There is none where the last weights are the best.
+        let best_is_there = weights == Weights::Best && best.join(ABOUT).exists();
+        let checkpoint = Checkpoint::open(if best_is_there { &best } else { &folder })?;
+        let tokenizer_folder = context.input("tokenizer")?;
+        let tokenizer = Tokenizer::open(&tokenizer_folder)?;
+        let about = checkpoint.about();
+        if about.tokenizer.as_deref().is_some_and(|learned| learned != tokenizer.digest()) {
+            let message = "the model learned the ids of another tokenizer than the one that is connected";
+            let help =
+                "connect `tokenizer` to the stage that the packed tokens of the training were made with";
+            return Err(StageError::new(message).help(help));
+        }
+        let model: Model = serde_json::from_value(about.config.clone()).map_err(|error| {
+            ArtifactError::format(folder.join(ABOUT), format!("its `config` is no model: {error}"))
+        })?;
+        let room = model.vocab_size.unwrap_or(0);
+        if tokenizer.vocab_size() > room {
+            let has = tokenizer.vocab_size();
+            let message = format!("the tokenizer has {has} tokens, and the model {room}");
+            return Err(
+                StageError::new(message).help("connect the tokenizer that the model was trained with")
+            );
+        }
+        let weights = Weight::all(&model.shape(0, 0));
+        check(&checkpoint, &weights)?;
+        let end_of_turn = if tokenizer.has_chat_template() { tokenizer.end_of_turn()? } else { None };
+        let roles = roles(&tokenizer, end_of_turn);
+        Ok(Self { checkpoint, model, weights, tokenizer, tokenizer_folder, roles, end_of_turn })
+    }
+
+    /// The bytes of a weight in a type of floats.
+    pub(crate) fn floats(&self, name: &str, dtype: Dtype) -> Result<Vec<u8>, StageError> {
+        let tensors = self.checkpoint.model();
+        if tensors.get(name).is_some_and(|tensor| tensor.dtype == dtype) {
+            return Ok(tensors.read(name)?);
+        }
+        floats(&tensors.read_f32(name)?, dtype).map_err(|unfit| {
+            let (message, help) = unfit.said(name);
+            StageError::new(message).help(help)
+        })
+    }
+
+    /// Puts the tokenizer's files into a folder.
+    pub(crate) fn copy_tokenizer(&self, to: &Path) -> Result<(), StageError> {
+        fs::create_dir_all(to).map_err(StageError::io(to))?;
+        for name in TOKENIZER {
+            let from = self.tokenizer_folder.join(name);
+            if from.exists() {
+                fs::copy(&from, to.join(name)).map_err(StageError::io(&from))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// That all weights are there, and nothing else.
+fn check(checkpoint: &Checkpoint, weights: &[Weight]) -> Result<(), StageError> {
+    let tensors = checkpoint.model();
+    let wrong = |said: String| Err(ArtifactError::format(checkpoint.folder(), said).into());
+    for weight in weights {
+        match tensors.get(&weight.name) {
+            None => return wrong(format!("there is no `{}` in it", weight.name)),
+            Some(found) if found.shape != weight.shape => {
+                let (name, has, wants) = (&weight.name, &found.shape, &weight.shape);
+                return wrong(format!("`{name}` is {has:?}, and by its configuration {wants:?}"));
+            }
+            Some(_) => {}
+        }
+    }
+    match tensors.iter().find(|tensor| !weights.iter().any(|weight| weight.name == tensor.name)) {
+        Some(more) => wrong(format!("`{}` is no weight of its model", more.name)),
+        None => Ok(()),
+    }
+}
+
+fn roles(tokenizer: &Tokenizer, end_of_turn: Option<u32>) -> Roles {
+    let role = |name| tokenizer.role(name).and_then(|token| tokenizer.token_id(token));
+    let mut eos: Vec<u32> = end_of_turn.into_iter().collect();
+    eos.extend(tokenizer.end_of_text().filter(|end| !eos.contains(end)));
+    Roles { bos: role("bos_token"), eos, pad: role("pad_token") }
+}
+
+/// What a format has no word for.
+pub(crate) fn refused(refusal: Refusal) -> StageError {
+    StageError::new(format!("`{}`: {}", refusal.field, refusal.message)).help(refusal.help)
+}

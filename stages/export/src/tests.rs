@@ -1,0 +1,247 @@
+//! Folders of every format, read back.
+mod gguf_reader;
+mod support;
+
+use crate::gguf::quantize::tests::{from_q4_0, from_q8_0};
+use crate::params::{Params, Weights};
+use crate::source::Source;
+use crate::{Format, hf};
+use gguf_reader::Gguf;
+use muse_artifacts::checkpoint::{Checkpoint, Dtype, Tensors};
+use muse_artifacts::tokenizer::Tokenizer;
+use muse_model::net::Role;
+use muse_stage::StageEvent;
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+use support::{Bench, said};
+
+fn json_of(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+/// The numbers of a weight as floats of 16 bits round them.
+fn rounded(numbers: &[f32], dtype: Dtype) -> Vec<f32> {
+    let round = |number: &f32| match dtype {
+        Dtype::BF16 => half::bf16::from_f32(*number).to_f32(),
+        Dtype::F16 => half::f16::from_f32(*number).to_f32(),
+        _ => *number,
+    };
+    numbers.iter().map(round).collect()
+}
+
+#[test]
+fn hf_is_a_folder_that_transformers_reads() {
+    for (asked, dtype, torch) in [
+        (json!({}), Dtype::BF16, "bfloat16"),
+        (json!({ "dtype": "f16" }), Dtype::F16, "float16"),
+        (json!({ "dtype": "f32" }), Dtype::F32, "float32"),
+    ] {
+        let bench = Bench::new(|_| ());
+        assert_eq!(bench.run(asked), StageEvent::Done);
+        let out = bench.out();
+        let config = json_of(&out.join("config.json"));
+        assert_eq!((&config["dtype"], &config["model_type"]), (&json!(torch), &json!("qwen3")));
+        // The turn ends with `<|im_end|>`, the text with `<|endoftext|>`.
+        assert_eq!(config["eos_token_id"], json!([2, 0]));
+        assert_eq!(
+            json_of(&out.join("generation_config.json")),
+            json!({ "eos_token_id": [2, 0], "pad_token_id": 3 })
+        );
+        let tensors = Tensors::open([out.join("model.safetensors")]).unwrap();
+        assert_eq!(tensors.iter().count(), bench.weights.len());
+        for (weight, numbers) in &bench.weights {
+            let found = tensors.get(&weight.name).unwrap();
+            assert_eq!((&found.shape, found.dtype), (&weight.shape, dtype));
+            assert_eq!(tensors.read_f32(&weight.name).unwrap(), rounded(numbers, dtype), "{}", weight.name);
+        }
+        for name in ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"] {
+            assert_eq!(fs::read(out.join(name)).unwrap(), fs::read(bench.tokenizer().join(name)).unwrap());
+        }
+        assert!(!out.join("report.json").exists());
+        assert!(fs::read_to_string(out.join("README.md")).unwrap().contains("Qwen3ForCausalLM"));
+    }
+}
+
+#[test]
+fn large_models_are_in_several_files() {
+    let bench = Bench::new(|_| ());
+    let mut context = bench.context(json!({ "dtype": "f32" }), false);
+    let source = Source::open(&context, Weights::Last).unwrap();
+    let params: Params = serde_json::from_value(json!({ "dtype": "f32" })).unwrap();
+    let out = bench.out();
+    hf::write_by(&mut context, &params, &source, &out, 40_000).unwrap();
+    let index = json_of(&out.join("model.safetensors.index.json"));
+    let map = index["weight_map"].as_object().unwrap();
+    assert_eq!(map.len(), bench.weights.len());
+    let mut files: Vec<_> = map.values().map(|file| out.join(file.as_str().unwrap())).collect();
+    files.sort();
+    files.dedup();
+    assert!(files.len() > 2 && !out.join("model.safetensors").exists());
+    let tensors = Tensors::open(files).unwrap();
+    let total: usize = tensors.iter().filter_map(|tensor| tensor.bytes()).sum();
+    assert_eq!(index["metadata"]["total_size"], json!(total));
+    for (weight, numbers) in &bench.weights {
+        assert_eq!(&tensors.read_f32(&weight.name).unwrap(), numbers);
+    }
+}
+
+#[test]
+fn muse_is_a_checkpoint_with_its_tokenizer() {
+    let bench = Bench::new(|_| ());
+    assert_eq!(bench.run(json!({ "format": "muse" })), StageEvent::Done);
+    let made = Checkpoint::open(&bench.out()).unwrap();
+    made.verify().unwrap();
+    let from = Checkpoint::open(&bench.model()).unwrap();
+    assert_eq!(made.about().config, from.about().config);
+    assert_eq!((made.about().step, &made.about().figures), (7, &from.about().figures));
+    for tensor in from.model().iter() {
+        assert_eq!(made.model().get(&tensor.name), Some(tensor));
+        assert_eq!(made.model().read(&tensor.name).unwrap(), from.model().read(&tensor.name).unwrap());
+    }
+    let tokenizer = Tokenizer::open(&bench.out().join("tokenizer")).unwrap();
+    assert_eq!(made.about().tokenizer.as_deref(), Some(tokenizer.digest()));
+    assert!(tokenizer.has_chat_template());
+
+    assert_eq!(bench.run(json!({ "format": "muse", "dtype": "bf16" })), StageEvent::Done);
+    let made = Checkpoint::open(&bench.out()).unwrap();
+    for (weight, numbers) in &bench.weights {
+        // Norms stay exact.
+        let dtype = if weight.role == Role::Norm { Dtype::F32 } else { Dtype::BF16 };
+        assert_eq!(made.model().get(&weight.name).unwrap().dtype, dtype);
+        assert_eq!(made.model().read_f32(&weight.name).unwrap(), rounded(numbers, dtype));
+    }
+}
+
+#[test]
+fn gguf_holds_every_weight_in_its_type() {
+    for (qk_norm, tied) in [(true, false), (false, true)] {
+        let bench = Bench::new(|model| (model.qk_norm, model.tied) = (qk_norm, tied));
+        for dtype in ["f32", "f16", "bf16", "q8_0", "q4_0"] {
+            assert_eq!(
+                bench.run(json!({ "format": "gguf", "dtype": dtype, "name": "mine" })),
+                StageEvent::Done
+            );
+            let gguf = Gguf::read(&bench.out().join("model.gguf"));
+            assert_eq!(gguf.tensors.len(), bench.weights.len());
+            for (weight, numbers) in &bench.weights {
+                let name = muse_model::exchange::gguf::tensor_name(&weight.name).unwrap();
+                let found = gguf.tensors.get(&name).unwrap_or_else(|| panic!("no {name}"));
+                assert_eq!(found.shape, weight.shape, "{name}");
+                // Ours where theirs stand.
+                let columns = *weight.shape.last().unwrap();
+                let numbers: Vec<f32> = match muse_model::exchange::gguf::rows(&bench.model, &weight.name) {
+                    Some(rows) => rows
+                        .iter()
+                        .flat_map(|row| numbers[row * columns..(row + 1) * columns].to_vec())
+                        .collect(),
+                    None => numbers.clone(),
+                };
+                let last = name == "output.weight" || tied && name == "token_embd.weight";
+                let kind = match dtype {
+                    _ if weight.role == Role::Norm => "f32",
+                    // Its rows are no whole blocks.
+                    "q8_0" | "q4_0" if columns % 32 != 0 => "f16",
+                    "q4_0" if last => "q8_0",
+                    other => other,
+                };
+                assert_eq!(found.kind, kind, "{name}");
+                let right = match kind {
+                    "f32" => numbers,
+                    "f16" => rounded(&numbers, Dtype::F16),
+                    "bf16" => rounded(&numbers, Dtype::BF16),
+                    "q8_0" => from_q8_0(&crate::gguf::quantize::q8_0(&numbers).unwrap()),
+                    _ => from_q4_0(&crate::gguf::quantize::q4_0(&numbers).unwrap()),
+                };
+                assert_eq!(found.numbers, right, "{name} as {kind}");
+            }
+        }
+    }
+}
+
+#[test]
+fn gguf_says_what_the_model_and_the_tokenizer_are() {
+    let bench = Bench::new(|model| model.qk_norm = false);
+    assert_eq!(bench.run(json!({ "format": "gguf", "name": "mine" })), StageEvent::Done);
+    let gguf = Gguf::read(&bench.out().join("model.gguf"));
+    let key = |key: &str| gguf.keys.get(key).cloned().unwrap_or(Value::Null);
+    assert_eq!(key("general.architecture"), "llama");
+    assert_eq!((key("general.name"), key("general.file_type")), (json!("mine"), json!(32)));
+    assert_eq!((key("llama.block_count"), key("llama.vocab_size")), (json!(2), json!(270)));
+    let tokens = key("tokenizer.ggml.tokens");
+    assert_eq!((tokens.as_array().unwrap().len(), &tokens[2]), (270, &json!("<|im_end|>")));
+    assert_eq!((key("tokenizer.ggml.model"), key("tokenizer.ggml.pre")), (json!("gpt2"), json!("smaug-bpe")));
+    let ends = ["eos_token_id", "eot_token_id", "padding_token_id", "bos_token_id"];
+    assert_eq!(ends.map(|name| key(&format!("tokenizer.ggml.{name}"))), [0, 2, 3, 0].map(|id| json!(id)));
+    assert_eq!(key("tokenizer.ggml.add_bos_token"), json!(false));
+    let template = key("tokenizer.chat_template");
+    assert!(
+        template.as_str().unwrap().contains("<|im_start|>")
+            && !template.to_string().contains("generation %}")
+    );
+    assert_eq!(fs::read_dir(bench.out()).unwrap().count(), 2, "the file and the card");
+}
+
+#[test]
+fn the_best_weights_are_those_beside_where_there_are_any() {
+    let bench = Bench::new(|_| ());
+    assert_eq!(bench.run(json!({ "weights": "best", "dtype": "f32" })), StageEvent::Done);
+    let first = |bench: &Bench| {
+        let name = &bench.weights[0].0.name;
+        Tensors::open([bench.out().join("model.safetensors")]).unwrap().read_f32(name).unwrap()[0]
+    };
+    assert_eq!(first(&bench), bench.weights[0].1[0], "the last are the best");
+    bench.write_best(5.0);
+    assert_eq!(bench.run(json!({ "weights": "best", "dtype": "f32" })), StageEvent::Done);
+    assert_eq!(first(&bench), 5.0);
+    assert!(fs::read_to_string(bench.out().join("README.md")).unwrap().contains("lowest loss"));
+    assert_eq!(bench.run(json!({ "dtype": "f32" })), StageEvent::Done);
+    assert_eq!(first(&bench), bench.weights[0].1[0]);
+}
+
+#[test]
+fn what_does_not_go_together_is_refused() {
+    let other = Bench::new(|_| ());
+    other.change_tokenizer(|json| json["model"]["vocab"]["zz"] = json!(260));
+    let (message, help) = said(other.run(json!({})));
+    assert!(message.contains("another tokenizer") && help.contains("packed tokens"), "{message}: {help}");
+
+    let small = Bench::new(|model| model.vocab_size = Some(100));
+    assert!(said(small.run(json!({}))).0.contains("has 260 tokens, and the model 100"));
+
+    let narrow = Bench::new(|model| model.window = Some(8));
+    let (message, help) = said(narrow.run(json!({ "format": "gguf" })));
+    assert!(
+        message.starts_with("`window`: a window of 8") && help.contains("`format: hf`"),
+        "{message}: {help}"
+    );
+    assert_eq!(narrow.run(json!({})), StageEvent::Done);
+
+    let large = Bench::with_first(|_| (), 70_000.0);
+    let (message, help) = said(large.run(json!({ "dtype": "f16" })));
+    assert!(message.contains("`model.embed_tokens.weight` holds numbers above"), "{message}");
+    assert!(help.contains("bf16"), "{help}");
+    let broken = Bench::with_first(|_| (), f32::NAN);
+    for params in [
+        json!({}),
+        json!({ "format": "gguf", "dtype": "q8_0" }),
+        json!({ "format": "gguf", "dtype": "q4_0" }),
+    ] {
+        assert!(said(broken.run(params)).0.contains("no number"));
+    }
+}
+
+#[test]
+fn the_same_is_made_again_and_a_stop_is_heard() {
+    for format in [Format::Hf, Format::Gguf, Format::Muse] {
+        let bench = Bench::new(|_| ());
+        let params = json!({ "format": format });
+        let mut made = Vec::new();
+        for _ in 0..2 {
+            assert_eq!(bench.run(params.clone()), StageEvent::Done);
+            made.push(support::content(&bench.out()));
+        }
+        assert_eq!(made[0], made[1]);
+        assert_eq!(bench.run_stopped(params), StageEvent::Interrupted);
+    }
+}

@@ -1,0 +1,134 @@
+//! The weights of a folder: which files hold them, and that they are those of the model and nothing else.
+use muse_artifacts::ArtifactError;
+use muse_artifacts::checkpoint::{Dtype, Tensor, Tensors};
+use muse_model::config::Model;
+use muse_model::net::Weight;
+use muse_stage::StageError;
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const ONE: &str = "model.safetensors";
+const INDEX: &str = "model.safetensors.index.json";
+/// The head, which is the embedding where they are one.
+const HEAD: &str = "lm_head.weight";
+const EMBEDDING: &str = "model.embed_tokens.weight";
+
+/// The files that hold a folder's weights.
+pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>, StageError> {
+    #[derive(Deserialize)]
+    struct Index {
+        weight_map: BTreeMap<String, String>,
+    }
+    let (one, index) = (folder.join(ONE), folder.join(INDEX));
+    if one.exists() {
+        return Ok(vec![one]);
+    }
+    if !index.exists() {
+        return Err(no_weights(folder));
+    }
+    let text = fs::read(&index).map_err(StageError::io(&index))?;
+    let strange = |said: String| StageError::from(ArtifactError::format(&index, said));
+    let Index { weight_map } = serde_json::from_slice(&text)
+        .map_err(|error| strange(format!("it does not say which file holds what: {error}")))?;
+    let names: BTreeSet<String> = weight_map.into_values().collect();
+    // Names that lead elsewhere are none of this folder's.
+    if let Some(name) = names.iter().find(|name| name.contains('/') || !name.ends_with(".safetensors")) {
+        return Err(strange(format!("it names `{name}`, and safetensors beside it are wanted")));
+    }
+    Ok(names.into_iter().map(|name| folder.join(name)).collect())
+}
+
+fn no_weights(folder: &Path) -> StageError {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let pickled =
+        |name: &String| [".bin", ".pt", ".pth", ".ckpt"].iter().any(|ending| name.ends_with(ending));
+    let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    let (said, help) = match names.into_iter().find(pickled) {
+        Some(name) => (
+            format!("its weights are pickled (`{name}`), which runs code when it is read"),
+            "in Python, `AutoModelForCausalLM.from_pretrained(FOLDER).save_pretrained(OTHER)` writes safetensors",
+        ),
+        None => (format!("there is neither `{ONE}` nor `{INDEX}` in it"), "a model's folder has one of them"),
+    };
+    ArtifactError::format(folder, said).help(help).into()
+}
+
+/// The weights of a model.
+pub(crate) struct Weights {
+    from: Tensors,
+    tensors: Vec<Tensor>,
+}
+
+impl Weights {
+    /// Looks at the heads of the files.
+    pub(crate) fn open(files: &[PathBuf], folder: &Path, model: &Model) -> Result<Self, StageError> {
+        let from = Tensors::open(files.iter().cloned())?;
+        let wrong = |said: String, help: &str| Err(ArtifactError::format(folder, said).help(help).into());
+        let mut tensors = Vec::new();
+        for weight in Weight::all(&model.shape(0, 0)) {
+            let name = &weight.name;
+            let Some(found) = from.get(name) else {
+                return wrong(
+                    format!("there is no tensor `{name}`"),
+                    "its files are not all there, or of another model",
+                );
+            };
+            if found.shape != weight.shape {
+                let said =
+                    format!("tensor `{name}` is {:?}, and by `config.json` {:?}", found.shape, weight.shape);
+                return wrong(said, "its files are not of one model");
+            }
+            if !matches!(found.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) {
+                let said = format!("tensor `{name}` is of {}", found.dtype);
+                return wrong(
+                    said,
+                    "weights of F32, F16 and BF16 can be read; save the model in one of them",
+                );
+            }
+            tensors.push(found.clone());
+        }
+        for more in from.iter().filter(|found| !tensors.iter().any(|tensor| tensor.name == found.name)) {
+            let name = &more.name;
+            // Angles that older files hold, which follow from the configuration.
+            if name.ends_with(".rotary_emb.inv_freq") {
+                continue;
+            }
+            if name == HEAD && model.tied {
+                // Where both stand in a file, transformers takes the embedding.
+                if from.read(HEAD)? != from.read(EMBEDDING)? {
+                    let said = format!(
+                        "`{HEAD}` is another than `{EMBEDDING}`, and `tie_word_embeddings` says that they are one"
+                    );
+                    return wrong(
+                        said,
+                        "write `tie_word_embeddings: false` into `config.json` if both are meant",
+                    );
+                }
+                continue;
+            }
+            let what = if name.ends_with(".bias") {
+                "a bias, and muse's models have none"
+            } else {
+                "no weight of such a model"
+            };
+            return wrong(
+                format!("tensor `{name}` is {what}"),
+                "muse would compute something else without it",
+            );
+        }
+        Ok(Self { from, tensors })
+    }
+
+    /// What they are, in their order.
+    pub(crate) fn tensors(&self) -> &[Tensor] {
+        &self.tensors
+    }
+
+    /// The bytes of one.
+    pub(crate) fn read(&self, name: &str) -> Result<Vec<u8>, StageError> {
+        Ok(self.from.read(name)?)
+    }
+}
