@@ -5,9 +5,7 @@ use muse_artifacts::tokenizer::Tokenizer;
 use muse_model::config::Model;
 use muse_model::exchange::hf::{self, Roles};
 use muse_model::net::Weight;
-use muse_stage::{
-    Above, ArtifactType, Context, Given, Job, JobInput, JobMode, StageError, StageEvent, StageKind, run_job,
-};
+use muse_stage::{Above, Context, Given, Job, JobInput, JobMode, StageError, StageEvent, StageKind, run_job};
 use serde_json::{Map, Value, json};
 use std::fs;
 use std::path::PathBuf;
@@ -75,12 +73,21 @@ impl Bench {
     fn run_with(&self, params: Value, connected: bool) -> StageEvent {
         let _ = fs::remove_dir_all(self.0.path().join("out"));
         fs::create_dir_all(self.0.path().join("out")).unwrap();
-        let path = PathBuf::from("in/folder");
-        let input = JobInput { path: path.clone(), list: false, entries: vec![(String::new(), path)] };
+        let inputs: &[_] = if connected { &[("folder", "in/folder")] } else { &[] };
+        self.run_kind(&Import, params, inputs)
+    }
+
+    fn run_kind(&self, kind: &dyn StageKind, params: Value, inputs: &[(&str, &str)]) -> StageEvent {
+        let input = |(port, path): &(&str, &str)| {
+            let path = PathBuf::from(path);
+            let input = JobInput { path: path.clone(), list: false, entries: vec![(String::new(), path)] };
+            ((*port).to_owned(), input)
+        };
+        let outputs = kind.describe().outputs.into_iter();
         let job = Job {
             job: 1,
             mode: JobMode::Run,
-            kind: "import".into(),
+            kind: kind.name().into(),
             plugin: None,
             version: 1,
             stage: "imported".into(),
@@ -88,10 +95,8 @@ impl Bench {
             attempt: 1,
             params,
             work: self.0.path().to_owned(),
-            inputs: connected.then(|| ("folder".to_owned(), input)).into_iter().collect(),
-            outputs: [("checkpoint", ArtifactType::Checkpoint), ("tokenizer", ArtifactType::Tokenizer)]
-                .map(|(name, kind)| (name.to_owned(), kind))
-                .into(),
+            inputs: inputs.iter().map(input).collect(),
+            outputs: outputs.map(|output| (output.name, output.kind)).collect(),
             resume: None,
             offer: None,
             threads: 1,
@@ -99,7 +104,7 @@ impl Bench {
             pins: [].into(),
             secrets: vec![],
         };
-        run_job(&Import, &mut Context::new(job, Arc::new(AtomicBool::new(false)), |_| ()))
+        run_job(kind, &mut Context::new(job, Arc::new(AtomicBool::new(false)), |_| ()))
     }
 
     fn run(&self) -> StageEvent {
@@ -138,6 +143,31 @@ fn a_folder_becomes_a_checkpoint_and_a_tokenizer() {
             assert_eq!(made.about().tokenizer.as_deref(), Some(tokenizer.digest()));
             assert!(!bench.0.path().join("out/tokenizer/LICENSE").exists());
         }
+    }
+}
+
+#[test]
+fn what_is_exported_again_is_what_it_was() {
+    let (small, dtype) = (small(), Dtype::BF16);
+    let mut window = small.clone();
+    (window.window, window.tied) = (Some(8), true);
+    let mut llama = small.clone();
+    (llama.qk_norm, llama.rope.theta) = (false, 5e5);
+    for model in [small, window, llama] {
+        // Numbers that are numbers, for whatever reads them.
+        let give = |tensor: &Tensor| Ok::<_, StageError>([0x10, 0x3f].repeat(tensor.numbers().unwrap()));
+        let bench = Bench::new(&model, &[], None);
+        fs::remove_file(bench.folder().join("model.safetensors")).unwrap();
+        write_weights(&bench.folder(), &tensors(&model, dtype), None, give).unwrap();
+        assert_eq!(bench.run(), StageEvent::Done);
+        let inputs = [("model", "out/checkpoint"), ("tokenizer", "out/tokenizer")];
+        assert_eq!(bench.run_kind(&muse_stage_export::Export, json!({}), &inputs), StageEvent::Done);
+        let read = |folder: &str, name: &str| fs::read(bench.0.path().join(folder).join(name)).unwrap();
+        for name in ["model.safetensors", "tokenizer.json"] {
+            assert!(read("in/folder", name) == read("out/folder", name), "{name}");
+        }
+        let config = |folder| serde_json::from_slice::<Value>(&read(folder, "config.json")).unwrap();
+        assert_eq!(config("in/folder"), config("out/folder"));
     }
 }
 

@@ -17,8 +17,8 @@ const QWEN: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}
 const SPACE: &str = "\u{2581}";
 
 const SCRIPT_NOTE: &str = "The tokenizer cuts words by `split: script`, which llama.cpp does not know; the file names \
-    `smaug-bpe`, the nearest that it knows. A word behind a single quote that begins like a contraction, as in `'this'`, and \
-    rare pairs of characters may become other tokens there than in training. All else is the same.";
+    `smaug-bpe`, the nearest that it knows. Letters with combining marks, as in Hindi and Thai, and words behind a single \
+    quote that begin like a contraction, as in `'this'`, become other tokens there than in training. Other text has the same.";
 const NORMAL_NOTE: &str = "The tokenizer normalizes text before all else, which llama.cpp does not do: text that is not in \
     that form becomes other tokens there.";
 
