@@ -74,8 +74,8 @@ pub fn keys(model: &Model) -> Result<Vec<(String, Value)>, Refusal> {
 
 /// Refuses what llama.cpp's Llama and Qwen3 do not do.
 pub fn check(model: &Model) -> Result<(), Refusal> {
-    // Where a text never leaves the window there is none.
-    let narrow = model.window.filter(|window| model.context.is_none_or(|context| *window < context));
+    // Where a text never leaves the window there is none. What is not known fits.
+    let narrow = model.window.filter(|window| model.context.is_some_and(|context| *window < context));
     if let Some(window) = narrow {
         let message = format!("a window of {window}, which llama.cpp's Llama and Qwen3 do not have");
         return Err(Refusal::new("window", message, ELSE));
@@ -204,6 +204,7 @@ mod tests {
         assert_eq!(refused(&|_| ()), None);
         assert_eq!(refused(&|model| model.window = Some(31)).as_deref(), Some("window"));
         assert_eq!(refused(&|model| model.window = Some(32)), None, "no text leaves it");
+        assert_eq!(refused(&|model| (model.window, model.context) = (Some(8), None)), None, "not known yet");
         let yarn = |original: usize, fast: f64| {
             refused(&move |model| {
                 model.rope.scaling = RopeScaling {

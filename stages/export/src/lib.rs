@@ -29,7 +29,7 @@ impl Stage for Export {
     const DOC: &'static str = "Turns a checkpoint into a folder that other tools load.\n\n\
         `hf` is what Python's `transformers` loads, `gguf` a file for llama.cpp, `muse` a folder for muse itself. Each holds \
         the tokenizer with its chat template, and a model card that tells how the model was made. What a format has no \
-        word for is an error, and never another model. [docs/export.md](../export.md) says what goes where.";
+        word for is an error, and never another model. `docs/export.md` says what goes where.";
 
     fn inputs(&self) -> Vec<InputPort> {
         vec![

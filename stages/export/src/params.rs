@@ -121,7 +121,11 @@ impl Params {
         }
         for given in above.port("model") {
             // Of other kinds it is seen when there is a checkpoint.
-            let Ok(model) = serde_json::from_value::<Model>(given.params["model"].clone()) else { continue };
+            let Ok(mut model) = serde_json::from_value::<Model>(given.params["model"].clone()) else {
+                continue;
+            };
+            let packed = given.port("data").into_iter().find_map(|data| data.params["context"].as_u64());
+            model.context = model.context.or(packed.and_then(|context| usize::try_from(context).ok()));
             gguf::check(&model)
                 .map_err(|wrong| FieldError::new("/format", wrong.message).help(wrong.help))?;
         }
@@ -169,23 +173,26 @@ mod tests {
             json!({ "model": sizes }),
             json!({ "model": { "layers": 1, "width": 8, "heads": 1, "ffn": 8 } }),
         );
-        let above = |train: Value, algorithm: &'static str| {
-            Above::new(move |port| {
-                let (kind, params) = match port {
-                    "model" => ("pretrain", train.clone()),
-                    "tokenizer" => ("tokenizer", json!({ "algorithm": algorithm })),
-                    _ => return Vec::new(),
-                };
-                vec![Given { kind, output: "x", params, above: Above::nothing() }]
+        let given = |kind, params, above| Given { kind, output: "x", params, above };
+        let above = |train: Value, context: u64, algorithm: &'static str| {
+            Above::new(move |port| match port {
+                "model" => {
+                    let packed =
+                        move |_: &str| vec![given("pack", json!({ "context": context }), Above::nothing())];
+                    vec![given("pretrain", train.clone(), Above::new(packed))]
+                }
+                "tokenizer" => vec![given("tokenizer", json!({ "algorithm": algorithm }), Above::nothing())],
+                _ => Vec::new(),
             })
         };
         let said = |format: &str, above: &Above<'_>| {
             Some(params(json!({ "format": format })).check_above(above).err()?.message)
         };
-        assert!(said("gguf", &above(train.clone(), "bpe")).unwrap().contains("a window of 4"));
-        assert!(said("gguf", &above(whole.clone(), "unigram")).unwrap().contains("unigram"));
-        assert_eq!(said("gguf", &above(whole, "bpe")), None);
-        assert_eq!(said("hf", &above(train, "unigram")), None);
+        assert!(said("gguf", &above(train.clone(), 8, "bpe")).unwrap().contains("a window of 4"));
+        assert_eq!(said("gguf", &above(train.clone(), 4, "bpe")), None, "no text leaves it");
+        assert!(said("gguf", &above(whole.clone(), 8, "unigram")).unwrap().contains("unigram"));
+        assert_eq!(said("gguf", &above(whole, 8, "bpe")), None);
+        assert_eq!(said("hf", &above(train, 8, "unigram")), None);
         assert_eq!(said("gguf", &Above::nothing()), None);
     }
 }

@@ -28,7 +28,7 @@ impl Stage for Import {
         Reads what `export` writes with `format: hf`, and any other folder of a `LlamaForCausalLM`, `MistralForCausalLM` or \
         `Qwen3ForCausalLM` with safetensors and a `tokenizer.json`. One of the hub comes by a `download` with `source: hub`, \
         `kind: model` and `as: files` in front. Weights stay as they are stored. A model that muse would compute otherwise \
-        is refused. [docs/export.md](../export.md) says which.";
+        is refused. `docs/export.md` says which.";
 
     fn inputs(&self) -> Vec<InputPort> {
         vec![InputPort::optional("folder", &[ArtifactType::Folder])]
