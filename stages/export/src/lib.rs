@@ -15,7 +15,9 @@ mod tests;
 pub use params::{Dtype, Format, Params, Weights};
 
 use card::Card;
-use muse_stage::{Above, ArtifactType, Context, FieldError, InputPort, OutputPort, Stage, StageError};
+use muse_stage::{
+    Above, ArtifactType, Context, Description, FieldError, InputPort, OutputPort, Stage, StageError,
+};
 use source::Source;
 use std::fs;
 
@@ -42,6 +44,10 @@ impl Stage for Export {
         vec![OutputPort::new("folder", ArtifactType::Folder)]
     }
 
+    fn habits(&self, description: Description) -> Description {
+        Description { story: true, ..description }
+    }
+
     fn check(&self, params: &Params) -> Result<(), FieldError> {
         params.check()
     }
@@ -59,7 +65,7 @@ impl Stage for Export {
             Format::Muse => muse::write(context, &params, &source, &out)?,
         };
         let path = out.join("README.md");
-        let card = Card { params: &params, source: &source, notes: &notes, story: None };
+        let card = Card { params: &params, source: &source, notes: &notes, story: context.story() };
         fs::write(&path, card.text()).map_err(StageError::io(&path))
     }
 }

@@ -99,6 +99,7 @@ impl Bench {
             outputs: outputs.map(|output| (output.name, output.kind)).collect(),
             resume: None,
             offer: None,
+            story: None,
             threads: 1,
             gpus: vec![],
             pins: [].into(),

@@ -1,7 +1,7 @@
 //! The model card: what the model is, how to use it, what it learned from, and every stage that made it.
 //!
 //! A pure function of what it is told, which holds no time, host or path.
-pub(crate) mod story;
+mod story;
 mod usage;
 
 use crate::params::{Dtype, Format, Params, Weights};
@@ -9,8 +9,8 @@ use crate::source::Source;
 use muse_artifacts::checkpoint::About;
 use muse_model::config::Model;
 use muse_model::exchange::hf::Class;
+use muse_stage::Story;
 use std::fmt::Write;
-use story::Story;
 
 /// What a card tells of.
 pub(crate) struct Card<'a> {
@@ -66,8 +66,8 @@ impl Says<'_> {
         text += &self.sizes();
         text += &self.training();
         if let Some(story) = self.story {
-            text += &story.data();
-            text += &story.stages();
+            text += &story::data(story);
+            text += &story::stages(story);
         }
         text
     }

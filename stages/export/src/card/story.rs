@@ -1,30 +1,9 @@
 //! How a model was made, and what a card says of that: the data with its licences, and every stage with its parameters.
 use super::table;
+use muse_stage::{Story, Told};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write;
-
-/// All that stands above the export.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Story {
-    /// Every result above, each once and behind those that it is made of.
-    pub(crate) stages: Vec<Told>,
-}
-
-/// A result, and how it was made.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Told {
-    pub(crate) kind: String,
-    pub(crate) version: u32,
-    pub(crate) key: String,
-    /// Without those at their default.
-    pub(crate) params: Value,
-    pub(crate) pins: BTreeMap<String, String>,
-    /// What the stage said of its result: `source`, `licence` and others.
-    pub(crate) facts: BTreeMap<String, Value>,
-    /// For each port the numbers of the stages that it is made of, and which output of theirs.
-    pub(crate) inputs: BTreeMap<String, Vec<(usize, String)>>,
-}
 
 /// What a licence allows, as far as its name says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,87 +13,83 @@ enum Licence {
     Unknown,
 }
 
-impl Story {
-    /// The data, and what its licences say. Empty where no stage brought any in.
-    pub(super) fn data(&self) -> String {
-        let brings = |told: &&Told| told.kind == "download" || told.facts.contains_key("licence");
-        let rows: Vec<_> = self.stages.iter().filter(brings).map(Told::data).collect();
-        if rows.is_empty() {
-            return String::new();
-        }
-        let licences: Vec<_> = rows.iter().map(|(_, licence)| *licence).collect();
-        let rows = rows.into_iter().map(|(row, _)| row);
-        let mut text = table("Data", ["stage", "source", "licence"], rows);
-        if licences.contains(&Licence::NonCommercial) {
-            text += "> **Not for commercial use.** Some of the data is under a licence that forbids commercial use, which may \
-                     bind the model too.\n\n";
-        }
-        if licences.contains(&Licence::Unknown) {
-            text += "> The licence of some of the data is not known: look it up where the data is from before the model is \
-                     passed on.\n\n";
-        }
-        text
+/// The data, and what its licences say. Empty where no stage brought any in.
+pub(super) fn data(story: &Story) -> String {
+    let brings = |told: &&Told| told.kind == "download" || told.facts.contains_key("licence");
+    let rows: Vec<_> = story.stages.iter().filter(brings).map(row).collect();
+    if rows.is_empty() {
+        return String::new();
     }
-
-    /// Every stage, in an order in which they can be made.
-    pub(super) fn stages(&self) -> String {
-        let mut text = String::from(
-            "## How it was made\n\nEach stage with its key, which is the hash of all that its result depends on; parameters \
-             at their default are left out.\n\n",
-        );
-        for (at, told) in self.stages.iter().enumerate() {
-            _ = writeln!(text, "### {}. {} (version {})\n", at + 1, told.kind, told.version);
-            _ = writeln!(text, "key `{}`\n", told.key);
-            for (port, origins) in &told.inputs {
-                let from = origins.iter().map(|(stage, output)| format!("{}, `{output}`", self.name(*stage)));
-                _ = writeln!(text, "- `{port}`: {}", from.collect::<Vec<_>>().join("; "));
-            }
-            told.pins.iter().for_each(|(id, value)| _ = writeln!(text, "- pinned: `{id}` is `{value}`"));
-            if !told.inputs.is_empty() || !told.pins.is_empty() {
-                text.push('\n');
-            }
-            if told.params.as_object().is_some_and(|params| !params.is_empty()) {
-                text += &fenced(&pretty(&told.params));
-            }
-        }
-        text
+    let licences: Vec<_> = rows.iter().map(|(_, licence)| *licence).collect();
+    let rows = rows.into_iter().map(|(row, _)| row);
+    let mut text = table("Data", ["stage", "source", "licence"], rows);
+    if licences.contains(&Licence::NonCommercial) {
+        text += "> **Not for commercial use.** Some of the data is under a licence that forbids commercial use, which may \
+                 bind the model too.\n\n";
     }
-
-    fn name(&self, stage: usize) -> String {
-        let kind = self.stages.get(stage).map_or("?", |told| told.kind.as_str());
-        format!("{}. {kind}", stage + 1)
+    if licences.contains(&Licence::Unknown) {
+        text += "> The licence of some of the data is not known: look it up where the data is from before the model is \
+                 passed on.\n\n";
     }
+    text
 }
 
-impl Told {
-    /// A row of the data.
-    fn data(&self) -> ([String; 3], Licence) {
-        let shown = |value: &Value| match value {
-            Value::String(text) => text.clone(),
-            Value::Object(fields) => {
-                let fields: BTreeMap<_, _> = fields.iter().collect();
-                let shown = fields.into_iter().map(|(name, value)| match value {
-                    Value::String(text) => format!("{name} {text}"),
-                    Value::Array(all) => format!(
-                        "{name} {}",
-                        all.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
-                    ),
-                    other => format!("{name} {other}"),
-                });
-                shown.collect::<Vec<_>>().join(", ")
-            }
-            other => other.to_string(),
-        };
-        let source = self.facts.get("source").map_or_else(|| "not told".into(), shown);
-        let licence = self.facts.get("licence").and_then(Value::as_str).filter(|licence| !licence.is_empty());
-        let (said, licence) = match licence {
-            Some(name) if is_non_commercial(name) => {
-                (format!("**{name}**, not for commercial use"), Licence::NonCommercial)
-            }
-            Some("unknown" | "other") | None => ("not known".to_owned(), Licence::Unknown),
-            Some(name) => (name.to_owned(), Licence::Named),
-        };
-        ([self.kind.clone(), source, said], licence)
+/// Every stage, in an order in which they can be made.
+pub(super) fn stages(story: &Story) -> String {
+    let mut text = String::from(
+        "## How it was made\n\nEach stage with its key, which is the hash of all that its result depends on; parameters \
+         at their default are left out.\n\n",
+    );
+    let name = |stage: usize| {
+        let kind = story.stages.get(stage).map_or("?", |told| told.kind.as_str());
+        format!("{}. {kind}", stage + 1)
+    };
+    for (at, told) in story.stages.iter().enumerate() {
+        _ = writeln!(text, "### {} (version {})\n\nkey `{}`\n", name(at), told.version, told.key);
+        let mut lines = Vec::new();
+        for (port, origins) in &told.inputs {
+            let from = origins.iter().map(|origin| format!("{}, `{}`", name(origin.stage), origin.output));
+            lines.push(format!("- `{port}`: {}\n", from.collect::<Vec<_>>().join("; ")));
+        }
+        lines.extend(told.pins.iter().map(|(id, value)| format!("- pinned: `{id}` is `{value}`\n")));
+        if told.adopted {
+            lines.push("- put in by a person, and not made by the stage\n".into());
+        }
+        if !lines.is_empty() {
+            text += &(lines.concat() + "\n");
+        }
+        if told.params.as_object().is_some_and(|params| !params.is_empty()) {
+            text += &fenced(&pretty(&told.params));
+        }
+    }
+    text
+}
+
+/// A row of the data.
+fn row(told: &Told) -> ([String; 3], Licence) {
+    let source = told.facts.get("source").map_or_else(|| "not told".into(), shown);
+    let licence = told.facts.get("licence").and_then(Value::as_str).filter(|licence| !licence.is_empty());
+    let (said, licence) = match licence {
+        Some(name) if is_non_commercial(name) => {
+            (format!("**{name}**, not for commercial use"), Licence::NonCommercial)
+        }
+        Some("unknown" | "other") | None => ("not known".to_owned(), Licence::Unknown),
+        Some(name) => (name.to_owned(), Licence::Named),
+    };
+    ([told.kind.clone(), source, said], licence)
+}
+
+/// A fact as a cell shows it.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(all) => all.iter().map(shown).collect::<Vec<_>>().join(", "),
+        Value::Object(fields) => {
+            let fields: BTreeMap<_, _> = fields.iter().collect();
+            let parts = fields.into_iter().map(|(name, value)| format!("{name} {}", shown(value)));
+            parts.collect::<Vec<_>>().join(", ")
+        }
+        other => other.to_string(),
     }
 }
 
@@ -151,6 +126,7 @@ fn pretty(value: &Value) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use muse_stage::Origin;
     use serde_json::json;
 
     fn told(kind: &str, params: Value, facts: Value) -> Told {
@@ -159,9 +135,15 @@ pub(crate) mod tests {
             version: 1,
             key: format!("k1:{kind}"),
             params,
+            pins: BTreeMap::new(),
             facts: serde_json::from_value(facts).unwrap(),
-            ..Told::default()
+            adopted: false,
+            inputs: BTreeMap::new(),
         }
+    }
+
+    fn of(stages: Vec<Told>) -> Story {
+        Story { stages, ..Story::default() }
     }
 
     pub(crate) fn story() -> Story {
@@ -169,24 +151,24 @@ pub(crate) mod tests {
         let mut web = told("download", json!({}), json!({ "source": { "urls": ["x", "y"] } }));
         web.pins.insert("x".into(), "b3:1".into());
         let mut clean = told("clean", json!({ "z": 1, "a": "```" }), json!({}));
-        clean.inputs.insert("corpus".into(), vec![(0, "corpus".into()), (1, "corpus".into())]);
-        Story { stages: vec![told("download", json!({ "repo": "a/b" }), hub), web, clean] }
+        let origin = |stage| Origin { name: format!("{stage}"), stage, output: "corpus".into() };
+        (clean.adopted, clean.inputs) = (true, [("corpus".to_owned(), vec![origin(0), origin(1)])].into());
+        of(vec![told("download", json!({ "repo": "a/b" }), hub), web, clean])
     }
 
     #[test]
     fn data_is_listed_with_what_its_licences_forbid() {
-        let text = story().data();
+        let text = data(&story());
         assert!(
             text.contains("| download | commit c0ffee, hub a/b | **cc-by-nc-4.0**, not for commercial use |"),
             "{text}"
         );
         assert!(text.contains("| download | urls x, y | not known |"), "{text}");
         assert!(text.contains("Not for commercial use") && text.contains("look it up"));
-        let free = Story {
-            stages: vec![told("download", json!({}), json!({ "source": "synthetic", "licence": "MIT" }))],
-        };
-        assert!(free.data().ends_with("| download | synthetic | MIT |\n\n"), "{}", free.data());
-        assert_eq!(Story { stages: vec![told("clean", json!({}), json!({}))] }.data(), "");
+        let free = json!({ "source": "synthetic", "licence": "MIT" });
+        let free = data(&of(vec![told("download", json!({}), free)]));
+        assert!(free.ends_with("| download | synthetic | MIT |\n\n"), "{free}");
+        assert_eq!(data(&of(vec![told("clean", json!({}), json!({}))])), "");
     }
 
     #[test]
@@ -203,11 +185,12 @@ pub(crate) mod tests {
 
     #[test]
     fn stages_stand_with_all_that_makes_their_key() {
-        let text = story().stages();
+        let text = stages(&story());
         for part in [
             "### 1. download (version 1)\n\nkey `k1:download`\n\n```json\n{\n  \"repo\": \"a/b\"\n}\n```\n",
             "- pinned: `x` is `b3:1`\n",
             "- `corpus`: 1. download, `corpus`; 2. download, `corpus`\n",
+            "- put in by a person, and not made by the stage\n",
             // Fields by their names, and a fence that what stands within does not end.
             "````json\n{\n  \"a\": \"```\",\n  \"z\": 1\n}\n````\n",
         ] {

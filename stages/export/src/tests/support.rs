@@ -163,6 +163,7 @@ impl Bench {
             outputs: [("folder".to_owned(), ArtifactType::Folder)].into(),
             resume: None,
             offer: None,
+            story: None,
             threads: 1,
             gpus: vec![],
             pins: [].into(),
