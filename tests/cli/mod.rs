@@ -4,6 +4,7 @@ mod download;
 mod drawing;
 mod environment;
 mod exec;
+mod export;
 mod figures;
 mod gpu;
 mod history;

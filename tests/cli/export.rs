@@ -1,0 +1,80 @@
+//! A model that leaves: exported for others and for muse, with its story, and taken in again.
+use crate::support::TestContext;
+use std::fs;
+
+const PAGE: &str = "stages:
+  corpus: { uses: download, with: { source: synthetic, count: 30 } }
+  tokenizer: { uses: tokenizer, inputs: { corpus: corpus }, with: { vocab_size: 300 } }
+  packed: { uses: pack, inputs: { corpus: corpus, tokenizer: tokenizer }, with: { context: 32 } }
+  base:
+    uses: pretrain
+    inputs: { data: packed }
+    with: { model: ../configs/models/small.yaml, steps: 2, batch_tokens: 64 }
+  theirs: { uses: export, inputs: { model: base, tokenizer: tokenizer }, with: { name: Mine } }
+  file: { uses: export, inputs: { model: base, tokenizer: tokenizer }, with: { format: gguf } }
+  own: { uses: export, inputs: { model: base, tokenizer: tokenizer }, with: { format: muse } }
+  back: { uses: import, inputs: { folder: theirs } }
+  again: { uses: export, inputs: { model: back.checkpoint, tokenizer: back.tokenizer } }
+";
+
+fn project(model: &str) -> TestContext {
+    let context = TestContext::pipeline(PAGE);
+    context
+        .write("configs/models/small.yaml", format!("{{ layers: 1, width: 32, heads: 2, ffn: 48{model} }}"));
+    context
+}
+
+#[test]
+fn a_model_goes_out_with_its_story_and_comes_back_the_same() {
+    let context = project("");
+    context.run(["-q"]).ok();
+    let (theirs, again) = (context.get("theirs"), context.get("again"));
+    for name in [
+        "model.safetensors",
+        "config.json",
+        "generation_config.json",
+        "tokenizer.json",
+        "chat_template.jinja",
+    ] {
+        assert!(fs::read(theirs.join(name)).unwrap() == fs::read(again.join(name)).unwrap(), "{name}");
+    }
+    let card = fs::read_to_string(theirs.join("README.md")).unwrap();
+    for part in [
+        "# Mine",
+        "| download | synthetic | MIT OR Apache-2.0 |",
+        "### 4. pretrain (version ",
+        "| steps | 2 |",
+    ] {
+        assert!(card.contains(part), "{part} in {card}");
+    }
+    let root = context.root().display().to_string();
+    assert!(!card.contains(&root) && !card.contains("small.yaml"), "{card}");
+    assert!(fs::read_to_string(again.join("README.md")).unwrap().contains("### 6. import (version 1)"));
+    assert!(fs::read(context.get("file").join("model.gguf")).unwrap().starts_with(b"GGUF"));
+    assert!(
+        context.plan::<&str>([]).values().all(|stage| stage.action == "hit"),
+        "there is nothing left to do"
+    );
+    // What is for muse needs nothing else.
+    let own = context.get("own").display().to_string();
+    context.muse(["generate", &own, "--prompt", "むかし", "--max-tokens", "4", "--seed", "1", "-q"]).ok();
+}
+
+#[test]
+fn what_a_format_has_no_word_for_is_said_before_anything_runs() {
+    let context = project(", window: 8");
+    let said = context.muse(["validate", "pipelines/p.yaml"]).ends(2).stderr;
+    assert!(said.contains("a window of 8, which llama.cpp's Llama and Qwen3 do not have"), "{said}");
+    // At the field, in its line, and the other formats have no fault.
+    assert!(
+        said.contains("pipelines/p.yaml:11:")
+            && said.contains("`format: hf`")
+            && said.ends_with("error: 1 error\n"),
+        "{said}"
+    );
+    context.replace("pipelines/p.yaml", "inputs: { folder: theirs } }", "}");
+    context.replace("configs/models/small.yaml", ", window: 8", "");
+    let said = context.muse(["validate", "pipelines/p.yaml"]).ends(2).stderr;
+    assert!(said.contains("no model is named") && said.contains("`path: ../models/mine`"), "{said}");
+    assert!(!context.cache().exists(), "something ran");
+}
