@@ -115,8 +115,9 @@ fn muse_is_a_checkpoint_with_its_tokenizer() {
 
 #[test]
 fn gguf_holds_every_weight_in_its_type() {
-    for (qk_norm, tied) in [(true, false), (false, true)] {
-        let bench = Bench::new(|model| (model.qk_norm, model.tied) = (qk_norm, tied));
+    // A width of 40 is no whole number of blocks, and stays in 16 bits.
+    for (qk_norm, tied, width) in [(true, false, 40), (false, true, 64), (true, false, 64)] {
+        let bench = Bench::new(|model| (model.qk_norm, model.tied, model.width) = (qk_norm, tied, width));
         for dtype in ["f32", "f16", "bf16", "q8_0", "q4_0"] {
             assert_eq!(
                 bench.run(json!({ "format": "gguf", "dtype": dtype, "name": "mine" })),

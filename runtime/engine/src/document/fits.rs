@@ -8,11 +8,11 @@ use serde_json::Value;
 use std::borrow::Cow;
 use std::cell::Cell;
 
-/// Asks every stage that takes something, where nothing is wrong with it. Stages must not stand in a circle.
+/// Asks every stage with which nothing is wrong, one that takes nothing too: it may have to. Stages must not stand in a circle.
 pub(super) fn check(session: &mut Session, drafts: &[Draft]) {
     for (at, draft) in drafts.iter().enumerate() {
         let Some(Link::BuiltIn(kind)) = draft.kind.as_ref().map(|kind| &kind.link) else { continue };
-        if !draft.sound || draft.ports.is_empty() {
+        if !draft.sound {
             continue;
         }
         let view = View { drafts, unsure: Cell::new(false) };
