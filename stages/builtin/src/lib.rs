@@ -8,7 +8,10 @@ pub mod look {
 }
 
 /// What a model costs before it is trained: for `muse params`.
-pub use muse_stage_pretrain::budget;
+pub mod budget {
+    pub use muse_stage_pretrain::memory as training;
+    pub use muse_training::budget::*;
+}
 
 /// Every built-in kind, in the order in which a language model is made.
 pub const BUILTIN: &[&'static dyn StageKind] = &[

@@ -1,55 +1,39 @@
-//! What the schema cannot say of the parameters.
-use crate::params::{Params, Recompute};
-use muse_model::config::Problem;
-use muse_model::net::Weight;
-use muse_stage::FieldError;
-
-/// More steps than anyone makes.
-const MOST_STEPS: u64 = 1_000_000_000;
-/// A step has no more tokens: all of them are in memory at once.
-const MOST_TOKENS: u64 = 1 << 30;
-/// No rate is higher.
-const MOST_RATE: f64 = 10.0;
+//! What the schema cannot say of the parameters, and what the stages above and the machine say against them.
+use crate::params::Params;
+use muse_stage::{Above, FieldError, Machine};
+use muse_training::above::Data;
+use muse_training::check::{check_batch, check_steps, first};
 
 impl Params {
     /// Whether they make sense.
     pub fn check(&self) -> Result<(), FieldError> {
         first("/model", self.model.check())?;
         self.check_length()?;
-        self.check_numbers()?;
-        first("/optimizer", self.optimizer.check())?;
-        first("/optimizer", self.optimizer.check_model(self.model.qk_norm))?;
-        first("/optimizer", self.optimizer.check_groups(&Weight::all(&self.model.shape(1, 1))))?;
-        first("/schedule", self.schedule.check())?;
-        first("/loss", self.loss.check())?;
-        if *self.offload && *self.recompute == Recompute::None {
-            let message =
-                "without `recompute` blocks keep all that they need, and none of it can wait elsewhere";
-            return Err(FieldError::new("/offload", message).help("write `recompute: block` too"));
-        }
-        Ok(())
+        self.recipe().check(Some(&self.model))
     }
 
     /// Whether they fit data of this vocabulary and of sequences of this length.
     pub fn check_data(&self, vocab_size: usize, context: usize) -> Result<(), FieldError> {
         first("/model", self.model.check_data(vocab_size, context))?;
-        if self.batch_tokens.0 < context as u64 {
-            let message = format!(
-                "a step of {} tokens, and one sequence of the data has {context}",
-                self.batch_tokens.0
-            );
-            let help = format!("write `batch_tokens: {context}` or more, or pack with a shorter `context`");
-            return Err(FieldError::new("/batch_tokens", message).help(help));
-        }
-        Ok(())
+        self.recipe().check_context(context)
+    }
+
+    /// Whether they fit the data that the stages above will make.
+    pub(crate) fn check_above(&self, above: &Above<'_>) -> Result<(), FieldError> {
+        let data = Data::of(above);
+        // What is not known fits.
+        let context = data.context.or(self.model.context).unwrap_or(1);
+        self.check_data(data.vocab_size.unwrap_or(1), context)
+    }
+
+    /// Whether the machine has the memory for it.
+    pub(crate) fn check_room(&self, above: &Above<'_>, machine: &Machine) -> Result<(), FieldError> {
+        self.recipe().check_room(&self.model, &Data::of(above), machine, "/model")
     }
 
     fn check_length(&self) -> Result<(), FieldError> {
         let batch = self.batch_tokens.0;
-        if !(1..=MOST_TOKENS).contains(&batch) {
-            let message = format!("a step of {batch} tokens");
-            return Err(FieldError::new("/batch_tokens", message).help(format!("1 to {MOST_TOKENS}")));
-        }
+        check_batch(batch)?;
         let (pointer, said) = match (self.tokens, self.steps) {
             (Some(_), Some(steps)) => {
                 let message = "`tokens` and `steps` both say how long to train";
@@ -64,44 +48,102 @@ impl Params {
             (Some(tokens), None) => ("/tokens", format!("`tokens` is {}", tokens.0.0)),
             (None, Some(steps)) => ("/steps", format!("`steps` is {}", steps.0.0)),
         };
-        let steps = self.steps();
-        if !(1..=MOST_STEPS).contains(&steps) {
-            let message = format!("{said}, which is {steps} steps");
-            return Err(FieldError::new(pointer, message).help(format!("1 to {MOST_STEPS} steps")));
-        }
-        Ok(())
-    }
-
-    fn check_numbers(&self) -> Result<(), FieldError> {
-        if !(self.lr > 0.0 && self.lr <= MOST_RATE) {
-            let message = format!("a learning rate of {}", self.lr);
-            let help = format!("more than 0, and {MOST_RATE} at most; 1e-3 to 1e-4 is usual");
-            return Err(FieldError::new("/lr", message).help(help));
-        }
-        if !(self.clip.is_finite() && self.clip >= 0.0) {
-            let message = format!("gradients of a norm of {}", self.clip);
-            return Err(FieldError::new("/clip", message).help("1 is usual; 0 leaves them as they are"));
-        }
-        let counts = [
-            ("/micro_batch", self.micro_batch.map_or(1, |count| count.0), "sequences at once"),
-            ("/eval_every", self.eval_every.0, "steps from one evaluation to the next"),
-            ("/eval_tokens", self.eval_tokens.0, "tokens to evaluate on"),
-            ("/checkpoint_every", self.checkpoint_every.0.0, "steps from one checkpoint to the next"),
-            ("/keep_last", u64::from(*self.keep_last), "checkpoints that stay"),
-        ];
-        match counts.into_iter().find(|(_, count, _)| *count == 0) {
-            Some((pointer, _, what)) => Err(FieldError::new(pointer, format!("0 {what}")).help("1 or more")),
-            None => Ok(()),
-        }
+        check_steps(pointer, &said, self.steps())
     }
 }
 
-/// The first problem of a part, as one of the whole.
-fn first(part: &str, problems: impl IntoIterator<Item = Problem>) -> Result<(), FieldError> {
-    match problems.into_iter().next() {
-        Some(Problem { pointer, message, help }) => {
-            Err(FieldError::new(format!("{part}{pointer}"), message).help(help))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use muse_stage::Given;
+    use serde_json::{Value, json};
+
+    /// Tokens of so many kinds in sequences of so many.
+    fn packed(algorithm: &'static str, vocab_size: u64, context: u64) -> Above<'static> {
+        let given =
+            |kind, output, params: &Value, above| Given { kind, output, params: params.clone(), above };
+        Above::new(move |port| {
+            let tokenizer = json!({ "algorithm": algorithm, "vocab_size": vocab_size });
+            let above = Above::new(move |port| match port {
+                "tokenizer" => vec![given("tokenizer", "tokenizer", &tokenizer, Above::nothing())],
+                _ => Vec::new(),
+            });
+            match port {
+                "data" => vec![given("pack", "tokens", &json!({ "context": context }), above)],
+                _ => Vec::new(),
+            }
+        })
+    }
+
+    fn params(model: Value, more: Value) -> Params {
+        let mut all = json!({ "model": { "layers": 4, "width": 64, "heads": 4, "ffn": 128 }, "steps": 10 });
+        all["model"].as_object_mut().unwrap().extend(model.as_object().unwrap().clone());
+        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        serde_json::from_value(all).unwrap()
+    }
+
+    #[test]
+    fn the_data_to_come_is_held_against_the_model() {
+        let wrong =
+            |model, above: &Above<'_>| Some(params(model, json!({})).check_above(above).err()?.pointer);
+        let data = packed("bpe", 500, 64);
+        assert_eq!(wrong(json!({}), &data), None);
+        assert_eq!(wrong(json!({ "vocab_size": 500, "context": 64 }), &data), None);
+        assert_eq!(wrong(json!({ "vocab_size": 499 }), &data).as_deref(), Some("/model/vocab_size"));
+        for context in [63, 65] {
+            assert_eq!(wrong(json!({ "context": context }), &data).as_deref(), Some("/model/context"));
         }
-        None => Ok(()),
+        // What is not known fits.
+        assert_eq!(wrong(json!({ "vocab_size": 499 }), &packed("char", 500, 64)), None);
+        assert_eq!(wrong(json!({ "vocab_size": 499, "context": 9 }), &Above::nothing()), None);
+    }
+
+    #[test]
+    fn memory_goes_by_the_data_to_come() {
+        let needs = |above: &Above<'_>, gpu: bool, more: Value| {
+            let params = params(json!({}), more);
+            let fits = |bytes: u64| {
+                let (memory, gpu_memory) = if gpu { (1 << 40, Some(bytes)) } else { (bytes, None) };
+                params.check_room(above, &Machine { memory, gpu_memory, threads: 1 })
+            };
+            let (mut little, mut enough) = (0, 1 << 40);
+            while enough - little > 1 {
+                let between = (little + enough) / 2;
+                if fits(between).is_ok() { enough = between } else { little = between }
+            }
+            (enough, fits(little).err().map(|error| (error.pointer, error.help.unwrap())))
+        };
+        let small = packed("bpe", 500, 64);
+        let (least, wrong) = needs(&small, false, json!({}));
+        let (pointer, help) = wrong.unwrap();
+        assert_eq!(pointer, "/model");
+        assert!(help.contains("`micro_batch`") && help.contains("`resources.memory`"), "{help}");
+        assert!(needs(&packed("bpe", 50_000, 64), false, json!({})).0 > least);
+        let eight = |context| needs(&packed("bpe", 500, context), false, json!({ "micro_batch": 8 })).0;
+        assert!(eight(256) > eight(32));
+        assert!(needs(&small, false, json!({ "recompute": "block", "micro_batch": 1 })).0 < least);
+        // On the CPU there is nowhere else to be.
+        let block = json!({ "recompute": "block", "micro_batch": 8 });
+        let away = json!({ "recompute": "block", "micro_batch": 8, "offload": true });
+        let large = packed("bpe", 500, 4096);
+        assert!(needs(&large, false, away.clone()).0 >= needs(&large, false, block.clone()).0);
+        assert!(needs(&large, true, away.clone()).0 < needs(&large, true, block).0);
+        // There the host must have room for what waits in it.
+        let params = params(json!({}), away);
+        let host =
+            |memory| params.check_room(&large, &Machine { memory, gpu_memory: Some(1 << 40), threads: 1 });
+        assert!(host(1 << 40).is_ok());
+        let help = host(1 << 10).unwrap_err().help.unwrap();
+        assert!(help.contains("`offload: false`") && help.contains("`resources.memory`"), "{help}");
+        // On a GPU its memory counts alone; what is done already is not proposed.
+        let (on_gpu, wrong) = needs(
+            &small,
+            true,
+            json!({ "micro_batch": 1, "recompute": "block", "optimizer": { "state": "int8" } }),
+        );
+        let help = wrong.unwrap().1;
+        assert!(on_gpu < least && help.starts_with("what saves memory: a smaller model;"), "{help}");
+        assert!(!help.contains("resources"), "{help}");
+        assert_eq!(needs(&Above::nothing(), false, json!({})).0, 1, "nothing is known");
     }
 }

@@ -1,32 +1,20 @@
-//! `pretrain`: trains a model on packed tokens.
-//!
-//! `params` says what is wanted and `plan` what follows from it; `run` is the loop over a `trainer`, which holds the model, the
-//! optimizer and the data; `guard` judges steps; `folder` keeps checkpoints; `result` is what comes out.
-mod above;
-pub mod budget;
-mod chance;
+//! `pretrain`: trains a model on packed tokens. `muse-training` is how; here are its parameters, and what is checked of them.
 mod check;
-pub mod data;
-mod folder;
-pub mod guard;
 pub mod params;
-mod peak;
-mod plan;
-pub mod report;
-mod result;
-mod run;
-mod state;
-mod tell;
-mod trainer;
 
 #[cfg(test)]
 mod tests;
 
 pub use params::Params;
 
+use muse_artifacts::checkpoint::Checkpoint;
+use muse_artifacts::tokens::Tokens;
+use muse_model::count::Training as Memory;
 use muse_stage::{
     Above, ArtifactType, Context, Description, FieldError, InputPort, Machine, OutputPort, Stage, StageError,
 };
+use muse_training::Training;
+use serde_json::Value;
 
 /// Trains a model on packed tokens.
 pub struct Pretrain;
@@ -65,10 +53,26 @@ impl Stage for Pretrain {
     }
 
     fn extends(&self, new: &Params, old: &Params) -> Option<u64> {
-        new.extends(old)
+        new.recipe().extends(&old.recipe())
     }
 
     fn run(&self, context: &mut Context, params: Params) -> Result<(), StageError> {
-        run::run(context, &params)
+        let tokens = Tokens::open(&context.input("data")?)?;
+        params
+            .check_data(tokens.meta().vocab_size as usize, tokens.meta().context as usize)
+            .map_err(|error| StageError::new(error.message).help(error.help.unwrap_or_default()))?;
+        let init = context.optional("init").map(|path| Checkpoint::open(&path)).transpose()?;
+        if let Some(init) = &init {
+            init.verify()?;
+        }
+        let recipe = params.recipe();
+        Training { recipe: &recipe, model: &params.model, tokens: &tokens, init: init.as_ref() }.run(context)
     }
+}
+
+/// How a stage with these parameters trains, in sequences of this length, as far as memory goes; nothing where they are not
+/// those of `pretrain`.
+pub fn memory(params: &Value, context: usize) -> Option<Memory> {
+    let params: Params = serde_json::from_value(params.clone()).ok()?;
+    Some(params.recipe().training(context))
 }

@@ -6,6 +6,7 @@ use muse_model::optim::OptimizerConfig;
 use muse_model::schedule::Schedule;
 use muse_stage::schemars::{self, JsonSchema};
 use muse_stage::{ConfigFile, Count, Execution, Extendable};
+use muse_training::{Recipe, Recompute};
 use serde::{Deserialize, Serialize};
 
 /// What stands under `with:`. Fields that only say how the work is done (`recompute`, `offload`, `checkpoint_every`,
@@ -82,15 +83,38 @@ pub struct Params {
     pub seed: u64,
 }
 
-/// What a block keeps for its way back.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Recompute {
-    /// All that it needs; nothing is computed twice.
-    #[default]
-    None,
-    /// Its input; the rest is computed once more.
-    Block,
+impl Params {
+    /// How many steps are made.
+    pub fn steps(&self) -> u64 {
+        match (self.steps, self.tokens) {
+            (Some(steps), _) => steps.0.0,
+            (None, Some(tokens)) => tokens.0.0.div_ceil(self.batch_tokens.0.max(1)),
+            (None, None) => 0,
+        }
+    }
+
+    /// How it trains.
+    pub fn recipe(&self) -> Recipe {
+        Recipe {
+            steps: self.steps(),
+            extendable: true,
+            batch_tokens: self.batch_tokens.0,
+            micro_batch: self.micro_batch.map(|count| count.0),
+            optimizer: self.optimizer.clone(),
+            lr: self.lr,
+            schedule: self.schedule.clone(),
+            loss: self.loss.clone(),
+            clip: self.clip,
+            precision: self.precision,
+            recompute: *self.recompute,
+            offload: *self.offload,
+            eval_every: self.eval_every.0,
+            eval_tokens: self.eval_tokens.0,
+            checkpoint_every: self.checkpoint_every.0.0,
+            keep_last: *self.keep_last,
+            seed: self.seed,
+        }
+    }
 }
 
 fn batch_tokens() -> Count {

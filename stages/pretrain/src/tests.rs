@@ -1,11 +1,9 @@
-//! The parameters: what they default to, what of them is a key's, what is refused, and what follows from them.
-use crate::data::StepSize;
-use crate::params::Params;
+//! The parameters: what they default to, what of them is a key's, and what is refused.
+use crate::{Params, memory};
 use muse_model::count::{Optimizer, Precision, States, Training};
 use muse_model::pass::Recompute;
 use muse_stage::schemars::generate::SchemaSettings;
 use muse_stage::{FieldError, mark};
-use proptest::prelude::*;
 use serde_json::{Value, json};
 
 /// Parameters of a small model, with these fields on top.
@@ -109,8 +107,8 @@ fn every_field_is_read() {
         recompute: true,
         offload: true,
     };
-    assert_eq!(params.training(1000), training);
-    assert_eq!(params.keeps(), Recompute::BlockOffloaded);
+    assert_eq!(params.recipe().training(1000), training);
+    assert_eq!(params.recipe().keeps(), Recompute::BlockOffloaded);
     assert!(serde_json::from_value::<Params>(with(json!({ "epochs": 3 }))).is_err());
 }
 
@@ -174,79 +172,19 @@ fn what_does_not_fit_the_data_is_refused_at_its_field() {
 }
 
 #[test]
-fn data_is_cut_into_whole_sequences() {
-    let size = |fields, context| {
-        let StepSize { sequences, micro_batch, .. } = read(fields).step_size(context);
-        (sequences, micro_batch)
-    };
-    assert_eq!(size(json!({}), 1024), (32, 16));
-    assert_eq!(size(json!({}), 32_768), (1, 1));
-    assert_eq!(size(json!({ "batch_tokens": "0.5M" }), 2048), (244, 8), "to the nearest");
-    assert_eq!(size(json!({ "batch_tokens": 768 }), 64), (12, 12));
-    // 33 at once would be too many: 17 and 16, and not 32 and 1.
-    assert_eq!(size(json!({ "batch_tokens": 33 * 512 }), 512), (33, 17));
-    assert_eq!(size(json!({ "micro_batch": 5 }), 1024), (32, 5));
-    assert_eq!(size(json!({ "micro_batch": "1k" }), 1024), (32, 32));
-    let model = json!({ "layers": 2, "width": 64, "heads": 4, "ffn": 128, "window": 9 });
-    assert_eq!(read(json!({ "model": model })).step_size(64).window, Some(9));
+fn a_stage_says_what_its_memory_goes_by() {
+    let params = with(json!({ "micro_batch": 4, "precision": "bf16", "recompute": "block",
+                              "optimizer": { "kind": "muonclip", "state": "int8" } }));
+    let said = memory(&params, 256).unwrap();
+    assert_eq!((said.micro_batch, said.optimizer), (4, Optimizer::Muon));
+    assert_eq!((said.states, said.precision), (States::Int8, Precision::Bf16));
+    assert_eq!((said.recompute, said.offload), (true, false));
+    assert!(memory(&with(json!({ "experts": 8 })), 256).is_none());
 }
 
 #[test]
-fn rates_and_evaluations_go_by_steps() {
-    let params = read(json!({ "steps": 10, "lr": 0.5, "schedule": { "warmup": 2 }, "eval_every": 4 }));
-    let rates: Vec<f64> = (0..10).map(|step| params.rate(step)).collect();
-    assert_eq!(rates, [0.25, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.25]);
-    let evaluated: Vec<u64> = (0..=10).filter(|made| params.evaluates(*made)).collect();
-    assert_eq!(evaluated, [4, 8]);
-}
-
-#[test]
-fn every_micro_batch_has_a_seed_of_its_own() {
-    let seeds = |params: Params| -> Vec<u64> {
-        (0..100)
-            .flat_map(|step| (0..8).map(move |micro| (step, micro)))
-            .map(|(s, m)| params.seed_of(s, m))
-            .collect()
-    };
-    let mut all = [seeds(read(json!({}))), seeds(read(json!({ "seed": 1 })))].concat();
-    assert_eq!(all[0], 4_581_244_788_904_762_502, "it is part of every result with dropout");
-    all.sort_unstable();
-    all.dedup();
-    assert_eq!(all.len(), 1600);
-}
-
-#[test]
-fn a_longer_training_goes_on_where_the_rate_has_not_begun_to_fall() {
-    let step = |schedule: Value, new: Value, old: Value| {
-        let of = |length: Value| {
-            let mut fields = json!({ "steps": null, "schedule": schedule.clone() });
-            fields.as_object_mut().unwrap().extend(length.as_object().unwrap().clone());
-            read(fields)
-        };
-        of(new).extends(&of(old))
-    };
-    let steps = |steps: u64| json!({ "steps": steps });
-    assert_eq!(step(json!({}), steps(2000), steps(1000)), Some(800));
-    assert_eq!(step(json!({}), steps(1000), json!({ "tokens": 500 * 32_768 })), Some(400));
-    assert_eq!(step(json!({}), steps(500), steps(1000)), None, "a shorter one");
-    assert_eq!(step(json!({}), steps(1003), steps(1002)), None, "its rate falls from the same step on");
-    assert_eq!(step(json!({ "kind": "constant" }), steps(2000), steps(1000)), Some(1000));
-    assert_eq!(step(json!({ "kind": "cosine" }), steps(2000), steps(1000)), None);
-    assert_eq!(step(json!({ "warmup": 0.1 }), steps(2000), steps(1000)), None, "another warmup");
-    assert_eq!(step(json!({}), steps(2000), steps(100)), None, "a warmup that was cut");
-}
-
-proptest! {
-    #[test]
-    fn micro_batches_are_few_and_even(batch in 1_u64..1_000_000, context in 1_usize..40_000) {
-        let StepSize { sequences, micro_batch, .. } = read(json!({ "batch_tokens": batch })).step_size(context);
-        prop_assert!((1..=sequences).contains(&micro_batch));
-        prop_assert!(micro_batch == 1 || micro_batch * context <= 16_384);
-        let parts = sequences.div_ceil(micro_batch);
-        prop_assert_eq!(parts, sequences.div_ceil((16_384 / context).max(1)));
-        let last = sequences - (parts - 1) * micro_batch;
-        prop_assert!(micro_batch - last < parts);
-        let off = (sequences * context).abs_diff(batch as usize);
-        prop_assert!(off * 2 <= context || sequences == 1);
-    }
+fn a_longer_training_goes_on_however_its_length_is_said() {
+    let of = |fields: Value| read(fields).recipe();
+    let tokens = of(json!({ "steps": null, "tokens": 500 * 32_768 }));
+    assert_eq!((tokens.steps, of(json!({})).extends(&tokens)), (500, Some(400)));
 }

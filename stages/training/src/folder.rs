@@ -1,6 +1,6 @@
 //! What a training keeps in its resume folder: checkpoints by step in `step-000001000/` and so on, in `extend/` what a longer
 //! training may go on from, in `best/` the best weights of a shorter one that it went on from.
-use crate::params::Params;
+use crate::recipe::Recipe;
 use crate::result;
 use crate::state::State;
 use crate::tell::Tell;
@@ -39,10 +39,10 @@ impl Folder {
     pub(crate) fn furthest(
         &self,
         context: &Context,
-        params: &Params,
+        recipe: &Recipe,
         tell: &Tell,
     ) -> Result<Option<Checkpoint>, StageError> {
-        let own = self.newest(params, tell)?;
+        let own = self.newest(recipe, tell)?;
         let made = own.as_ref().map_or(0, |own| own.about().step);
         let wanted = |offer: &Offer| offer.step > made && !self.path.join(ALONE).exists();
         let Some(offer) = context.offer().filter(wanted) else { return Ok(own) };
@@ -57,7 +57,7 @@ impl Folder {
 
     /// The newest of its own of which all is there that the result will want. What is newer is taken away: it would count as
     /// good with all who look at sizes alone.
-    fn newest(&self, params: &Params, tell: &Tell) -> Result<Option<Checkpoint>, StageError> {
+    fn newest(&self, recipe: &Recipe, tell: &Tell) -> Result<Option<Checkpoint>, StageError> {
         loop {
             let (newest, damaged) = self.kept.newest()?;
             for error in damaged {
@@ -69,7 +69,7 @@ impl Folder {
             };
             let step = newest.about().step;
             self.kept.forget_from(step + 1)?;
-            match self.check(&newest, params) {
+            match self.check(&newest, recipe) {
                 Ok(()) => return Ok(Some(newest)),
                 Err(error) if !error.is_damage() => return Err(error.into()),
                 Err(error) => {
@@ -83,12 +83,12 @@ impl Folder {
     }
 
     /// Whether all is there that belongs to a checkpoint: the best weights so far, and what a longer training goes on from.
-    fn check(&self, one: &Checkpoint, params: &Params) -> Result<(), ArtifactError> {
+    fn check(&self, one: &Checkpoint, recipe: &Recipe) -> Result<(), ArtifactError> {
         let state = State::of(one)?;
         if let Some(best) = state.best.filter(|best| best.step != state.made) {
             self.best(best.step)?;
         }
-        let shared = params.shared();
+        let shared = recipe.shared();
         // On a way back it is passed again, but not written again.
         let written = shared.is_some_and(|shared| state.made >= shared || !state.guard.is_same_until(shared));
         if written { verified(&self.extend()).and_then(|extend| best_of(&extend)).map(drop) } else { Ok(()) }
@@ -106,9 +106,9 @@ impl Folder {
     }
 
     /// The checkpoint after so many steps, with all that belongs to it.
-    pub(crate) fn at(&self, step: u64, params: &Params) -> Result<Checkpoint, ArtifactError> {
+    pub(crate) fn at(&self, step: u64, recipe: &Recipe) -> Result<Checkpoint, ArtifactError> {
         let found = verified(&self.kept.place(step))?;
-        self.check(&found, params)?;
+        self.check(&found, recipe)?;
         Ok(found)
     }
 
@@ -160,7 +160,7 @@ impl Folder {
     pub(crate) fn save<B: Ops>(
         &self,
         trainer: &Trainer<'_, B>,
-        params: &Params,
+        recipe: &Recipe,
         validation: Option<f64>,
     ) -> Result<(), StageError> {
         let state = trainer.state();
@@ -179,10 +179,10 @@ impl Folder {
         let [best, best_when_good] =
             [state.best, state.best_when_good].map(|point| point.map(|point| point.step));
         // And should what a longer training goes on from be lost, it is to be made again, and not all from the start.
-        let before = params.shared().map_or(Ok(None), |shared| self.kept.before(shared))?;
+        let before = recipe.shared().map_or(Ok(None), |shared| self.kept.before(shared))?;
         let also: Vec<u64> =
             [Some(state.guard.good()), best, best_when_good, before].into_iter().flatten().collect();
-        self.kept.keep_last(*params.keep_last as usize, &also)?;
+        self.kept.keep_last(recipe.keep_last as usize, &also)?;
         Ok(())
     }
 }
@@ -222,19 +222,20 @@ fn copy(from: &Path, to: &Path) -> Result<(), StageError> {
 mod tests {
     use super::*;
     use crate::data::tests::pack;
+    use crate::run::Training;
+    use crate::tests::recipe;
     use burn::backend::Flex;
     use muse_artifacts::checkpoint::Look;
-    use serde_json::json;
+    use muse_model::config::Model;
 
     #[test]
     fn the_best_weights_of_a_way_back_stay() {
         let temporary = tempfile::tempdir().unwrap();
         let tokens = pack(temporary.path(), 8, &[40, 40], &[16]);
-        let params: Params = serde_json::from_value(json!({
-            "model": { "layers": 1, "width": 8, "heads": 1, "ffn": 8 }, "steps": 50, "batch_tokens": 16, "keep_last": 1,
-        }))
-        .unwrap();
-        let mut trainer = Trainer::<Flex>::new(&params, &tokens, None, Default::default()).unwrap();
+        let recipe = Recipe { steps: 50, batch_tokens: 16, keep_last: 1, ..recipe() };
+        let model = Model::new(1, 8, 1, 8);
+        let training = Training { recipe: &recipe, model: &model, tokens: &tokens, init: None };
+        let mut trainer = Trainer::<Flex>::new(training, Default::default()).unwrap();
         let path = temporary.path().join("resume");
         let folder = Folder { kept: Checkpoints::of(&path), path };
         // Best at 10, good at 20; a better one at 30, where steps came to nothing of late; the last at 40.
@@ -246,14 +247,14 @@ mod tests {
             }
             trainer.evaluated(loss);
             trainer.judged(Some(loss));
-            folder.save(&trainer, &params, Some(loss)).unwrap();
+            folder.save(&trainer, &recipe, Some(loss)).unwrap();
         }
         let kept = folder.kept.list(Look::Content).unwrap();
         assert_eq!(kept.iter().map(|kept| kept.step).collect::<Vec<_>>(), [10, 20, 30, 40]);
         // Without a reason to go back to 20 it would not be kept, nor what was best there.
         trainer.state_mut().made = 150;
         trainer.judged(Some(3.0));
-        folder.save(&trainer, &params, Some(3.0)).unwrap();
+        folder.save(&trainer, &recipe, Some(3.0)).unwrap();
         let kept = folder.kept.list(Look::Sizes).unwrap();
         assert_eq!(kept.iter().map(|kept| kept.step).collect::<Vec<_>>(), [30, 150]);
     }

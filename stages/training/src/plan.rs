@@ -1,7 +1,7 @@
-//! What follows from the parameters: how many steps, how data is cut, what a longer training shares with a shorter one.
+//! What follows from a recipe: rates, how data is cut, what a longer training shares with a shorter one.
 use crate::chance::draw;
 use crate::data::StepSize;
-use crate::params::{Params, Recompute};
+use crate::recipe::{Recipe, Recompute};
 use muse_model::count::{Optimizer, States, Training};
 use muse_model::optim::{OptimizerKind, StateKind};
 use muse_model::pass;
@@ -12,33 +12,24 @@ const MICRO_TOKENS: u64 = 16_384;
 /// What seeds of micro-batches are drawn for.
 const DROPPED: u64 = 2;
 
-impl Params {
-    /// How many steps are made.
-    pub fn steps(&self) -> u64 {
-        match (self.steps, self.tokens) {
-            (Some(steps), _) => steps.0.0,
-            (None, Some(tokens)) => tokens.0.0.div_ceil(self.batch_tokens.0.max(1)),
-            (None, None) => 0,
-        }
-    }
-
+impl Recipe {
     /// The learning rate of a step, the first being 0.
     pub fn rate(&self, step: u64) -> f64 {
-        self.lr * self.schedule.rate(step, self.steps())
+        self.lr * self.schedule.rate(step, self.steps)
     }
 
     /// Whether an evaluation stands behind so many steps in any training, however long: what it finds goes into checkpoints.
     /// The one behind the last step is the result's alone, since a longer training has none there.
     pub fn evaluates(&self, made: u64) -> bool {
-        made > 0 && made.is_multiple_of(self.eval_every.0.max(1))
+        made > 0 && made.is_multiple_of(self.eval_every.max(1))
     }
 
-    /// How sequences of `context` tokens become steps.
-    pub fn step_size(&self, context: usize) -> StepSize {
+    /// How sequences of `context` tokens become steps, where attention sees `window` of them.
+    pub fn step_size(&self, context: usize, window: Option<usize>) -> StepSize {
         let context = context.max(1) as u64;
-        let sequences = ((self.batch_tokens.0 + context / 2) / context).max(1);
+        let sequences = ((self.batch_tokens + context / 2) / context).max(1);
         let micro_batch = match self.micro_batch {
-            Some(micro_batch) => micro_batch.0.clamp(1, sequences),
+            Some(micro_batch) => micro_batch.clamp(1, sequences),
             None => {
                 let most = (MICRO_TOKENS / context).max(1);
                 // As few parts as will do, and these as even as they can be.
@@ -46,7 +37,7 @@ impl Params {
             }
         };
         let whole = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-        StepSize { sequences: whole(sequences), micro_batch: whole(micro_batch), window: self.model.window }
+        StepSize { sequences: whole(sequences), micro_batch: whole(micro_batch), window }
     }
 
     /// The seed of a micro-batch of a step, both from 0: what is dropped in it.
@@ -56,7 +47,7 @@ impl Params {
 
     /// What the model keeps on its way forward.
     pub fn keeps(&self) -> pass::Recompute {
-        match (*self.recompute, *self.offload) {
+        match (self.recompute, self.offload) {
             (Recompute::None, _) => pass::Recompute::Nothing,
             (Recompute::Block, false) => pass::Recompute::Block,
             (Recompute::Block, true) => pass::Recompute::BlockOffloaded,
@@ -65,7 +56,7 @@ impl Params {
 
     /// How it trains, as far as memory goes.
     pub fn training(&self, context: usize) -> Training {
-        let size = self.step_size(context);
+        let size = self.step_size(context, None);
         Training {
             micro_batch: size.micro_batch as u64,
             adds_up: size.micro_batch < size.sequences,
@@ -80,8 +71,8 @@ impl Params {
                 StateKind::Int8 => States::Int8,
             },
             precision: self.precision,
-            recompute: *self.recompute == Recompute::Block,
-            offload: *self.offload,
+            recompute: self.recompute == Recompute::Block,
+            offload: self.offload,
         }
     }
 
@@ -89,8 +80,8 @@ impl Params {
     /// have begun to fall. A checkpoint after so many steps belongs into the result.
     pub fn shared(&self) -> Option<u64> {
         let stays = matches!(self.schedule.kind, ScheduleKind::Wsd | ScheduleKind::Constant);
-        let shared = self.schedule.stable_until(self.steps());
-        (stays && shared > 0).then_some(shared)
+        let shared = self.schedule.stable_until(self.steps);
+        (self.extendable && stays && shared > 0).then_some(shared)
     }
 
     /// The step from which this training may go on from the result of another one, which differs from it in its length alone.

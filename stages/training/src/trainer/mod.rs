@@ -5,13 +5,12 @@ mod keep;
 
 use crate::data::{Batches, Cursor, HeldOut, Rows, Step, StepSize};
 use crate::guard::Verdict;
-use crate::params::Params;
+use crate::recipe::Recipe;
 use crate::report::Point;
+use crate::run::Training;
 use crate::state::State;
 use burn::prelude::*;
 use burn::tensor::DType;
-use muse_artifacts::checkpoint::Checkpoint;
-use muse_artifacts::tokens::Tokens;
 use muse_model::config::{Model, Shape};
 use muse_model::count::Precision;
 use muse_model::kernels::{Objective, Ops};
@@ -22,8 +21,7 @@ use muse_stage::StageError;
 
 /// A training that is under way.
 pub(crate) struct Trainer<'a, B: Ops> {
-    params: &'a Params,
-    tokens: &'a Tokens,
+    training: Training<'a>,
     /// The model with the sizes of the data filled in.
     model: Model,
     shape: Shape,
@@ -54,27 +52,22 @@ pub(crate) struct Made {
 
 impl<'a, B: Ops> Trainer<'a, B> {
     /// A training at its start: with weights that are drawn, or with those of a checkpoint.
-    pub(crate) fn new(
-        params: &'a Params,
-        tokens: &'a Tokens,
-        init: Option<&Checkpoint>,
-        device: B::Device,
-    ) -> Result<Self, StageError> {
+    pub(crate) fn new(training: Training<'a>, device: B::Device) -> Result<Self, StageError> {
+        let Training { recipe, model: given, tokens, init } = training;
         let context = tokens.meta().context as usize;
-        let shape = params.model.shape(tokens.meta().vocab_size as usize, context);
-        let mut model = params.model.0.clone();
+        let shape = given.shape(tokens.meta().vocab_size as usize, context);
+        let mut model = given.clone();
         (model.vocab_size, model.context) = (Some(shape.vocab_size), Some(shape.context));
         let weights = Weight::all(&shape);
-        let optimizer = optimizer(params, weights.clone(), &device)?;
-        let dtype = if params.precision == Precision::F32 { DType::F32 } else { DType::BF16 };
-        let size = params.step_size(context);
+        let optimizer = optimizer(recipe, weights.clone(), &device)?;
+        let dtype = if recipe.precision == Precision::F32 { DType::F32 } else { DType::BF16 };
+        let size = recipe.step_size(context, model.window);
         let mut trainer = Self {
-            params,
-            tokens,
+            training,
             setting: Setting::new(&model, context, dtype, &device),
-            net: Some(Net::new(&model, &shape, params.seed, &device)),
-            batches: Batches::new(tokens, params.seed, size, Cursor::default())?,
-            objective: params.loss.objective(),
+            net: Some(Net::new(&model, &shape, recipe.seed, &device)),
+            batches: Batches::new(tokens, recipe.seed, size, Cursor::default())?,
+            objective: recipe.loss.objective(),
             state: State::default(),
             model,
             shape,
@@ -92,7 +85,7 @@ impl<'a, B: Ops> Trainer<'a, B> {
 
     /// Weights that are kept in bf16 alone become so. Those of norms are few, and stay exact.
     fn rounded(&mut self) {
-        if self.params.precision == Precision::Bf16Stochastic {
+        if self.training.recipe.precision == Precision::Bf16Stochastic {
             let weights = &self.weights;
             self.net = self.net.take().map(|net| {
                 net.changed(|at, x| if weights[at].role == Role::Norm { x } else { x.cast(DType::BF16) })
@@ -127,7 +120,7 @@ impl<'a, B: Ops> Trainer<'a, B> {
     /// Makes the next step, but for going back where the guard says so.
     pub(crate) fn step(&mut self) -> Result<Made, StageError> {
         let step = self.batches.step()?;
-        let rate = self.params.rate(self.state.made) * self.state.guard.rate();
+        let rate = self.training.recipe.rate(self.state.made) * self.state.guard.rate();
         let Gathered { loss, grads, peaks } = self.gathered(&step);
         let counted = grads.iter().enumerate().filter(|(at, _)| !self.optimizer.is_frozen(*at));
         let norm = global_norm::<B>(counted.map(|(_, grad)| grad));
@@ -135,7 +128,11 @@ impl<'a, B: Ops> Trainer<'a, B> {
         let verdict = self.state.guard.judge(self.state.made, loss, norm)?;
         if verdict == Verdict::Apply {
             self.state.updates += 1;
-            let scale = if self.params.clip > 0.0 { clip_scale(norm, self.params.clip) } else { 1.0 };
+            let scale = if self.training.recipe.clip > 0.0 {
+                clip_scale(norm, self.training.recipe.clip)
+            } else {
+                1.0
+            };
             self.optimizer.begin(self.state.updates, rate, scale);
             let (optimizer, mut grads) = (&mut self.optimizer, grads.into_iter());
             self.net = self.net.take().map(|net| {
@@ -144,7 +141,7 @@ impl<'a, B: Ops> Trainer<'a, B> {
                     None => weight,
                 })
             });
-            if let Some(threshold) = self.params.optimizer.threshold() {
+            if let Some(threshold) = self.training.recipe.optimizer.threshold() {
                 self.clip_heads(peaks, threshold);
             }
         }
@@ -161,7 +158,8 @@ impl<'a, B: Ops> Trainer<'a, B> {
     fn gathered(&self, step: &Step) -> Gathered<B> {
         let mut sum: Option<Gathered<B>> = None;
         for (number, rows) in step.micro_batches().enumerate() {
-            let dropped = Dropped::of(&self.model, self.params.seed_of(self.state.made, number as u64));
+            let dropped =
+                Dropped::of(&self.model, self.training.recipe.seed_of(self.state.made, number as u64));
             let setting = Setting { dropped, ..self.setting.clone() };
             let (before, so_far) = match sum {
                 None => (None, None),
@@ -173,7 +171,7 @@ impl<'a, B: Ops> Trainer<'a, B> {
                 &setting,
                 &self.objective,
                 step.share(),
-                self.params.keeps(),
+                self.training.recipe.keeps(),
                 so_far,
             );
             sum = Some(match before {
@@ -205,7 +203,7 @@ impl<'a, B: Ops> Trainer<'a, B> {
 
     /// Cross-entropy on what is held back, a mean over its labels. None where there is nothing.
     pub(crate) fn evaluate(&self) -> Result<Option<f64>, StageError> {
-        let held_out = HeldOut::new(self.tokens, self.size, self.params.eval_tokens.0);
+        let held_out = HeldOut::new(self.training.tokens, self.size, self.training.recipe.eval_tokens);
         let (mut sum, mut labels) = (0.0, 0);
         for rows in held_out.batches() {
             let rows = rows?.filled_up(self.size.micro_batch);
@@ -232,11 +230,11 @@ impl<'a, B: Ops> Trainer<'a, B> {
 }
 
 fn optimizer<B: Ops>(
-    params: &Params,
+    recipe: &Recipe,
     weights: Vec<Weight>,
     device: &B::Device,
 ) -> Result<Optimizer<B>, StageError> {
-    Optimizer::new(&params.optimizer, weights, device).map_err(|error| StageError::new(error.to_string()))
+    Optimizer::new(&recipe.optimizer, weights, device).map_err(|error| StageError::new(error.to_string()))
 }
 
 /// What the micro-batches of a step add up to.
@@ -250,18 +248,18 @@ struct Gathered<B: Backend> {
 mod tests {
     use super::*;
     use crate::data::tests::pack;
+    use crate::tests::recipe;
     use burn::backend::Flex;
-    use serde_json::json;
+    use muse_artifacts::checkpoint::Checkpoint;
 
     #[test]
     fn steps_that_come_to_nothing_lead_back_to_where_all_was_well() {
         let folder = tempfile::tempdir().unwrap();
         let tokens = pack(folder.path(), 8, &[40, 40], &[16]);
-        let params: Params = serde_json::from_value(json!({
-            "model": { "layers": 1, "width": 8, "heads": 1, "ffn": 8 }, "steps": 50, "batch_tokens": 16, "eval_every": 4,
-        }))
-        .unwrap();
-        let mut trainer = Trainer::<Flex>::new(&params, &tokens, None, Default::default()).unwrap();
+        let recipe = Recipe { steps: 50, batch_tokens: 16, eval_every: 4, ..recipe() };
+        let model = Model::new(1, 8, 1, 8);
+        let training = Training { recipe: &recipe, model: &model, tokens: &tokens, init: None };
+        let mut trainer = Trainer::<Flex>::new(training, Default::default()).unwrap();
         (0..4).for_each(|_| assert_eq!(trainer.step().unwrap().verdict, Verdict::Apply));
         let loss = trainer.evaluate().unwrap();
         trainer.judged(loss);
@@ -278,12 +276,12 @@ mod tests {
         let verdicts: Vec<Verdict> = (0..3).map(|_| trainer.step().unwrap().verdict).collect();
         assert_eq!(verdicts, [Verdict::Skip, Verdict::Skip, Verdict::RollBack(4)]);
         assert_eq!(trainer.state().updates, 4, "none of them changed anything");
-        trainer.go_back(Some(&Checkpoint::open(&place).unwrap()), None).unwrap();
+        trainer.go_back(Some(&Checkpoint::open(&place).unwrap())).unwrap();
         assert_eq!(numbers(&trainer), good);
         let state = trainer.state();
         assert_eq!((state.made, state.updates, state.tokens), (4, 4, tokens_then));
         assert_eq!((trainer.batches.cursor(), state.guard.rate()), (cursor, 0.5));
         let made = trainer.step().unwrap();
-        assert_eq!((made.verdict, made.rate), (Verdict::Apply, params.rate(4) * 0.5));
+        assert_eq!((made.verdict, made.rate), (Verdict::Apply, recipe.rate(4) * 0.5));
     }
 }

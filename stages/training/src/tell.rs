@@ -1,6 +1,6 @@
 //! What a training tells while it goes: figures of each step, how fast it is, what went wrong. None of it is in the result.
 use crate::guard::Verdict;
-use crate::params::Params;
+use crate::recipe::Recipe;
 use crate::state::State;
 use crate::trainer::{Made, Trainer};
 use muse_model::count::Flops;
@@ -30,12 +30,12 @@ pub(crate) struct Tell {
 impl Tell {
     pub(crate) fn new<B: Ops>(
         trainer: &Trainer<'_, B>,
-        params: &Params,
+        recipe: &Recipe,
         peak: Option<f64>,
         on_gpu: bool,
     ) -> Self {
         Self {
-            steps: params.steps(),
+            steps: recipe.steps,
             flops_per_token: Flops::of(trainer.shape()).training as f64,
             peak,
             on_gpu,

@@ -4,7 +4,6 @@ pub use muse_model::count::{
     Device, Flops, Inference, Optimizer, Parameters, Precision, States, Training, TrainingMemory,
 };
 
-use crate::params::Params;
 use muse_stage::FieldError;
 use muse_stage::schemars::generate::SchemaSettings;
 use serde::Serialize;
@@ -25,12 +24,6 @@ pub fn model(values: &Value) -> Result<Model, Vec<FieldError>> {
         .map(|problem| FieldError::new(problem.pointer, problem.message).help(problem.help))
         .collect();
     if problems.is_empty() { Ok(model) } else { Err(problems) }
-}
-
-/// How a stage with these parameters trains, in sequences of this length; nothing where they are not those of `pretrain`.
-pub fn training(params: &Value, context: usize) -> Option<Training> {
-    let params: Params = serde_json::from_value(params.clone()).ok()?;
-    Some(params.training(context))
 }
 
 /// What a model costs.
@@ -98,18 +91,6 @@ mod tests {
         let fields: Vec<&str> = errors.iter().map(|error| error.pointer.as_str()).collect();
         assert_eq!(fields, ["/heads", "/rope/theta"]);
         assert_eq!(errors[0].help.as_deref(), Some("5 heads would do, or write `head_width`"));
-    }
-
-    #[test]
-    fn a_stage_says_how_it_trains() {
-        let model = json!({ "layers": 2, "width": 64, "heads": 4, "ffn": 64 });
-        let params = json!({ "model": model, "micro_batch": 4, "precision": "bf16", "recompute": "block",
-                             "optimizer": { "kind": "muonclip", "state": "int8" } });
-        let said = training(&params, 256).unwrap();
-        assert_eq!((said.micro_batch, said.optimizer), (4, Optimizer::Muon));
-        assert_eq!((said.states, said.precision), (States::Int8, Precision::Bf16));
-        assert_eq!((said.recompute, said.offload), (true, false));
-        assert!(training(&json!({ "model": model, "experts": 8 }), 256).is_none());
     }
 
     #[test]

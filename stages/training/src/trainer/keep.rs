@@ -40,7 +40,7 @@ impl<B: Ops> Trainer<'_, B> {
         let figures = figures.into_iter().filter_map(|(name, figure)| Some((name.to_owned(), figure?)));
         writer.finish(Facts {
             config: state::config(&self.model),
-            tokenizer: Some(self.tokens.meta().tokenizer.clone()),
+            tokenizer: Some(self.training.tokens.meta().tokenizer.clone()),
             step: self.state.made,
             tokens: self.state.tokens,
             figures: figures.collect(),
@@ -58,32 +58,29 @@ impl<B: Ops> Trainer<'_, B> {
         self.take_weights(checkpoint)?;
         let read = |tensor: &StateTensor| state::read(remembered, &tensor.name).map_err(Unfit);
         self.optimizer.load(read).map_err(|unfit| unfit.0)?;
-        self.batches = Batches::new(self.tokens, self.params.seed, self.size, state.cursor)?;
+        self.batches =
+            Batches::new(self.training.tokens, self.training.recipe.seed, self.size, state.cursor)?;
         self.state = state;
         Ok(())
     }
 
     /// Goes back to a checkpoint, or to the start, but keeps the guard, which remembers why.
-    pub(crate) fn go_back(
-        &mut self,
-        to: Option<&Checkpoint>,
-        init: Option<&Checkpoint>,
-    ) -> Result<(), StageError> {
+    pub(crate) fn go_back(&mut self, to: Option<&Checkpoint>) -> Result<(), StageError> {
         let guard = self.state.guard.clone();
         match to {
             Some(checkpoint) => self.load(checkpoint)?,
-            None => self.begin_anew(init)?,
+            None => self.begin_anew()?,
         }
         self.state.guard = guard;
         Ok(())
     }
 
     /// Back to the start, with nothing remembered.
-    pub(crate) fn begin_anew(&mut self, init: Option<&Checkpoint>) -> Result<(), StageError> {
+    pub(crate) fn begin_anew(&mut self) -> Result<(), StageError> {
         // What there was goes first: the device may have no room for both.
         self.net = None;
-        self.optimizer = optimizer(self.params, Vec::new(), &self.device)?;
-        *self = Self::new(self.params, self.tokens, init, self.device.clone())?;
+        self.optimizer = optimizer(self.training.recipe, Vec::new(), &self.device)?;
+        *self = Self::new(self.training, self.device.clone())?;
         Ok(())
     }
 

@@ -10,7 +10,7 @@ impl<B: Ops> Trainer<'_, B> {
     pub(super) fn begin_with(&mut self, init: &Checkpoint) -> Result<(), StageError> {
         let about = init.about();
         if let Some(tokenizer) = &about.tokenizer {
-            self.tokens.check_tokenizer(tokenizer)?;
+            self.training.tokens.check_tokenizer(tokenizer)?;
         }
         let wrong = |said: String| {
             let folder = init.folder().display();

@@ -1,6 +1,6 @@
 //! The result of a training: the last weights, the best, and what a longer training goes on from.
 use crate::folder::{BEST, EXTEND, Folder};
-use crate::params::Params;
+use crate::recipe::Recipe;
 use crate::trainer::Trainer;
 use muse_artifacts::checkpoint::{Checkpoint, CheckpointWriter, Facts};
 use muse_model::kernels::Ops;
@@ -13,7 +13,7 @@ const REPORT: &str = "report.json";
 
 pub(crate) fn write<B: Ops>(
     context: &mut Context,
-    params: &Params,
+    recipe: &Recipe,
     trainer: &Trainer<'_, B>,
     folder: &Folder,
 ) -> Result<(), StageError> {
@@ -24,7 +24,7 @@ pub(crate) fn write<B: Ops>(
     if let Some(best) = state.best.filter(|best| best.step != state.made) {
         model_alone(&folder.best(best.step)?, &out.join(BEST))?;
     }
-    if params.shared().is_some() {
+    if recipe.shared().is_some() {
         folder.hand_on(&out.join(EXTEND))?;
     }
     let told = [("loss", state.losses.last()), ("validation_loss", last.map(|point| point.loss))];

@@ -1,0 +1,109 @@
+//! What speaks against a training before anything runs: the stages that make its data, and the machine.
+use crate::recipe::{Recipe, Recompute};
+use muse_model::config::Model;
+use muse_model::count::{Device, TrainingMemory};
+use muse_model::optim::StateKind;
+use muse_stage::{Above, FieldError, Machine};
+use serde_json::Value;
+
+/// What the data will be, as far as the stages above say.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Data {
+    /// How many tokens the tokenizer has.
+    pub vocab_size: Option<usize>,
+    /// How many tokens a sequence has.
+    pub context: Option<usize>,
+}
+
+impl Data {
+    /// That at the port `data`.
+    pub fn of(above: &Above<'_>) -> Self {
+        let whole = |value: &Value| value.as_u64().and_then(|number| usize::try_from(number).ok());
+        let Some(packed) = above.port("data").into_iter().find(|given| given.kind == "pack") else {
+            return Self::default();
+        };
+        // Only these give as many tokens as they are asked for; others have what their text has.
+        let exact = |value: &Value| ["bpe", "unigram"].contains(&value.as_str().unwrap_or_default());
+        let tokenizers = packed.port("tokenizer").into_iter();
+        let mut trained =
+            tokenizers.filter(|given| given.kind == "tokenizer" && exact(&given.params["algorithm"]));
+        Self {
+            vocab_size: trained.next().and_then(|given| whole(&given.params["vocab_size"])),
+            context: whole(&packed.params["context"]),
+        }
+    }
+}
+
+impl Recipe {
+    /// Whether the machine has the memory to train a model on sequences of so many tokens; what is wrong is said at `pointer`.
+    pub fn check_room(
+        &self,
+        model: &Model,
+        data: &Data,
+        machine: &Machine,
+        pointer: &str,
+    ) -> Result<(), FieldError> {
+        let Some(context) = model.context.or(data.context) else { return Ok(()) };
+        // What is known only once there is a tokenizer takes no memory here: all else may be too much already.
+        let shape = model.shape(data.vocab_size.unwrap_or(1), context);
+        let device = if machine.gpu_memory.is_some() { Device::Gpu } else { Device::Cpu };
+        let needs = TrainingMemory::of(&shape, &self.training(context), device);
+        // The memory of the host is the CPU's own.
+        let (on_device, on_host) = match machine.gpu_memory {
+            Some(_) => (needs.total, needs.host),
+            None => (0, needs.total.saturating_add(needs.host)),
+        };
+        let short = |takes: u64, has: u64, whose: &str| {
+            let message = format!("a step takes {} of memory, and {whose} {}", size(takes), size(has));
+            (takes > has).then(|| FieldError::new(pointer, message))
+        };
+        let raise = "where `resources.memory` is less than there is, raise it";
+        if let Some(error) = short(on_device, machine.gpu_memory.unwrap_or(u64::MAX), "the GPU has") {
+            Err(error.help(self.what_saves_memory(context)))
+        } else if let Some(error) = short(on_host, machine.memory, "this stage may take") {
+            let ways = match machine.gpu_memory {
+                Some(_) => "with `offload: false` it takes none of the host's, and more of the GPU's".into(),
+                None => self.what_saves_memory(context),
+            };
+            Err(error.help(format!("{ways}; {raise}")))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn what_saves_memory(&self, context: usize) -> String {
+        let mut ways = Vec::new();
+        if self.recompute == Recompute::None {
+            ways.push("`recompute: block`");
+        }
+        if self.optimizer.state != StateKind::Int8 {
+            ways.push("`optimizer: { state: int8 }`");
+        }
+        if self.step_size(context, None).micro_batch > 1 {
+            ways.push("a smaller `micro_batch`");
+        }
+        ways.push("a smaller model");
+        format!("what saves memory: {}; `muse params` shows what goes where", ways.join(", "))
+    }
+}
+
+/// A size in the largest unit of which there is one.
+fn size(bytes: u64) -> String {
+    let (unit, name) = match bytes {
+        ..0x10_0000 => (1 << 10, "KiB"),
+        0x10_0000..0x4000_0000 => (1 << 20, "MiB"),
+        _ => (1 << 30, "GiB"),
+    };
+    format!("{:.2} {name}", bytes as f64 / f64::from(unit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_in_their_own_units() {
+        let seen = [1 << 10, 3 << 19, (1 << 30) - 1, 5 << 30].map(size);
+        assert_eq!(seen, ["1.00 KiB", "1.50 MiB", "1024.00 MiB", "5.00 GiB"]);
+    }
+}

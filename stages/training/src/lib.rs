@@ -1,0 +1,27 @@
+//! A training on packed tokens, whatever the kind that asks for it.
+//!
+//! `recipe` says how, and `plan` what follows from it; `run` is the loop over a `trainer`, which holds the model, the optimizer
+//! and the data; `guard` judges steps; `folder` keeps checkpoints; `result` is what comes out. `above` and `check` say what
+//! speaks against a training before it begins, `budget` what a model costs.
+pub mod above;
+pub mod budget;
+mod chance;
+pub mod check;
+pub mod data;
+mod folder;
+pub mod guard;
+mod peak;
+mod plan;
+mod recipe;
+pub mod report;
+mod result;
+mod run;
+mod state;
+mod tell;
+mod trainer;
+
+#[cfg(test)]
+mod tests;
+
+pub use recipe::{Recipe, Recompute};
+pub use run::Training;
