@@ -3,6 +3,7 @@ pub mod config;
 pub mod count;
 pub mod decode;
 pub mod exchange;
+pub mod lora;
 pub mod loss;
 pub mod net;
 pub mod optim;

@@ -2,7 +2,8 @@
 //!
 //! Each block has a tape of its own. With [`Recompute::Block`] only its input is kept, and the tape is made again when the
 //! way back comes to it, so memory grows with a block's input instead of all that it keeps.
-use crate::net::{Batch, Block, Net, Setting, Top, embedded};
+use crate::lora::Acting;
+use crate::net::{Batch, Block, Setting, Top, embedded};
 use burn::backend::Autodiff;
 use burn::module::{ModuleMapper, ModuleVisitor, Param};
 use burn::prelude::*;
@@ -28,7 +29,7 @@ pub struct Pass<B: Backend> {
     pub loss: Tensor<B, 1>,
     /// `[1]`: plain cross-entropy, likewise.
     pub plain: Tensor<B, 1>,
-    /// The gradient of every weight, flat, in f32, in the order of `Weight::all`.
+    /// The gradient of every weight, flat, in f32, in the order of `Weight::all`; of every factor, where there are factors.
     pub grads: Vec<Tensor<B, 1>>,
     /// Of each block the largest logit of each head, `[heads]`.
     pub peaks: Vec<Tensor<B, 1>>,
@@ -53,20 +54,40 @@ struct Tape<B: Ops> {
 }
 
 impl<B: Ops> Tape<B> {
-    fn run(block: &Block<B>, input: Tensor<B, 2>, run: &Run<'_, B>, at: usize) -> (Self, Tensor<B, 1>) {
-        let block = block.clone().train::<Taped<B>>().map(&mut Leaves);
+    fn run(block: Block<B>, input: Tensor<B, 2>, run: &Run<'_, B>, at: usize) -> (Self, Tensor<B, 1>) {
+        let block = block.train::<Taped<B>>().map(&mut Leaves { at: 0, learns: &run.learns });
         let input = leaf(input);
         let (output, peak) = block.forward(input.clone(), &run.batch, &run.setting, at);
         (Self { block, input, output }, peak.inner())
     }
 }
 
-/// Makes every weight of a module one that gradients are wanted for.
-struct Leaves;
+/// Which weights of a block gradients are wanted for.
+enum Learns {
+    All,
+    /// Those with these numbers.
+    Some(Vec<usize>),
+}
 
-impl<B: Backend> ModuleMapper<B> for Leaves {
+impl Learns {
+    fn wants(&self, at: usize) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some(places) => places.contains(&at),
+        }
+    }
+}
+
+/// Makes weights of a block ones that gradients are wanted for, or not.
+struct Leaves<'a> {
+    at: usize,
+    learns: &'a Learns,
+}
+
+impl<B: Backend> ModuleMapper<B> for Leaves<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
-        param.set_require_grad(true)
+        self.at += 1;
+        param.set_require_grad(self.learns.wants(self.at - 1))
     }
 }
 
@@ -74,6 +95,7 @@ impl<B: Backend> ModuleMapper<B> for Leaves {
 struct Run<'a, B: Ops> {
     batch: Batch<Taped<B>>,
     setting: Setting<Taped<B>>,
+    learns: Learns,
     below: (&'a Batch<B>, &'a Setting<B>),
 }
 
@@ -92,9 +114,10 @@ fn taken<B: Ops, const D: usize>(x: &Tensor<Taped<B>, D>, grads: &mut Grads<B>) 
 }
 
 /// The loss of a batch and the gradients of all weights. Each token with a label counts `share`. Where there are gradients of
-/// other batches, those of this one are added to them as they come, and never all there beside them.
-pub fn pass<B: Ops>(
-    net: &Net<B>,
+/// other batches, those of this one are added to them as they come, and never all there beside them. With factors beside
+/// the net there are gradients of these alone.
+pub fn pass<'a, B: Ops>(
+    net: impl Into<Acting<'a, B>>,
     batch: &Batch<B>,
     setting: &Setting<B>,
     objective: &Objective,
@@ -102,9 +125,16 @@ pub fn pass<B: Ops>(
     recompute: Recompute,
     so_far: Option<Vec<Tensor<B, 1>>>,
 ) -> Pass<B> {
-    let mut sums = Sums::new(net, so_far);
-    let run = Run { batch: taped_batch(batch), setting: taped_setting(setting), below: (batch, setting) };
-    let (state, kept, peaks) = forward(net, &run, recompute);
+    let acting = net.into();
+    let Acting { net, lora } = acting;
+    let mut sums = Sums::new(&acting, so_far);
+    let run = Run {
+        batch: taped_batch(batch),
+        setting: taped_setting(setting),
+        learns: lora.map_or(Learns::All, |lora| Learns::Some(lora.places())),
+        below: (batch, setting),
+    };
+    let (state, kept, peaks) = forward(&acting, &run, recompute);
 
     // From the loss down to the last block.
     let ((norm, norm_eps), state) = (net.norm(), leaf(state));
@@ -113,14 +143,15 @@ pub fn pass<B: Ops>(
     let (loss, plain) = (made.loss.clone().inner(), made.plain.inner());
     let mut back = made.loss.backward();
     let mut grad = state.grad_remove(&mut back).expect("the loss comes from the last block's output");
-    let (of_norm, of_head) = (taken(&top.norm, &mut back), taken(&top.head, &mut back));
+    if lora.is_none() {
+        sums.add_top(taken(&top.norm, &mut back), taken(&top.head, &mut back));
+    }
     drop((back, top, state));
-    sums.add_top(of_norm, of_head);
 
     // From block to block.
     for (at, kept) in kept.into_iter().enumerate().rev() {
         let device = grad.device();
-        let again = |input| Tape::run(&net.blocks()[at], input, &run, at).0;
+        let again = |input| Tape::run(acting.block(at), input, &run, at).0;
         let tape = match kept {
             Kept::Tape(tape) => *tape,
             Kept::Input(input) => again(input),
@@ -131,7 +162,17 @@ pub fn pass<B: Ops>(
         };
         let mut back = back_from(tape.output, grad);
         grad = tape.input.grad_remove(&mut back).expect("a block's output comes from its input");
-        sums.add_block(at, tape.block.gradients(&mut back));
+        let grads = tape.block.gradients(&mut back, &run.learns);
+        match lora {
+            None => sums.add_all(1 + at * grads.len(), grads),
+            Some(lora) => {
+                let grads = lora.gradients(at, grads);
+                sums.add_all(at * grads.len(), grads);
+            }
+        }
+    }
+    if lora.is_some() {
+        return Pass { loss, plain, grads: sums.all(), peaks };
     }
 
     // From the first block to the embedding.
@@ -143,11 +184,12 @@ pub fn pass<B: Ops>(
 
 type Forward<B> = (Tensor<B, 2>, Vec<Kept<B>>, Vec<Tensor<B, 1>>);
 
-fn forward<B: Ops>(net: &Net<B>, run: &Run<'_, B>, recompute: Recompute) -> Forward<B> {
+fn forward<B: Ops>(acting: &Acting<'_, B>, run: &Run<'_, B>, recompute: Recompute) -> Forward<B> {
     let (batch, setting) = run.below;
-    let mut state = net.embedded(batch, setting);
+    let mut state = acting.net.embedded(batch, setting);
     let (mut kept, mut peaks) = (Vec::new(), Vec::new());
-    for (at, block) in net.blocks().iter().enumerate() {
+    for at in 0..acting.net.blocks().len() {
+        let block = acting.block(at);
         if recompute == Recompute::Nothing {
             let (tape, peak) = Tape::run(block, state, run, at);
             state = tape.output.clone().inner();
@@ -185,33 +227,39 @@ fn taped_setting<B: Ops>(setting: &Setting<B>) -> Setting<Taped<B>> {
 
 /// Collects a module's gradients in its weights' order.
 struct Collect<'a, B: Ops> {
+    at: usize,
+    learns: &'a Learns,
     grads: &'a mut Grads<B>,
     all: Vec<Tensor<B, 1>>,
 }
 
 impl<B: Ops> ModuleVisitor<Taped<B>> for Collect<'_, B> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<Taped<B>, D>>) {
-        self.all.push(taken(&param.val(), self.grads));
+        if self.learns.wants(self.at) {
+            self.all.push(taken(&param.val(), self.grads));
+        }
+        self.at += 1;
     }
 }
 
 impl<B: Ops> Block<Taped<B>> {
-    fn gradients(&self, grads: &mut Grads<B>) -> Vec<Tensor<B, 1>> {
-        let mut collect = Collect { grads, all: Vec::new() };
+    fn gradients(&self, grads: &mut Grads<B>, learns: &Learns) -> Vec<Tensor<B, 1>> {
+        let mut collect = Collect { at: 0, learns, grads, all: Vec::new() };
         self.visit(&mut collect);
         collect.all
     }
 }
 
-/// Gradients in the order of the weights, each added to what is there already.
+/// Gradients in the order of the weights or factors, each added to what is there already.
 struct Sums<B: Ops> {
     sums: Vec<Option<Tensor<B, 1>>>,
     tied: bool,
 }
 
 impl<B: Ops> Sums<B> {
-    fn new(net: &Net<B>, so_far: Option<Vec<Tensor<B, 1>>>) -> Self {
-        let count = net.flat().len();
+    fn new(acting: &Acting<'_, B>, so_far: Option<Vec<Tensor<B, 1>>>) -> Self {
+        let net = acting.net;
+        let count = acting.lora.map_or_else(|| net.flat().len(), |lora| lora.names().len());
         let sums = so_far.map_or_else(|| vec![None; count], |sums| sums.into_iter().map(Some).collect());
         Self { sums, tied: net.tied() }
     }
@@ -228,8 +276,8 @@ impl<B: Ops> Sums<B> {
         self.add(0, grad);
     }
 
-    fn add_block(&mut self, at: usize, grads: Vec<Tensor<B, 1>>) {
-        let first = 1 + at * grads.len();
+    /// Those from number `first` on.
+    fn add_all(&mut self, first: usize, grads: Vec<Tensor<B, 1>>) {
         grads.into_iter().zip(first..).for_each(|(grad, at)| self.add(at, grad));
     }
 

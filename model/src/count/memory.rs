@@ -70,6 +70,32 @@ pub struct Training {
     pub recompute: bool,
     /// These inputs wait in the memory of the host.
     pub offload: bool,
+    /// What is trained in the place of the model, where it is not the model itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lora: Option<Factors>,
+}
+
+/// Low-rank factors that stand beside matrices of blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Factors {
+    /// Numbers of all factors.
+    pub numbers: u64,
+    /// Numbers of the matrices beside which they stand.
+    pub matrices: u64,
+}
+
+impl Training {
+    /// How many numbers it changes.
+    pub(super) fn changes(&self, parts: &Parameters) -> u64 {
+        self.lora.map_or(parts.total(), |factors| factors.numbers)
+    }
+
+    /// What the optimizer has beside its numbers while it changes a parameter.
+    pub(super) fn workspace(&self, shape: &Shape) -> u64 {
+        // Factors are small, even all of them.
+        self.lora
+            .map_or_else(|| self.optimizer.workspace(shape), |factors| 4 * kept::CHANGED * factors.numbers)
+    }
 }
 
 /// The memory of a training step in bytes, at the moment when it is most: while blocks are gone back through, their gradients
@@ -116,16 +142,18 @@ impl States {
 
 impl Optimizer {
     /// How many numbers it keeps for these parameters.
-    fn numbers(self, parts: &Parameters) -> u64 {
-        match self {
-            Self::Adamw => 2 * parts.total(),
-            Self::Muon => 2 * parts.total() - parts.attention - parts.mlp,
-            Self::Sgd => parts.total(),
+    fn numbers(self, parts: &Parameters, lora: Option<Factors>) -> u64 {
+        match (self, lora) {
+            (Self::Adamw, None) => 2 * parts.total(),
+            (Self::Adamw, Some(factors)) => 2 * factors.numbers,
+            (Self::Muon, None) => 2 * parts.total() - parts.attention - parts.mlp,
+            (Self::Sgd, None) => parts.total(),
+            (Self::Muon | Self::Sgd, Some(factors)) => factors.numbers,
         }
     }
 
     /// What it has beside them while it changes a parameter.
-    pub(super) fn workspace(self, shape: &Shape) -> u64 {
+    fn workspace(self, shape: &Shape) -> u64 {
         let width = shape.width as u64;
         let hidden = width * shape.query_width().max(shape.ffn) as u64;
         let largest = hidden.max(width * shape.vocab_size as u64);
@@ -145,10 +173,10 @@ impl TrainingMemory {
         let (moments, passing) = moments(shape, training, device);
         let most = moments.into_iter().max_by_key(Moment::sum).unwrap_or_default();
         let sum = Self {
-            weights: total * bytes,
+            weights: total * bytes + training.lora.map_or(0, |factors| 4 * factors.numbers),
             master_weights: if training.precision == Precision::Bf16 { 4 * total } else { 0 },
             gradients: most.gradients,
-            optimizer: training.states.bytes(training.optimizer.numbers(&parts)),
+            optimizer: training.states.bytes(training.optimizer.numbers(&parts, training.lora)),
             activations: most.activations,
             loss: most.loss,
             workspace: most.workspace,
@@ -188,6 +216,7 @@ mod tests {
         precision: Precision::F32,
         recompute: false,
         offload: false,
+        lora: None,
     };
 
     #[test]

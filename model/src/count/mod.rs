@@ -9,5 +9,5 @@ mod parameters;
 pub use flops::Flops;
 pub use inference::Inference;
 pub use kept::{Kept, kept_by_a_block};
-pub use memory::{Device, Optimizer, Precision, States, Training, TrainingMemory};
+pub use memory::{Device, Factors, Optimizer, Precision, States, Training, TrainingMemory};
 pub use parameters::Parameters;

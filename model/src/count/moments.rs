@@ -27,6 +27,9 @@ pub(super) fn moments(shape: &Shape, training: &Training, device: Device) -> ([M
     let numbers = kept_by_a_block(shape);
     let block: u64 = numbers.iter().map(|kept| kept.numbers * if kept.f32 { 4 } else { bytes }).sum();
     let (block, input) = (product([tokens, block]), product([tokens, width, bytes]));
+    // What matrices with factors beside them act as, in all blocks, is kept as a block is.
+    let acting = training.lora.map_or(0, |factors| 4 * factors.matrices);
+    let block = block.saturating_add(acting / layers.max(1));
     // What waits for the way back, and what is made once more when it comes to a block.
     let (waiting, again) = match (training.recompute, training.offload) {
         (false, _) => (product([layers, block]), 0),
@@ -35,9 +38,15 @@ pub(super) fn moments(shape: &Shape, training: &Training, device: Device) -> ([M
         (true, true) => (product([2, input]), block),
     };
     // Gradients of earlier micro-batches are there already, and each new one is added to them at once.
-    let (of_head, of_all) = (4 * width * vocabulary, 4 * Parameters::of(shape).total());
-    let of_block = of_all / layers.max(1);
-    let (first, later) = if training.adds_up { (of_all, of_all) } else { (of_head, of_all - of_block) };
+    let parts = Parameters::of(shape);
+    let (of_head, of_all) = (4 * width * vocabulary, 4 * training.changes(&parts));
+    // Of a block the gradients are whole, also where they become those of factors.
+    let of_block = 4 * parts.total() / layers.max(1);
+    let (first, later) = match (training.adds_up, training.lora) {
+        (true, _) => (of_all, of_all),
+        (false, None) => (of_head, of_all - of_block),
+        (false, Some(_)) => (0, of_all),
+    };
     let backward = product([tokens, kept::backward_of_a_block(shape), bytes]);
     let at_the_loss = Moment {
         gradients: if training.adds_up { of_all + of_head } else { of_head },
@@ -57,7 +66,7 @@ pub(super) fn moments(shape: &Shape, training: &Training, device: Device) -> ([M
         ..in_the_last_block
     };
     let in_the_update =
-        Moment { gradients: of_all, workspace: training.optimizer.workspace(shape), ..Moment::default() };
+        Moment { gradients: of_all, workspace: training.workspace(shape), ..Moment::default() };
     ([at_the_loss, in_the_last_block, in_the_first_block, in_the_update], again.saturating_add(backward))
 }
 

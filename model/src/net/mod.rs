@@ -10,9 +10,12 @@ pub use attention::Attention;
 pub use batch::{Batch, Dropped, Setting};
 pub use block::Block;
 pub use mlp::Mlp;
+pub(crate) use start::drawn;
+pub(crate) use weights::Change;
 pub use weights::{Role, Weight};
 
 use crate::config::{Model, Shape};
+use crate::lora::Acting;
 use burn::module::Param;
 use burn::prelude::*;
 use muse_kernels::{HeadLoss, Objective, Ops, Turned};
@@ -67,14 +70,7 @@ impl<B: Ops> Net<B> {
 
     /// Runs a batch through all blocks.
     pub fn hidden(&self, batch: &Batch<B>, setting: &Setting<B>) -> Hidden<B> {
-        let mut state = self.embedded(batch, setting);
-        let mut peaks = Vec::with_capacity(self.blocks.len());
-        for (at, block) in self.blocks.iter().enumerate() {
-            let (next, peak) = block.forward(state, batch, setting, at);
-            state = next;
-            peaks.push(peak);
-        }
-        Hidden { state, peaks }
+        Acting::from(self).hidden(batch, setting)
     }
 
     /// The loss of a batch, without a way back: what an evaluation asks for. Each token with a label counts `share`.
@@ -85,9 +81,7 @@ impl<B: Ops> Net<B> {
         objective: &Objective,
         share: f64,
     ) -> HeadLoss<B> {
-        let hidden = self.hidden(batch, setting).state;
-        let top = Top { norm: self.norm.val(), head: self.head_weight(), norm_eps: self.norm_eps };
-        top.loss(hidden, batch, objective, share, false)
+        Acting::from(self).loss(batch, setting, objective, share)
     }
 
     /// The logits of every token.
@@ -116,6 +110,34 @@ impl<B: Ops> Net<B> {
 
     pub(crate) fn tied(&self) -> bool {
         self.head.is_none()
+    }
+}
+
+impl<B: Ops> Acting<'_, B> {
+    /// [`Net::hidden`].
+    pub fn hidden(&self, batch: &Batch<B>, setting: &Setting<B>) -> Hidden<B> {
+        let mut state = self.net.embedded(batch, setting);
+        let mut peaks = Vec::with_capacity(self.net.blocks.len());
+        for at in 0..self.net.blocks.len() {
+            let (next, peak) = self.block(at).forward(state, batch, setting, at);
+            state = next;
+            peaks.push(peak);
+        }
+        Hidden { state, peaks }
+    }
+
+    /// [`Net::loss`].
+    pub fn loss(
+        &self,
+        batch: &Batch<B>,
+        setting: &Setting<B>,
+        objective: &Objective,
+        share: f64,
+    ) -> HeadLoss<B> {
+        let hidden = self.hidden(batch, setting).state;
+        let Net { norm, norm_eps, .. } = self.net;
+        let top = Top { norm: norm.val(), head: self.net.head_weight(), norm_eps: *norm_eps };
+        top.loss(hidden, batch, objective, share, false)
     }
 }
 

@@ -13,7 +13,8 @@ pub(super) fn net<B: Backend>(model: &Model, shape: &Shape, seed: u64, device: &
     let mut next = || all.next().expect("Weight::all names every weight that a net has");
     let norm =
         |weight: &Weight| Param::from_tensor(Tensor::<B, 1>::ones([weight.len()], (device, DType::F32)));
-    let matrix = |weight: &Weight| Param::from_tensor(drawn::<B>(model, weight, seed, device));
+    let matrix =
+        |weight: &Weight| Param::from_tensor(drawn::<B>(weight, deviation(model, weight), seed, device));
     let embedding = matrix(next());
     let mut blocks = Vec::with_capacity(shape.layers);
     for _ in 0..shape.layers {
@@ -31,10 +32,19 @@ pub(super) fn net<B: Backend>(model: &Model, shape: &Shape, seed: u64, device: &
     Net { embedding, blocks, norm: last, head, norm_eps: model.norm_eps }
 }
 
-fn drawn<B: Backend>(model: &Model, weight: &Weight, seed: u64, device: &B::Device) -> Tensor<B, 2> {
+fn deviation(model: &Model, weight: &Weight) -> f64 {
     let residual = weight.name.ends_with("o_proj.weight") || weight.name.ends_with("down_proj.weight");
     let residual = residual && weight.role == Role::Matrix;
-    let deviation = if residual { model.residual_std() } else { model.init_std };
+    if residual { model.residual_std() } else { model.init_std }
+}
+
+/// A matrix of normal numbers with this standard deviation.
+pub(crate) fn drawn<B: Backend>(
+    weight: &Weight,
+    deviation: f64,
+    seed: u64,
+    device: &B::Device,
+) -> Tensor<B, 2> {
     let mut numbers = vec![0.0_f32; weight.len()];
     let begin = name_seed(seed, &weight.name);
     fill(&mut numbers, |first, part| {
@@ -94,7 +104,7 @@ mod tests {
         let number = |at| (normal(name_seed(5, "a"), at) * model.init_std) as f32;
         let right: Vec<f32> = (0..30_000).map(number).collect();
         for threads in [1, 3] {
-            let draw = || drawn::<Flex>(&model, &weight, 5, &Default::default());
+            let draw = || drawn::<Flex>(&weight, model.init_std, 5, &Default::default());
             let got = with_threads(threads, draw).into_data().to_vec::<f32>().unwrap();
             assert!(got == right, "{threads} threads");
         }

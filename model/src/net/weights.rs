@@ -115,9 +115,10 @@ impl<B: Backend> ModuleVisitor<B> for Flat<B> {
     }
 }
 
-struct Change<F> {
-    at: usize,
-    change: F,
+/// Puts weights through `change`, which is told their numbers, from `at` on.
+pub(crate) struct Change<F> {
+    pub(crate) at: usize,
+    pub(crate) change: F,
 }
 
 impl<B: Backend, F: FnMut(usize, Tensor<B, 1>) -> Tensor<B, 1>> ModuleMapper<B> for Change<F> {

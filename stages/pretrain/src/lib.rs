@@ -9,11 +9,13 @@ pub use params::Params;
 
 use muse_artifacts::checkpoint::Checkpoint;
 use muse_artifacts::tokens::Tokens;
+use muse_model::config::Shape;
 use muse_model::count::Training as Memory;
 use muse_stage::{
     Above, ArtifactType, Context, Description, FieldError, InputPort, Machine, OutputPort, Stage, StageError,
 };
 use muse_training::Training;
+use muse_training::check::at_run;
 use serde_json::Value;
 
 /// Trains a model on packed tokens.
@@ -60,7 +62,7 @@ impl Stage for Pretrain {
         let tokens = Tokens::open(&context.input("data")?)?;
         params
             .check_data(tokens.meta().vocab_size as usize, tokens.meta().context as usize)
-            .map_err(|error| StageError::new(error.message).help(error.help.unwrap_or_default()))?;
+            .map_err(at_run)?;
         let init = context.optional("init").map(|path| Checkpoint::open(&path)).transpose()?;
         if let Some(init) = &init {
             init.verify()?;
@@ -74,5 +76,6 @@ impl Stage for Pretrain {
 /// those of `pretrain`.
 pub fn memory(params: &Value, context: usize) -> Option<Memory> {
     let params: Params = serde_json::from_value(params.clone()).ok()?;
-    Some(params.recipe().training(context))
+    let shape = Shape { context, ..params.model.shape(1, context) };
+    Some(params.recipe().training(&shape))
 }

@@ -113,6 +113,7 @@ impl Params {
             checkpoint_every: self.checkpoint_every.0.0,
             keep_last: *self.keep_last,
             seed: self.seed,
+            lora: None,
         }
     }
 }

@@ -106,8 +106,9 @@ fn every_field_is_read() {
         precision: Precision::Bf16Stochastic,
         recompute: true,
         offload: true,
+        lora: None,
     };
-    assert_eq!(params.recipe().training(1000), training);
+    assert_eq!(params.recipe().training(&params.model.shape(1, 1000)), training);
     assert_eq!(params.recipe().keeps(), Recompute::BlockOffloaded);
     assert!(serde_json::from_value::<Params>(with(json!({ "epochs": 3 }))).is_err());
 }

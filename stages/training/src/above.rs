@@ -1,6 +1,6 @@
 //! What speaks against a training before anything runs: the stages that make its data, and the machine.
 use crate::recipe::{Recipe, Recompute};
-use muse_model::config::Model;
+use muse_model::config::{Model, Shape};
 use muse_model::count::{Device, TrainingMemory};
 use muse_model::optim::StateKind;
 use muse_stage::{Above, FieldError, Machine};
@@ -13,6 +13,8 @@ pub struct Data {
     pub vocab_size: Option<usize>,
     /// How many tokens a sequence has.
     pub context: Option<usize>,
+    /// Of chats only what the assistant says carries loss.
+    pub masked: Option<bool>,
 }
 
 impl Data {
@@ -30,6 +32,7 @@ impl Data {
         Self {
             vocab_size: trained.next().and_then(|given| whole(&given.params["vocab_size"])),
             context: whole(&packed.params["context"]),
+            masked: packed.params["mask"].as_str().map(|mask| mask == "assistant"),
         }
     }
 }
@@ -43,11 +46,11 @@ impl Recipe {
         machine: &Machine,
         pointer: &str,
     ) -> Result<(), FieldError> {
-        let Some(context) = model.context.or(data.context) else { return Ok(()) };
+        let Some(context) = data.context.or(model.context) else { return Ok(()) };
         // What is known only once there is a tokenizer takes no memory here: all else may be too much already.
-        let shape = model.shape(data.vocab_size.unwrap_or(1), context);
+        let shape = Shape { context, ..model.shape(data.vocab_size.unwrap_or(1), context) };
         let device = if machine.gpu_memory.is_some() { Device::Gpu } else { Device::Cpu };
-        let needs = TrainingMemory::of(&shape, &self.training(context), device);
+        let needs = TrainingMemory::of(&shape, &self.training(&shape), device);
         // The memory of the host is the CPU's own.
         let (on_device, on_host) = match machine.gpu_memory {
             Some(_) => (needs.total, needs.host),

@@ -1,8 +1,9 @@
 //! What the schema cannot say of a recipe.
 use crate::recipe::{Recipe, Recompute};
-use muse_model::config::{Model, Problem};
+use muse_model::config::{Model, Problem, Shape};
 use muse_model::net::Weight;
-use muse_stage::FieldError;
+use muse_model::optim::OptimizerKind;
+use muse_stage::{FieldError, StageError};
 
 /// More steps than anyone makes.
 const MOST_STEPS: u64 = 1_000_000_000;
@@ -16,9 +17,16 @@ impl Recipe {
     pub fn check(&self, model: Option<&Model>) -> Result<(), FieldError> {
         self.check_numbers()?;
         first("/optimizer", self.optimizer.check())?;
+        if let Some(lora) = &self.lora {
+            first("/lora", lora.check())?;
+            if self.optimizer.kind == OptimizerKind::Muonclip {
+                let message = "`muonclip` scales the weights of queries and keys, and with `lora` these stay as they are";
+                return Err(FieldError::new("/optimizer/kind", message).help("write `kind: muon`"));
+            }
+        }
         if let Some(model) = model {
             first("/optimizer", self.optimizer.check_model(model.qk_norm))?;
-            first("/optimizer", self.optimizer.check_groups(&Weight::all(&model.shape(1, 1))))?;
+            first("/optimizer", self.optimizer.check_groups(&self.changes(&model.shape(1, 1))))?;
         }
         first("/schedule", self.schedule.check())?;
         first("/loss", self.loss.check())?;
@@ -28,6 +36,14 @@ impl Recipe {
             return Err(FieldError::new("/offload", message).help("write `recompute: block` too"));
         }
         Ok(())
+    }
+
+    /// What the optimizer changes in a model of this shape.
+    pub(crate) fn changes(&self, shape: &Shape) -> Vec<Weight> {
+        match &self.lora {
+            None => Weight::all(shape),
+            Some(lora) => lora.weights(shape).into_iter().flat_map(|(_, both)| both).collect(),
+        }
     }
 
     /// Whether a step has room for a sequence of this length.
@@ -81,6 +97,15 @@ pub fn check_steps(pointer: &str, said: &str, steps: u64) -> Result<(), FieldErr
         return Err(FieldError::new(pointer, message).help(format!("1 to {MOST_STEPS} steps")));
     }
     Ok(())
+}
+
+/// What is wrong with a field, as a run says it.
+pub fn at_run(error: FieldError) -> StageError {
+    let said = StageError::new(error.message);
+    match error.help {
+        Some(help) => said.help(help),
+        None => said,
+    }
 }
 
 /// The first problem of a part, as one of the whole.

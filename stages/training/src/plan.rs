@@ -2,6 +2,7 @@
 use crate::chance::draw;
 use crate::data::StepSize;
 use crate::recipe::{Recipe, Recompute};
+use muse_model::config::Shape;
 use muse_model::count::{Optimizer, States, Training};
 use muse_model::optim::{OptimizerKind, StateKind};
 use muse_model::pass;
@@ -54,9 +55,9 @@ impl Recipe {
         }
     }
 
-    /// How it trains, as far as memory goes.
-    pub fn training(&self, context: usize) -> Training {
-        let size = self.step_size(context, None);
+    /// How it trains a model of this shape, as far as memory goes.
+    pub fn training(&self, shape: &Shape) -> Training {
+        let size = self.step_size(shape.context, None);
         Training {
             micro_batch: size.micro_batch as u64,
             adds_up: size.micro_batch < size.sequences,
@@ -73,6 +74,7 @@ impl Recipe {
             precision: self.precision,
             recompute: self.recompute == Recompute::Block,
             offload: self.offload,
+            lora: self.lora.as_ref().map(|lora| lora.count(shape)),
         }
     }
 

@@ -1,5 +1,6 @@
 //! How a model is trained: what the parameters of a kind come to.
 use muse_model::count::Precision;
+use muse_model::lora::LoraConfig;
 use muse_model::loss::Loss;
 use muse_model::optim::OptimizerConfig;
 use muse_model::schedule::Schedule;
@@ -43,6 +44,8 @@ pub struct Recipe {
     pub keep_last: u32,
     /// What chance depends on.
     pub seed: u64,
+    /// Factors that are trained in the place of the weights.
+    pub lora: Option<LoraConfig>,
 }
 
 /// What a block keeps for its way back.

@@ -11,6 +11,9 @@ use std::path::Path;
 /// The loss by step, in the result.
 const REPORT: &str = "report.json";
 
+/// The factors by themselves, in the result, where factors were trained.
+const ADAPTER: &str = "adapter";
+
 pub(crate) fn write<B: Ops>(
     context: &mut Context,
     recipe: &Recipe,
@@ -21,6 +24,7 @@ pub(crate) fn write<B: Ops>(
     let state = trainer.state();
     let last = state.evaluated.filter(|point| point.step == state.made);
     trainer.save(&out, last.map(|point| point.loss), false)?;
+    trainer.save_adapter(&out.join(ADAPTER))?;
     if let Some(best) = state.best.filter(|best| best.step != state.made) {
         model_alone(&folder.best(best.step)?, &out.join(BEST))?;
     }

@@ -116,13 +116,15 @@ pub(crate) fn read(tensors: &Tensors, name: &str) -> Result<TensorData, StageErr
     Ok(TensorData::from_bytes_vec(tensors.read(name)?, found.shape.clone(), dtype))
 }
 
-/// A weight, flat.
-pub(crate) fn read_weight(checkpoint: &Checkpoint, weight: &Weight) -> Result<TensorData, StageError> {
-    let data = read(checkpoint.model(), &weight.name)?;
-    let (has, wants) = (data.shape.to_vec(), &weight.shape);
-    if has != *wants {
-        let said = format!("`{}` is {has:?} in the checkpoint, and {wants:?} in the model", weight.name);
+/// A weight, flat and in f32, whatever floats the file has.
+pub(crate) fn read_weight(tensors: &Tensors, weight: &Weight) -> Result<TensorData, StageError> {
+    let name = &weight.name;
+    let found =
+        tensors.get(name).ok_or_else(|| StageError::new(format!("the checkpoint has no `{name}`")))?;
+    let (has, wants) = (&found.shape, &weight.shape);
+    if has != wants {
+        let said = format!("`{name}` is {has:?} in the checkpoint, and {wants:?} in the model");
         return Err(StageError::new(said).help("take a `model` with the sizes of the checkpoint's"));
     }
-    Ok(TensorData::from_bytes_vec(data.as_bytes().to_vec(), [weight.len()], data.dtype))
+    Ok(TensorData::new(tensors.read_f32(name)?, [weight.len()]))
 }

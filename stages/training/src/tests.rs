@@ -28,6 +28,7 @@ pub(crate) fn recipe() -> Recipe {
         checkpoint_every: 1000,
         keep_last: 2,
         seed: 0,
+        lora: None,
     }
 }
 

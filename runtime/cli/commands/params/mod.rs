@@ -146,6 +146,7 @@ impl ParamsArgs {
             }),
             recompute: self.recompute || usual.recompute,
             offload: self.offload || usual.offload,
+            lora: usual.lora,
         }
     }
 }
@@ -159,6 +160,7 @@ const USUAL: Training = Training {
     precision: Precision::Bf16,
     recompute: false,
     offload: false,
+    lora: None,
 };
 /// The longest sequence where nobody says.
 const CONTEXT: usize = 2048;

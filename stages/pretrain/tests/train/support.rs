@@ -1,4 +1,4 @@
-//! Packed tokens that can be learned, and trainings on them.
+//! Packed tokens that can be learned, and trainings on them. `sft` is tested with these too.
 use muse_artifacts::tokens::{Block, Dtype, Loss, Meta, Piece, Split, SplitMeta, StreamWriter};
 use muse_stage::{ArtifactType, Context, Job, JobInput, JobMode, Offer, StageEvent, StageKind, run_job};
 use muse_stage_pretrain::Pretrain;
@@ -13,17 +13,27 @@ use tempfile::TempDir;
 pub(crate) const VOCABULARY: u32 = 17;
 const CONTEXT: u32 = 16;
 
+/// What a document is by its side and number: its tokens, and which of them carry loss. None is the usual one.
+type Document = dyn Fn(Split, u32) -> Option<(Vec<u32>, Vec<bool>)>;
+
 /// A folder for one attempt, with tokens at its port: what comes next follows from what was, mostly.
 pub(crate) struct Place {
     pub(crate) threads: u32,
     pub(crate) folder: TempDir,
+    pub(crate) kind: &'static dyn StageKind,
+    pub(crate) params: fn(&Value) -> Value,
 }
 
 impl Place {
     pub(crate) fn new() -> Self {
-        let place = Self { threads: 2, folder: tempfile::tempdir().unwrap() };
-        place.pack();
+        let place = Self::of(&Pretrain, params);
+        place.pack(&|_, _| None);
         place
+    }
+
+    /// One with nothing in it, for a kind and its usual parameters.
+    pub(crate) fn of(kind: &'static dyn StageKind, params: fn(&Value) -> Value) -> Self {
+        Self { threads: 2, folder: tempfile::tempdir().unwrap(), kind, params }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -38,13 +48,19 @@ impl Place {
         self.path().join("resume")
     }
 
-    fn pack(&self) {
+    /// Packs tokens; `document` gives those of a document by its side and number, and which of them carry loss.
+    pub(crate) fn pack(&self, document: &Document) {
         let folder = self.path().join("in/data");
+        let masked = document(Split::Train, 0).is_some();
         fs::create_dir_all(&folder).unwrap();
         let side = |split, sequences: u32, from: u32| -> SplitMeta {
-            let mut writer = StreamWriter::create(&folder, split, Dtype::U16, false).unwrap();
-            let mut block = Block::new(Dtype::U16, false);
+            let mut writer = StreamWriter::create(&folder, split, Dtype::U16, masked).unwrap();
+            let mut block = Block::new(Dtype::U16, masked);
             for number in 0..sequences {
+                if let Some((ids, mask)) = document(split, number) {
+                    block.push(&ids, Some(&mask));
+                    continue;
+                }
                 // A document a sequence: steps of one size, another size in each.
                 let step = 1 + (number + from) % 5;
                 let mut ids: Vec<u32> =
@@ -64,7 +80,7 @@ impl Place {
             dtype: Dtype::U16,
             context: CONTEXT,
             strategy: "concat".into(),
-            loss: Loss::All,
+            loss: if masked { Loss::Mask } else { Loss::All },
             train: side(Split::Train, 40, 0),
             validation: side(Split::Validation, 8, 2),
             vocab_size: VOCABULARY,
@@ -97,8 +113,8 @@ impl Place {
         steps: u64,
         offer: Option<(&Path, u64)>,
     ) -> (StageEvent, Vec<(u64, String, f64)>) {
-        let params = params(fields);
-        let said = Pretrain.check_json(&params);
+        let params = (self.params)(fields);
+        let said = self.kind.check_json(&params);
         assert!(said.is_ok(), "{said:?}");
         let _ = fs::remove_dir_all(self.path().join("out"));
         fs::create_dir_all(self.path().join("out")).unwrap();
@@ -114,9 +130,9 @@ impl Place {
         let job = Job {
             job: 1,
             mode: JobMode::Run,
-            kind: "pretrain".into(),
+            kind: self.kind.name().into(),
             plugin: None,
-            version: 2,
+            version: self.kind.version(),
             stage: "base".into(),
             key: "b3:00".into(),
             attempt: 1,
@@ -142,7 +158,7 @@ impl Place {
                 heard.fetch_or(*step >= steps, Ordering::Relaxed);
             }
         };
-        let end = run_job(&Pretrain, &mut Context::new(job, stop, tell));
+        let end = run_job(self.kind, &mut Context::new(job, stop, tell));
         let figures = figures.lock().unwrap().clone();
         (end, figures)
     }

@@ -3,8 +3,11 @@ use super::{Trainer, optimizer};
 use crate::data::Batches;
 use crate::state::{self, Numbers, State, Unfit};
 use burn::prelude::*;
-use muse_artifacts::checkpoint::{Checkpoint, CheckpointWriter, Facts};
+use burn::tensor::DType;
+use muse_artifacts::checkpoint::{Checkpoint, CheckpointWriter, Facts, Tensors};
 use muse_model::kernels::Ops;
+use muse_model::lora::Lora;
+use muse_model::net::Weight;
 use muse_model::optim::StateTensor;
 use muse_stage::StageError;
 use std::path::Path;
@@ -24,12 +27,21 @@ impl<B: Ops> Trainer<'_, B> {
         writer.model::<_, StageError>(&layout, |tensor| {
             let at = self.weights.iter().position(|weight| weight.name == tensor.name);
             let at = at.ok_or_else(|| StageError::new(format!("there is no weight {}", tensor.name)))?;
-            Ok(Numbers(flat[at].to_data()))
+            let weight = flat[at].clone();
+            let acts = match &self.lora {
+                Some(lora) => lora.merged(at, weight),
+                None => weight,
+            };
+            Ok(Numbers(acts.into_data()))
         })?;
         if to_go_on {
-            let remembered = self.optimizer.layout();
-            let layout: Vec<_> = remembered.iter().map(state::state_tensor).collect();
+            let (remembered, factors) = (self.optimizer.layout(), self.factors());
+            let mut layout: Vec<_> = remembered.iter().map(state::state_tensor).collect();
+            layout.extend(factors.iter().map(|(name, x)| state::tensor(name, x.dtype())));
             writer.optimizer::<_, StageError>(&layout, |tensor| {
+                if let Some((_, x)) = factors.iter().find(|(weight, _)| weight.name == tensor.name) {
+                    return Ok(Numbers(x.to_data()));
+                }
                 let one = remembered.iter().find(|one| one.name == tensor.name);
                 let one = one.ok_or_else(|| StageError::new(format!("there is no state {}", tensor.name)))?;
                 Ok(Numbers(self.optimizer.state(one)))
@@ -55,13 +67,33 @@ impl<B: Ops> Trainer<'_, B> {
             let folder = checkpoint.folder().display();
             StageError::new(format!("{folder}: no training goes on from it: there is no optimizer in it"))
         })?;
-        self.take_weights(checkpoint)?;
+        // The weights beside which factors stand are those that it began with, and never change.
+        match self.lora.take() {
+            Some(lora) => self.lora = Some(self.with_factors(lora, remembered)?),
+            None => self.take_weights(checkpoint)?,
+        }
         let read = |tensor: &StateTensor| state::read(remembered, &tensor.name).map_err(Unfit);
         self.optimizer.load(read).map_err(|unfit| unfit.0)?;
         self.batches =
             Batches::new(self.training.tokens, self.training.recipe.seed, self.size, state.cursor)?;
         self.state = state;
         Ok(())
+    }
+
+    /// The factors by name; nothing where none are trained.
+    pub(super) fn factors(&self) -> Vec<(&Weight, Tensor<B, 1>)> {
+        self.lora.iter().flat_map(|lora| lora.names().iter().zip(lora.flat())).collect()
+    }
+
+    /// Factors with the numbers of a checkpoint.
+    fn with_factors(&self, lora: Lora<B>, from: &Tensors) -> Result<Lora<B>, StageError> {
+        let names = self.training.recipe.changes(&self.shape);
+        let read = names.iter().map(|weight| state::read_weight(from, weight));
+        let mut numbers = read.collect::<Result<Vec<_>, _>>()?.into_iter();
+        Ok(lora.changed(|_, old| match numbers.next() {
+            Some(data) => Tensor::from_data(data, (&self.device, old.dtype())),
+            None => old,
+        }))
     }
 
     /// Goes back to a checkpoint, or to the start, but keeps the guard, which remembers why.
@@ -78,7 +110,7 @@ impl<B: Ops> Trainer<'_, B> {
     /// Back to the start, with nothing remembered.
     pub(crate) fn begin_anew(&mut self) -> Result<(), StageError> {
         // What there was goes first: the device may have no room for both.
-        self.net = None;
+        (self.net, self.lora) = (None, None);
         self.optimizer = optimizer(self.training.recipe, Vec::new(), &self.device)?;
         *self = Self::new(self.training, self.device.clone())?;
         Ok(())
@@ -89,11 +121,10 @@ impl<B: Ops> Trainer<'_, B> {
         let mut failed = None;
         let (weights, device) = (&self.weights, &self.device);
         self.net = self.net.take().map(|net| {
-            net.changed(|at, old| match state::read_weight(checkpoint, &weights[at]) {
+            net.changed(|at, old| match state::read_weight(checkpoint.model(), &weights[at]) {
                 Ok(data) => {
-                    let dtype = old.dtype();
-                    let new = Tensor::<B, 1>::from_data(data.clone(), (device, data.dtype));
-                    if new.dtype() == dtype { new } else { new.cast(dtype) }
+                    let new = Tensor::<B, 1>::from_data(data, (device, DType::F32));
+                    if old.dtype() == DType::F32 { new } else { new.cast(old.dtype()) }
                 }
                 Err(error) => {
                     failed.get_or_insert(error);

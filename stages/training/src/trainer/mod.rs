@@ -1,5 +1,6 @@
 //! A training on a device: weights, optimizer and data, a step at a time. `init` begins with given weights, `keep` puts it into
-//! checkpoints and back.
+//! checkpoints and back, `adapter` writes factors for others.
+mod adapter;
 mod init;
 mod keep;
 
@@ -14,6 +15,7 @@ use burn::tensor::DType;
 use muse_model::config::{Model, Shape};
 use muse_model::count::Precision;
 use muse_model::kernels::{Objective, Ops};
+use muse_model::lora::{Acting, Lora};
 use muse_model::net::{Batch, Dropped, Net, Role, Setting, Weight};
 use muse_model::optim::{Optimizer, clip_scale, global_norm, qk_clip};
 use muse_model::pass::{Pass, pass};
@@ -32,6 +34,8 @@ pub(crate) struct Trainer<'a, B: Ops> {
     setting: Setting<B>,
     /// None only while a step puts new weights in the place of the old.
     net: Option<Net<B>>,
+    /// Factors that are changed in the place of the net, if that was asked for. None likewise.
+    lora: Option<Lora<B>>,
     optimizer: Optimizer<B>,
     batches: Batches<'a>,
     state: State,
@@ -58,21 +62,23 @@ impl<'a, B: Ops> Trainer<'a, B> {
         let shape = given.shape(tokens.meta().vocab_size as usize, context);
         let mut model = given.clone();
         (model.vocab_size, model.context) = (Some(shape.vocab_size), Some(shape.context));
-        let weights = Weight::all(&shape);
-        let optimizer = optimizer(recipe, weights.clone(), &device)?;
+        // Sequences may be shorter than what the model has learned.
+        let shape = Shape { context, ..shape };
+        let optimizer = optimizer(recipe, recipe.changes(&shape), &device)?;
         let dtype = if recipe.precision == Precision::F32 { DType::F32 } else { DType::BF16 };
         let size = recipe.step_size(context, model.window);
         let mut trainer = Self {
             training,
             setting: Setting::new(&model, context, dtype, &device),
             net: Some(Net::new(&model, &shape, recipe.seed, &device)),
+            lora: recipe.lora.as_ref().map(|lora| Lora::new(lora, &shape, recipe.seed, &device)),
             batches: Batches::new(tokens, recipe.seed, size, Cursor::default())?,
             objective: recipe.loss.objective(),
             state: State::default(),
             model,
+            weights: Weight::all(&shape),
             shape,
             size,
-            weights,
             device,
             optimizer,
         };
@@ -95,6 +101,10 @@ impl<'a, B: Ops> Trainer<'a, B> {
 
     fn net(&self) -> &Net<B> {
         self.net.as_ref().expect("a step puts it back")
+    }
+
+    fn acting(&self) -> Acting<'_, B> {
+        Acting { net: self.net(), lora: self.lora.as_ref() }
     }
 
     pub(crate) fn state(&self) -> &State {
@@ -135,12 +145,14 @@ impl<'a, B: Ops> Trainer<'a, B> {
             };
             self.optimizer.begin(self.state.updates, rate, scale);
             let (optimizer, mut grads) = (&mut self.optimizer, grads.into_iter());
-            self.net = self.net.take().map(|net| {
-                net.changed(|at, weight| match grads.next() {
-                    Some(grad) => optimizer.update(at, weight, grad),
-                    None => weight,
-                })
-            });
+            let change = |at, weight| match grads.next() {
+                Some(grad) => optimizer.update(at, weight, grad),
+                None => weight,
+            };
+            match self.lora.take() {
+                Some(lora) => self.lora = Some(lora.changed(change)),
+                None => self.net = self.net.take().map(|net| net.changed(change)),
+            }
             if let Some(threshold) = self.training.recipe.optimizer.threshold() {
                 self.clip_heads(peaks, threshold);
             }
@@ -166,7 +178,7 @@ impl<'a, B: Ops> Trainer<'a, B> {
                 Some(Gathered { loss, grads, peaks }) => (Some((loss, peaks)), Some(grads)),
             };
             let Pass { loss, grads, peaks, .. } = pass(
-                self.net(),
+                self.acting(),
                 &self.batch(&rows),
                 &setting,
                 &self.objective,
@@ -207,7 +219,7 @@ impl<'a, B: Ops> Trainer<'a, B> {
         let (mut sum, mut labels) = (0.0, 0);
         for rows in held_out.batches() {
             let rows = rows?.filled_up(self.size.micro_batch);
-            let loss = self.net().loss(&self.batch(&rows), &self.setting, &Objective::PLAIN, 1.0);
+            let loss = self.acting().loss(&self.batch(&rows), &self.setting, &Objective::PLAIN, 1.0);
             sum += loss.plain.into_scalar().elem::<f64>();
             labels += rows.labelled;
         }
