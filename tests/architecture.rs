@@ -32,7 +32,9 @@ fn allowed(from: &str, to: &str) -> bool {
             true
         }
         (from, "muse-stage" | "muse-artifacts") => stage(from).is_some(),
-        (from, "muse-model") => stage(from).is_some_and(|name| MODEL_STAGES.contains(&name.as_str())),
+        (from, "muse-model" | "muse-inference") => {
+            stage(from).is_some_and(|name| MODEL_STAGES.contains(&name.as_str()))
+        }
         (from, "muse-training") => stage(from).is_some_and(|name| TRAINING_STAGES.contains(&name.as_str())),
         _ => false,
     }

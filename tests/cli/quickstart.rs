@@ -30,7 +30,8 @@ const FILE: &str = "pipelines/quickstart.yaml";
 fn it_runs_once_and_then_what_depends_on_a_change() {
     let context = clone();
     let first = context.muse(["run", FILE, "--preset", "smoke", "--json"]).ok();
-    assert_eq!(first.ran(), ["base", "clean", "corpus", "packed", "report", "tokenizer"]);
+    let all = ["base", "chat", "chats", "clean", "corpus", "dialogues", "eval", "model", "packed", "tokenizer"];
+    assert_eq!(first.ran(), all);
     assert!(context.muse(["run", FILE, "--preset", "smoke", "--json"]).ok().ran().is_empty());
     let second = context.muse(["run", FILE, "--preset", "smoke", "--set", "vocab=500", "--json"]).ok();
     for (stage, outcome) in
@@ -38,11 +39,14 @@ fn it_runs_once_and_then_what_depends_on_a_change() {
     {
         assert_eq!(second.outcomes()[stage], outcome, "{stage}");
     }
-    context.muse(["get", FILE, "report", "--preset", "smoke", "--to", "out"]).ok();
-    let report = context.read("out/report");
-    assert!(report.contains("== packed\n{") && report.contains("\"positions_used\": 0.9"), "{report}");
-    // A guess would be 8.3.
-    assert!(report.contains("== base\n{") && report.contains("\"validation_loss\": 7."), "{report}");
+    context.muse(["get", FILE, "eval", "--preset", "smoke", "--to", "out"]).ok();
+    let report = context.read("out/report.md");
+    assert!(report.contains("base") && report.contains("chat") && report.contains("bits"), "{report}");
+    context.muse(["get", FILE, "model", "--preset", "smoke", "--to", "model"]).ok();
+    let card = context.read("model/README.md");
+    assert!(card.contains("MIT OR Apache-2.0") && card.contains("sft"), "{card}");
+    let said = context.muse(["generate", "model", "--prompt", "むかし", "--max-tokens", "4", "--json"]).ok().json();
+    assert!(said["usage"]["completion_tokens"].as_u64().unwrap() <= 4, "{said}");
     // What a stage says of its result stands beside it.
     let facts = |stage: &str| {
         let why = context.muse(["why", FILE, stage, "--preset", "smoke", "--json"]).ok().json();

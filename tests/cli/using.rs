@@ -118,6 +118,24 @@ fn what_was_learned_by_heart_comes_back_word_for_word() {
 }
 
 #[test]
+fn what_was_exported_speaks_as_well() {
+    let context = learned();
+    for format in ["hf", "muse"] {
+        let export = format!(
+            "  {format}: {{ uses: export, inputs: {{ model: base, tokenizer: tokenizer }}, with: {{ format: {format}, dtype: f32 }} }}\n"
+        );
+        context.edit(&format!("{PAGE}{export}"));
+        context.run(["-q"]).ok();
+        let (stage, folder) = (format!("pipelines/p.yaml:{format}"), context.get(format));
+        for model in [stage.as_str(), folder.to_str().unwrap()] {
+            let words = ["chat", model, "--temperature", "0", "-q"];
+            let said = told(&context, &words, &format!("{}\n", HEART[1].0));
+            assert_eq!(said, (0, format!("{}\n", HEART[1].1), String::new()), "{model}");
+        }
+    }
+}
+
+#[test]
 fn what_is_no_model_says_what_would_be_one() {
     let context = project();
     context.write("chats.jsonl", "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}]}\n");
@@ -148,7 +166,7 @@ fn what_is_no_model_says_what_would_be_one() {
     exit code: 2
     --- stderr
     error: stage `tokenizer` makes no model
-    help: name a stage that trains one, or that exports one in the format `muse`
+    help: name a stage that trains one, or that exports one in the format `hf` or `muse`
     ");
     context.write("out/empty/file", "");
     snapshot!(context, ask("out/empty", &[]).ends(2), @"

@@ -7,6 +7,7 @@ use crate::open::Opened;
 use crate::values::StageOfPipeline;
 use muse_artifacts::checkpoint::ABOUT;
 use muse_inference::Source;
+use muse_inference::hf::CONFIG;
 use muse_stage::ArtifactType;
 use muse_store::{Artifact, Store, TreeEntry};
 use std::collections::{BTreeSet, VecDeque};
@@ -81,10 +82,13 @@ fn of_stage(app: &App<'_>, args: &ModelArgs, stage: &StageOfPipeline) -> CliResu
     let opened = app.open(&stage.pipeline, &args.values)?;
     let (number, output) = opened.one_stage(&stage.stage)?;
     let is_model = |store: &Store, name: &str, artifact: &Artifact| {
-        output.is_none_or(|output| output == name) && holds(store, artifact, ABOUT)
+        let model = [ABOUT, CONFIG].iter().any(|file| holds(store, artifact, file));
+        output.is_none_or(|output| output == name) && model
     };
     let model = made(&opened, stage, args, number, is_model)?;
-    if args.tokenizer.is_some() || model.path.join("tokenizer").is_dir() {
+    // What `export` makes has its own.
+    let own = ["tokenizer", "tokenizer.json"].iter().any(|name| model.path.join(name).exists());
+    if args.tokenizer.is_some() || own {
         return Ok((None, model));
     }
     let Some(above) = tokenizer_above(&opened, number) else { return Ok((None, model)) };
@@ -120,7 +124,7 @@ fn made(
     let Some((_, artifact)) = found else {
         let name = &opened.pipeline.stages[number].name;
         return Err(CliError::usage(format!("stage `{name}` makes no model"))
-            .hint("name a stage that trains one, or that exports one in the format `muse`"));
+            .hint("name a stage that trains one, or that exports one in the format `hf` or `muse`"));
     };
     let links = linked(&opened.store, artifact)?;
     Ok(Folder { path: links.path().to_owned(), _links: Some(links) })

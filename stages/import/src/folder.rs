@@ -1,22 +1,18 @@
 //! A folder of a Hugging Face model: what each file says, and what our checkpoint and tokenizer take of it.
-use crate::weights::{Weights, files};
 use muse_artifacts::ArtifactError;
 use muse_artifacts::checkpoint::{CheckpointWriter, Facts, Tensor};
 use muse_artifacts::tokenizer::Tokenizer;
-use muse_model::config::Model;
-use muse_model::exchange::hf;
+use muse_inference::hf::{self, Weights};
 use muse_stage::{Context, StageError};
-use serde_json::Value;
 use std::fs;
 use std::path::Path;
 
-const CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
 /// What stands beside it, and is taken where it is there.
 const SETTINGS: [&str; 3] = ["tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"];
 
 pub(crate) fn import(context: &mut Context, folder: &Path) -> Result<(), StageError> {
-    let model = model(folder)?;
+    let model = hf::model(folder)?;
     let out = context.output("tokenizer");
     let tokenizer = tokenizer(folder, &out)?;
     let (has, room) = (tokenizer.vocab_size(), model.vocab_size.unwrap_or(0));
@@ -26,7 +22,7 @@ pub(crate) fn import(context: &mut Context, folder: &Path) -> Result<(), StageEr
             .help("this is no folder that `transformers` could use")
             .into());
     }
-    let weights = Weights::open(&files(folder)?, folder, &model)?;
+    let weights = Weights::open(folder, &model)?;
     let total = weights.tensors().iter().filter_map(Tensor::bytes).sum::<usize>() as u64;
     let mut done = 0;
     let mut writer = CheckpointWriter::create(&context.output("checkpoint"))?;
@@ -41,25 +37,6 @@ pub(crate) fn import(context: &mut Context, folder: &Path) -> Result<(), StageEr
     let tokenizer = Some(tokenizer.digest().to_owned());
     writer.finish(Facts { config, tokenizer, ..Facts::default() })?;
     Ok(())
-}
-
-fn model(folder: &Path) -> Result<Model, StageError> {
-    let path = folder.join(CONFIG);
-    let text = match fs::read(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let help = "a model's folder has it at its top: name that folder";
-            return Err(ArtifactError::format(folder, format!("no model: there is no `{CONFIG}` in it"))
-                .help(help)
-                .into());
-        }
-        read => read.map_err(StageError::io(&path))?,
-    };
-    let config: Value = serde_json::from_slice(&text)
-        .map_err(|error| ArtifactError::format(&path, format!("it is no JSON: {error}")))?;
-    hf::model(&config).map_err(|refusal| {
-        let said = format!("muse cannot read this model: {}", refusal.message);
-        ArtifactError::format(&path, said).help(refusal.help).into()
-    })
 }
 
 fn tokenizer(folder: &Path, out: &Path) -> Result<Tokenizer, StageError> {

@@ -2,7 +2,6 @@
 mod folder;
 #[cfg(test)]
 mod tests;
-mod weights;
 
 use muse_stage::schemars::{self, JsonSchema};
 use muse_stage::{ArtifactType, Context, FieldError, InputFiles, InputPort, OutputPort, Stage, StageError};

@@ -1,11 +1,12 @@
 //! Models in use: a folder with a model is opened, and texts are written with it, as many side by side as there is room.
 //!
-//! `source` finds weights, configuration and tokenizer in a folder; `engine` brings the weights to a device; `writer` writes texts
+//! `source` finds weights, configuration and tokenizer in a folder, `hf` in one of a Hugging Face model; `engine` brings the weights to a device; `writer` writes texts
 //! step by step; `model` runs it in a thread of its own and is what everybody else holds. `speech` and `stop` turn tokens into
 //! text that can be shown at once; `chat` makes a prompt of a conversation.
 pub mod chat;
 mod engine;
 mod error;
+pub mod hf;
 mod likely;
 mod model;
 mod order;

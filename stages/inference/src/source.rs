@@ -1,6 +1,6 @@
 //! A folder with a model: which files hold its weights, its configuration and its tokenizer.
-use crate::{InferenceError, Result};
-use muse_artifacts::checkpoint::{Checkpoint, Tensors};
+use crate::{InferenceError, Result, hf};
+use muse_artifacts::checkpoint::{ABOUT, Checkpoint, Tensors};
 use muse_artifacts::tokenizer::Tokenizer;
 use muse_model::config::Model;
 use muse_model::net::Weight;
@@ -20,8 +20,11 @@ pub struct Source {
 }
 
 impl Source {
-    /// Opens a folder. A checkpoint has its tokenizer in `tokenizer/`; where it has none, one must be given.
+    /// Opens a folder: a checkpoint, with its tokenizer in `tokenizer/` or given, or one of a Hugging Face model.
     pub fn open(folder: &Path, tokenizer: Option<&Path>) -> Result<Self> {
+        if !folder.join(ABOUT).exists() && folder.join(hf::CONFIG).exists() {
+            return Self::of_others(folder, tokenizer);
+        }
         let checkpoint = Checkpoint::open(folder)?;
         let model: Model = serde_json::from_value(checkpoint.about().config.clone()).map_err(|error| {
             let said = format!("{}: its model is none that is known here: {error}", folder.display());
@@ -37,16 +40,20 @@ impl Source {
                 return Err(InferenceError::unfit(said, help));
             }
         };
-        if let Some(wants) =
-            checkpoint.about().tokenizer.as_deref().filter(|wants| *wants != tokenizer.digest())
-        {
-            let said = format!(
-                "the model learned the tokens of {wants}, and the tokenizer is {}",
-                tokenizer.digest()
-            );
+        let learned = checkpoint.about().tokenizer.as_deref();
+        if let Some(wants) = learned.filter(|wants| *wants != tokenizer.digest()) {
+            let has = tokenizer.digest();
+            let said = format!("the model learned the tokens of {wants}, and the tokenizer is {has}");
             return Err(InferenceError::unfit(said, "take the tokenizer that its data was packed with"));
         }
         Self { model, tensors: checkpoint.into_model(), tokenizer }.checked(folder)
+    }
+
+    fn of_others(folder: &Path, tokenizer: Option<&Path>) -> Result<Self> {
+        let model = hf::model(folder)?;
+        let tensors = hf::Weights::open(folder, &model)?.into_tensors();
+        let tokenizer = Tokenizer::open(tokenizer.unwrap_or(folder))?;
+        Self { model, tensors, tokenizer }.checked(folder)
     }
 
     /// How many tokens a text may have.

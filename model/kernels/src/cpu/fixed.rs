@@ -1,18 +1,17 @@
 //! Weights that stay as they are, in as few bytes as wished, and products with them: what a token costs while a model is used is
 //! reading them.
+use super::codes::{BLOCK, Coded, coded, dots, half_precision, scale};
 use super::memory::{give_back, to_fill};
 use super::numbers::{Floats, made};
 use super::product::{Matrix, multiply};
 use super::share::{by_parts, by_rows};
-use super::vector::{LANES, sum_of, together, wide};
+use super::vector::{sum_of, wide};
 use crate::decode::Kept;
 use burn::backend::Flex;
 use burn::prelude::*;
 use burn::tensor::DType;
-use half::{bf16, f16};
+use half::bf16;
 
-/// Numbers that share a scale.
-const BLOCK: usize = 32;
 /// Up to so many rows are multiplied number by number, as the weight is read; more of them by `gemm`, for which the weight is
 /// widened.
 const FEW: usize = 8;
@@ -40,7 +39,7 @@ impl Fixed {
             Kept::Int8 => {
                 let blocks = weight.get().chunks(width.max(1)).flat_map(|row| row.chunks(BLOCK));
                 let (mut codes, mut scales) = (Vec::with_capacity(rows * width), Vec::new());
-                blocks.for_each(|block| scales.push(f16::from_f32(coded(block, &mut codes)).to_bits()));
+                blocks.for_each(|block| scales.push(half_precision(coded(block, &mut codes))));
                 Numbers::Int8 { codes, scales }
             }
         };
@@ -78,7 +77,7 @@ impl Fixed {
             Numbers::F32(all) => dots_f32(&all[begin..end], x, self.width, out),
             Numbers::Bf16(all) => dots_bf16(&all[begin..end], x, self.width, out),
             Numbers::Int8 { codes, scales } => {
-                dots_int8(&codes[begin..end], &scales[first * self.blocks()..], coded, self.width, out);
+                dots(&codes[begin..end], &scales[first * self.blocks()..], coded, self.width, out);
             }
         }
     }
@@ -93,37 +92,6 @@ impl Fixed {
 struct Few<'a> {
     numbers: &'a [f32],
     coded: Coded,
-}
-
-/// Rows in codes, with a scale for each block; none where nothing wants them.
-#[derive(Default)]
-struct Coded {
-    codes: Vec<i8>,
-    scales: Vec<f32>,
-}
-
-impl Coded {
-    fn new(rows: &[f32], width: usize) -> Self {
-        let (mut codes, mut scales) = (Vec::with_capacity(rows.len()), Vec::new());
-        let blocks = rows.chunks_exact(width).flat_map(|row| row.chunks(BLOCK));
-        blocks.for_each(|block| scales.push(coded(block, &mut codes)));
-        Self { codes, scales }
-    }
-}
-
-/// The codes of a block of numbers go to `codes`; gives its scale.
-fn coded(block: &[f32], codes: &mut Vec<i8>) -> f32 {
-    let largest = block.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
-    let times = if largest > 0.0 { 127.0 / largest } else { 0.0 };
-    codes.extend(block.iter().map(|x| (x * times).round() as i8));
-    largest / 127.0
-}
-
-/// A scale, which is not negative.
-#[inline(always)]
-fn scale(bits: u16) -> f32 {
-    // Its exponent counts from 112 less.
-    f32::from_bits(u32::from(bits) << 13) * f32::from_bits(0x7780_0000)
 }
 
 #[inline(always)]
@@ -170,38 +138,6 @@ wide! {
             }
         }
     }
-}
-
-wide! {
-    fn dots_int8(codes: &[i8], scales: &[u16], x: &Coded, width: usize, out: &mut [f32]) {
-        let (count, blocks) = (x.codes.len() / width, width.div_ceil(BLOCK));
-        let rows = codes.chunks_exact(width).zip(scales.chunks_exact(blocks));
-        for ((codes, scales), out) in rows.zip(out.chunks_exact_mut(count)) {
-            let x = x.codes.chunks_exact(width).zip(x.scales.chunks_exact(blocks));
-            for ((x, x_scales), out) in x.zip(out) {
-                *out = dot_int8(codes, scales, x, x_scales);
-            }
-        }
-    }
-}
-
-/// A row of codes times another: whole numbers within a block, which no order changes.
-#[inline(always)]
-fn dot_int8(codes: &[i8], scales: &[u16], x: &[i8], x_scales: &[f32]) -> f32 {
-    let mut lanes = [0.0_f32; LANES];
-    let (whole, x_whole) = (codes.chunks_exact(BLOCK), x.chunks_exact(BLOCK));
-    let (rest, x_rest) = (whole.remainder(), x_whole.remainder());
-    for (((codes, x), bits), x_scale) in whole.zip(x_whole).zip(scales).zip(x_scales) {
-        let scale = scale(*bits) * x_scale;
-        for lane in 0..LANES {
-            // Two neighbours at a time, as CPUs multiply and add numbers of two bytes.
-            let product = |at: usize| i32::from(codes[at]) * i32::from(x[at]);
-            lanes[lane] += (product(2 * lane) + product(2 * lane + 1)) as f32 * scale;
-        }
-    }
-    let rest: i32 = rest.iter().zip(x_rest).map(|(code, x)| i32::from(*code) * i32::from(*x)).sum();
-    let last = scales.last().map_or(0.0, |bits| scale(*bits)) * x_scales.last().copied().unwrap_or(0.0);
-    together(lanes, |a, b| a + b) + rest as f32 * last
 }
 
 /// Rows of a weight that are one part of a product's work: enough numbers to be worth a thread's while.

@@ -4,6 +4,7 @@
 //! the same instruction set gives the same bits for any number of threads.
 mod attention;
 mod cached;
+mod codes;
 mod fixed;
 mod head;
 mod memory;

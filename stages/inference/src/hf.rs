@@ -1,22 +1,46 @@
-//! The weights of a folder: which files hold them, and that they are those of the model and nothing else.
-use muse_artifacts::ArtifactError;
+//! A folder of a Hugging Face model: what its configuration says, which files hold its weights, and that they are those of the
+//! model and nothing else.
 use muse_artifacts::checkpoint::{Dtype, Tensor, Tensors};
+use muse_artifacts::{ArtifactError, Result};
 use muse_model::config::Model;
+use muse_model::exchange::hf;
 use muse_model::net::Weight;
-use muse_stage::StageError;
 use serde::Deserialize;
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// What says what the model is.
+pub const CONFIG: &str = "config.json";
 const ONE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 /// The head, which is the embedding where they are one.
 const HEAD: &str = "lm_head.weight";
 const EMBEDDING: &str = "model.embed_tokens.weight";
 
+/// The model of a folder, by its configuration.
+pub fn model(folder: &Path) -> Result<Model> {
+    let path = folder.join(CONFIG);
+    let text = match fs::read(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let help = "a model's folder has it at its top: name that folder";
+            return Err(
+                ArtifactError::format(folder, format!("no model: there is no `{CONFIG}` in it")).help(help)
+            );
+        }
+        read => read.map_err(ArtifactError::io(&path))?,
+    };
+    let config: Value = serde_json::from_slice(&text)
+        .map_err(|error| ArtifactError::format(&path, format!("it is no JSON: {error}")))?;
+    hf::model(&config).map_err(|refusal| {
+        let said = format!("muse cannot read this model: {}", refusal.message);
+        ArtifactError::format(&path, said).help(refusal.help)
+    })
+}
+
 /// The files that hold a folder's weights.
-pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>, StageError> {
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     #[derive(Deserialize)]
     struct Index {
         weight_map: BTreeMap<String, String>,
@@ -28,8 +52,8 @@ pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>, StageError> {
     if !index.exists() {
         return Err(no_weights(folder));
     }
-    let text = fs::read(&index).map_err(StageError::io(&index))?;
-    let strange = |said: String| StageError::from(ArtifactError::format(&index, said));
+    let text = fs::read(&index).map_err(ArtifactError::io(&index))?;
+    let strange = |said: String| ArtifactError::format(&index, said);
     let Index { weight_map } = serde_json::from_slice(&text)
         .map_err(|error| strange(format!("it does not say which file holds what: {error}")))?;
     let names: BTreeSet<String> = weight_map.into_values().collect();
@@ -40,7 +64,7 @@ pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>, StageError> {
     Ok(names.into_iter().map(|name| folder.join(name)).collect())
 }
 
-fn no_weights(folder: &Path) -> StageError {
+fn no_weights(folder: &Path) -> ArtifactError {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let pickled =
         |name: &String| [".bin", ".pt", ".pth", ".ckpt"].iter().any(|ending| name.ends_with(ending));
@@ -53,20 +77,20 @@ fn no_weights(folder: &Path) -> StageError {
         ),
         None => (format!("there is neither `{ONE}` nor `{INDEX}` in it"), "a model's folder has one of them"),
     };
-    ArtifactError::format(folder, said).help(help).into()
+    ArtifactError::format(folder, said).help(help)
 }
 
 /// The weights of a model.
-pub(crate) struct Weights {
+pub struct Weights {
     from: Tensors,
     tensors: Vec<Tensor>,
 }
 
 impl Weights {
     /// Looks at the heads of the files.
-    pub(crate) fn open(files: &[PathBuf], folder: &Path, model: &Model) -> Result<Self, StageError> {
-        let from = Tensors::open(files.iter().cloned())?;
-        let wrong = |said: String, help: &str| Err(ArtifactError::format(folder, said).help(help).into());
+    pub fn open(folder: &Path, model: &Model) -> Result<Self> {
+        let from = Tensors::open(files(folder)?)?;
+        let wrong = |said: String, help: &str| Err(ArtifactError::format(folder, said).help(help));
         let mut tensors = Vec::new();
         for weight in Weight::all(&model.shape(0, 0)) {
             let name = &weight.name;
@@ -123,12 +147,17 @@ impl Weights {
     }
 
     /// What they are, in their order.
-    pub(crate) fn tensors(&self) -> &[Tensor] {
+    pub fn tensors(&self) -> &[Tensor] {
         &self.tensors
     }
 
     /// The bytes of one.
-    pub(crate) fn read(&self, name: &str) -> Result<Vec<u8>, StageError> {
-        Ok(self.from.read(name)?)
+    pub fn read(&self, name: &str) -> Result<Vec<u8>> {
+        self.from.read(name)
+    }
+
+    /// All that the files hold, which stay open.
+    pub fn into_tensors(self) -> Tensors {
+        self.from
     }
 }
