@@ -47,7 +47,7 @@ impl<B: Decode> Engine for Decoder<B> {
 }
 
 /// Brings a model to a device.
-pub(crate) fn load(
+pub fn load(
     model: &Model,
     tensors: &Tensors,
     device: Device,

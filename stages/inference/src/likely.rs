@@ -22,7 +22,9 @@ impl<'a> Likely<'a> {
 
     /// The likeliest token, of equals the one with the lower number.
     pub fn likeliest(&self) -> u32 {
-        self.best(1).first().map_or(0, |(id, _)| *id)
+        let first =
+            |best: (u32, f32), (id, logit): (u32, &f32)| if *logit > best.1 { (id, *logit) } else { best };
+        (0..).zip(self.logits).fold((0, f32::NEG_INFINITY), first).0
     }
 
     /// The likeliest tokens, the likeliest first.

@@ -108,6 +108,16 @@ impl Tokenizer {
         self.roles.iter().find(|(name, _)| name == role).map(|(_, token)| token.as_str())
     }
 
+    /// What the tokenizer puts before every text that stands alone, such as the token that begins texts; mostly nothing.
+    pub fn beginning(&self) -> Result<Vec<u32>> {
+        const SOME: &str = "a";
+        let encode = |with| self.inner.encode_fast(SOME, with).map_err(|error| self.wrong(&error));
+        let (with, without) = (encode(true)?, encode(false)?);
+        let (with, without) = (with.get_ids(), without.get_ids());
+        let at = with.windows(without.len().max(1)).position(|some| some == without);
+        Ok(with[..at.unwrap_or_default()].to_vec())
+    }
+
     /// Special tokens and their ids.
     pub fn specials(&self) -> &[(String, u32)] {
         &self.specials

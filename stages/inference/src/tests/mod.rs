@@ -1,4 +1,5 @@
 //! Real tokenizers and real models, both small: what is written side by side is what each text would be alone.
+mod scoring;
 mod speech;
 mod threads;
 mod writing;

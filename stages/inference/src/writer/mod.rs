@@ -42,6 +42,11 @@ impl Writer {
         Self { engine, tokenizer, vocabulary, slots, waiting: VecDeque::new(), tickets: 0 }
     }
 
+    /// Gives the engine back.
+    pub fn into_engine(self) -> Box<dyn Engine> {
+        self.engine
+    }
+
     /// Takes an order. Its text begins when there is room.
     pub fn add(&mut self, order: Order) -> Result<Ticket> {
         let context = self.engine.room().context;
