@@ -84,6 +84,8 @@ fn the_rules_forbid_what_the_design_forbids() {
         ("muse-stage-command", "muse-stage-pack"),
         ("muse-stage-command", "muse-runtime"),
         ("muse-stage-download", "muse-model"),
+        ("muse-stage-download", "muse-inference"),
+        ("muse-inference", "muse-stage-eval"),
         ("muse-stage", "muse-store"),
         ("muse-stage", "muse-runtime"),
         ("muse-store", "muse-stage"),

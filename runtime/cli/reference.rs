@@ -11,6 +11,7 @@ pub fn reference(kinds: &[&'static dyn StageKind]) -> Vec<(&'static str, String)
     vec![
         ("docs/schema/pipeline.schema.json", schema(&pipeline_schema(Kinds::new(kinds).iter()))),
         ("docs/schema/model.schema.json", schema(&muse_stages::budget::model_schema())),
+        ("docs/schema/task.schema.json", schema(&muse_stages::task_schema())),
         ("docs/reference/commands.md", commands()),
         ("docs/reference/stages.md", stage_kinds(kinds)),
     ]

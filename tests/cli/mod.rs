@@ -3,6 +3,7 @@ mod checkpoints;
 mod download;
 mod drawing;
 mod environment;
+mod eval;
 mod exec;
 mod export;
 mod figures;

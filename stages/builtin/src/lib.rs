@@ -13,6 +13,9 @@ pub mod budget {
     pub use muse_training::budget::*;
 }
 
+/// The schema of a task's file.
+pub use muse_stage_eval::task_schema;
+
 /// Every built-in kind, in the order in which a language model is made.
 pub const BUILTIN: &[&'static dyn StageKind] = &[
     &muse_stage_download::Download,
@@ -23,5 +26,6 @@ pub const BUILTIN: &[&'static dyn StageKind] = &[
     &muse_stage_pretrain::Pretrain,
     &muse_stage_sft::Sft,
     &muse_stage_export::Export,
+    &muse_stage_eval::Eval,
     &muse_stage_command::Command,
 ];

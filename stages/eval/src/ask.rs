@@ -4,8 +4,8 @@ use crate::prompt::{Ask, Question};
 use crate::task::{Filter, Task};
 use muse_artifacts::tokenizer::Tokenizer;
 use muse_inference::{
-    Device, Engine, InferenceError, News, Order, Pair, Room, Sampling, Score, Scorer, Source, Writer, chat, encode, load,
-    prefix,
+    Device, Engine, InferenceError, News, Order, Pair, Room, Sampling, Score, Scorer, Source, Writer, chat,
+    encode, load, prefix,
 };
 use muse_stage::StageError;
 use serde::{Deserialize, Serialize};
@@ -137,7 +137,8 @@ impl Model {
 
     /// What is asked of the scorer.
     fn pairs(&self, task: &Task, question: &Question, record: &mut Record) -> Result<Vec<Pair>, StageError> {
-        let here = |what: &str| StageError::new(format!("task `{}`, item {}: {what}", task.name, question.item));
+        let here =
+            |what: &str| StageError::new(format!("task `{}`, item {}: {what}", task.name, question.item));
         let (ids, text) = match &question.ask {
             Ask::Choose { choices, .. } => {
                 let mut pairs = Vec::with_capacity(choices.len());
@@ -145,7 +146,9 @@ impl Model {
                     let continuation = format!("{}{choice}", task.target_delimiter);
                     let pair = Pair::of(&self.tokenizer, &question.prompt, &continuation).map_err(failed)?;
                     if pair.context.is_empty() || pair.continuation.is_empty() {
-                        return Err(here(&format!("the choice `{choice}` adds no token to what stands before it")));
+                        return Err(here(&format!(
+                            "the choice `{choice}` adds no token to what stands before it"
+                        )));
                     }
                     if pair.continuation.len() > self.context {
                         let message = format!("a choice has {} tokens", pair.continuation.len());
@@ -193,8 +196,9 @@ fn likely(task: &Task, question: &Question, scores: &[Score], record: &mut Recor
     record.likelihoods = scores.iter().map(|score| rounded(score.sum)).collect();
     record.greedy = scores.iter().map(|score| score.greedy).collect();
     let figures = task.figures().into_iter();
-    record.scores =
-        figures.map(|metric| (metric.name().to_owned(), rounded(choice(metric, scores, choices, right)))).collect();
+    record.scores = figures
+        .map(|metric| (metric.name().to_owned(), rounded(choice(metric, scores, choices, right))))
+        .collect();
 }
 
 /// Notes what was written, and whether it is right.

@@ -8,7 +8,9 @@ use muse_stage::FieldError;
 
 pub(crate) fn params(params: &Params) -> Result<(), FieldError> {
     if params.tasks.is_empty() {
-        return Err(FieldError::new("/tasks", "there is nothing to ask").help("name a file of `configs/tasks/`"));
+        return Err(
+            FieldError::new("/tasks", "there is nothing to ask").help("name a file of `configs/tasks/`")
+        );
     }
     if params.limit.is_some_and(|limit| limit.0 == 0) {
         return Err(FieldError::new("/limit", "no items").help("leave `limit` out for all"));
@@ -17,7 +19,9 @@ pub(crate) fn params(params: &Params) -> Result<(), FieldError> {
         let here = format!("/tasks/{at}");
         if params.tasks[..at].iter().any(|other| other.name == one.name) {
             let message = format!("two tasks are called `{}`", one.name);
-            return Err(FieldError::new(format!("{here}/name"), message).help("give one of them another `name`"));
+            return Err(
+                FieldError::new(format!("{here}/name"), message).help("give one of them another `name`")
+            );
         }
         task(one).map_err(|error| FieldError { pointer: format!("{here}{}", error.pointer), ..error })?;
     }
@@ -40,7 +44,8 @@ fn task(task: &Task) -> Result<(), FieldError> {
         Glob::new(glob).map_err(|error| FieldError::new(pointer, error.kind().to_string()))?;
     }
     let filters = task.filters.iter().enumerate();
-    let filters = filters.filter_map(|(at, filter)| Some((format!("/filters/{at}/regex"), filter.regex.as_ref()?)));
+    let filters =
+        filters.filter_map(|(at, filter)| Some((format!("/filters/{at}/regex"), filter.regex.as_ref()?)));
     let ignored = task.ignore.patterns.iter().enumerate();
     let ignored = ignored.map(|(at, pattern)| (format!("/ignore/patterns/{at}"), pattern));
     for (pointer, pattern) in filters.chain(ignored) {
@@ -60,8 +65,11 @@ fn written(task: &Task) -> Result<(), FieldError> {
             return Err(FieldError::new(pointer, wrong));
         }
     }
-    let expressions =
-        [("/target", Some(&task.target)), ("/choices_from", task.choices_from.as_ref()), ("/id", task.id.as_ref())];
+    let expressions = [
+        ("/target", Some(&task.target)),
+        ("/choices_from", task.choices_from.as_ref()),
+        ("/id", task.id.as_ref()),
+    ];
     for (pointer, text) in expressions.into_iter().filter_map(|(pointer, text)| Some((pointer, text?))) {
         if let Some(wrong) = templates.wrong_expression(text) {
             let help = "an expression is what stands between `{{` and `}}` of a template, without these";

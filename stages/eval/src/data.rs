@@ -15,7 +15,7 @@ pub(crate) enum Data {
     /// Rows, and those that examples are taken of, where these are others.
     Rows { items: Vec<Fields>, examples: Option<Vec<Fields>> },
     /// Documents that were packed and held back.
-    Tokens(Tokens),
+    Tokens(Box<Tokens>),
 }
 
 impl Data {
@@ -33,11 +33,13 @@ impl Data {
                 return Err(StageError::new(format!("task `{}`: its data is packed tokens", task.name))
                     .help("`download` with `as: files` brings a data set of questions"));
             }
-            return Ok(Self::Tokens(Tokens::open(&root)?));
+            return Ok(Self::Tokens(Box::new(Tokens::open(&root)?)));
         }
         let (limit, shots) = (params.most(), params.shots(task) > 0);
         let others = task.few_shot.items.as_deref().filter(|_| shots);
-        let read = |glob: &str, most| Rows { root: &root, glob, columns: &task.columns, most }.read().map_err(within);
+        let read = |glob: &str, most| {
+            Rows { root: &root, glob, columns: &task.columns, most }.read().map_err(within)
+        };
         // Examples that are other items are taken of all of them.
         let mut items = read(&task.items, if shots && others.is_none() { usize::MAX } else { limit })?;
         if items.is_empty() {
@@ -45,7 +47,8 @@ impl Data {
         }
         let examples = match others {
             Some(_) if root.is_file() => {
-                let message = format!("task `{}`: its data is one file, and its examples are in another", task.name);
+                let message =
+                    format!("task `{}`: its data is one file, and its examples are in another", task.name);
                 return Err(StageError::new(message)
                     .help("give it a folder with both, or write `few_shot: 0` beside `tasks`"));
             }

@@ -26,7 +26,13 @@ impl Keep {
     }
 
     /// Keeps a portion that is finished.
-    pub(crate) fn put(&self, model: usize, task: usize, portion: usize, records: &[Record]) -> Result<(), StageError> {
+    pub(crate) fn put(
+        &self,
+        model: usize,
+        task: usize,
+        portion: usize,
+        records: &[Record],
+    ) -> Result<(), StageError> {
         let path = self.path(model, task, portion);
         let new = path.with_extension("new");
         fs::write(&new, lines(records)).map_err(StageError::io(&new))?;

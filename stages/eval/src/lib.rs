@@ -69,8 +69,9 @@ impl Stage for Eval {
             None => Ok(()),
             Some(given) => {
                 let message = format!("what `{}` makes has no tokenizer with it", given.kind);
-                Err(FieldError::new("", message)
-                    .help("write `tokenizer: STAGE` among the inputs, the tokenizer that its data was packed with"))
+                Err(FieldError::new("", message).help(
+                    "write `tokenizer: STAGE` among the inputs, the tokenizer that its data was packed with",
+                ))
             }
         }
     }

@@ -59,7 +59,8 @@ fn samples(page: &mut String, task: &AboutTask) {
         let _ = write!(page, "\nItem {}\n\n{fence}text\n{dots}{shown}\n{fence}\n", sample.item);
         let list = |page: &mut String, what: &str, texts: &[String]| {
             if !texts.is_empty() {
-                let texts: Vec<String> = texts.iter().map(|text| format!("`{}`", text.replace(['`', '\n'], " "))).collect();
+                let texts: Vec<String> =
+                    texts.iter().map(|text| format!("`{}`", text.replace(['`', '\n'], " "))).collect();
                 let _ = write!(page, "\n{what}: {}\n", texts.join(", "));
             }
         };

@@ -132,16 +132,25 @@ impl<'a> Questions<'a> {
         let place = |one: &Value| {
             let place = match one {
                 Value::Number(number) => number.as_u64().and_then(|number| usize::try_from(number).ok()),
-                Value::String(text) => choices.iter().position(|choice| choice == text).or_else(|| text.parse().ok()),
+                Value::String(text) => {
+                    choices.iter().position(|choice| choice == text).or_else(|| text.parse().ok())
+                }
                 _ => None,
             };
             place.filter(|place| *place < choices.len()).ok_or_else(|| {
-                let message = format!("task `{}`, `target`: {one} is none of the {} choices", self.task.name, choices.len());
-                StageError::new(message).help("take the side of the data set whose answers are known, or change `target`")
+                let message = format!(
+                    "task `{}`, `target`: {one} is none of the {} choices",
+                    self.task.name,
+                    choices.len()
+                );
+                StageError::new(message)
+                    .help("take the side of the data set whose answers are known, or change `target`")
             })
         };
         match &target {
-            Value::Array(all) if all.is_empty() => Err(self.wrong("target", &target, "a choice that is right")),
+            Value::Array(all) if all.is_empty() => {
+                Err(self.wrong("target", &target, "a choice that is right"))
+            }
             Value::Array(all) => all.iter().map(place).collect(),
             one => Ok(vec![place(one)?]),
         }
@@ -192,7 +201,8 @@ fn shots(
     let mut all = Vec::with_capacity(items.len());
     for item in items {
         let value = few.same.as_ref().map(|column| item.get(column));
-        let like = |example: &Fields| few.same.as_ref().is_none_or(|column| Some(example.get(column)) == value);
+        let like =
+            |example: &Fields| few.same.as_ref().is_none_or(|column| Some(example.get(column)) == value);
         let mut places: Vec<usize> = (0..pool.len()).filter(|at| like(&pool[*at])).collect();
         let chosen: Vec<usize> = match few.pick {
             Pick::First => {
@@ -205,12 +215,19 @@ fn shots(
                 let chance = chances.entry(group).or_insert_with(|| Python::new(few.seed));
                 // One more, for the item itself may be among them.
                 let some = chance.sample(places.len(), count + usize::from(own));
-                some.into_iter().map(|at| places[at]).filter(|at| !own || pool[*at] != *item).take(count).collect()
+                some.into_iter()
+                    .map(|at| places[at])
+                    .filter(|at| !own || pool[*at] != *item)
+                    .take(count)
+                    .collect()
             }
         };
         if chosen.len() < count {
-            let message = format!("task `{}`: {count} examples are wanted, and there are {}", task.name, chosen.len());
-            return Err(StageError::new(message).help("ask for fewer by `few_shot`, or give it more to choose from"));
+            let message =
+                format!("task `{}`: {count} examples are wanted, and there are {}", task.name, chosen.len());
+            return Err(
+                StageError::new(message).help("ask for fewer by `few_shot`, or give it more to choose from")
+            );
         }
         all.push(chosen);
     }

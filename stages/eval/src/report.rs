@@ -146,7 +146,9 @@ impl<'a> Report<'a> {
     pub(crate) fn results(&mut self, asked: Asked<'_>) -> Result<(), StageError> {
         let Asked { model, questions, records } = asked;
         let task = questions.task;
-        let Some(at) = self.finished.tasks.iter().position(|about| about.name == task.name) else { return Ok(()) };
+        let Some(at) = self.finished.tasks.iter().position(|about| about.name == task.name) else {
+            return Ok(());
+        };
         self.last = at;
         let about = &mut self.finished.tasks[at];
         about.items = records.len();

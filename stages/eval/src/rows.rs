@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 /// What files of a folder are called that may hold items.
 const ENDINGS: [&str; 6] = ["jsonl", "ndjson", "json", "csv", "parquet", "zip"];
+/// What stages say of what they made is none of it.
+const REPORT: &str = "report.json";
 /// A file in a zip that is larger is none of a task's.
 const LARGEST_IN_ZIP: u64 = 1 << 30;
 /// The column that says which file an item is from, where it has none of that name.
@@ -36,7 +38,8 @@ impl Rows<'_> {
             self.file(self.root, "", &mut rows)?;
             return Ok(rows);
         }
-        let glob = Glob::new(self.glob).map_err(|error| StageError::new(error.to_string()))?.compile_matcher();
+        let glob =
+            Glob::new(self.glob).map_err(|error| StageError::new(error.to_string()))?.compile_matcher();
         let mut files = Vec::new();
         below(self.root, self.root, &mut files).map_err(StageError::io(self.root))?;
         files.sort();
@@ -115,9 +118,15 @@ impl Rows<'_> {
         for record in reader.records() {
             let record = record.map_err(wrong)?;
             if record.len() != names.len() {
-                let message =
-                    format!("{place}: row {} has {} columns, not {}", rows.len() + 1, record.len(), names.len());
-                return Err(StageError::new(message).help("a task's `columns` names them where the file does not"));
+                let message = format!(
+                    "{place}: row {} has {} columns, not {}",
+                    rows.len() + 1,
+                    record.len(),
+                    names.len()
+                );
+                return Err(
+                    StageError::new(message).help("a task's `columns` names them where the file does not")
+                );
             }
             let fields = names.iter().cloned().zip(record.iter().map(Value::from)).collect();
             if !self.push(fields, stem, rows) {
@@ -191,7 +200,8 @@ fn below(root: &Path, folder: &Path, files: &mut Vec<(String, PathBuf)>) -> std:
 fn is_rows(name: &str) -> bool {
     let last = name.rsplit('/').next().unwrap_or(name);
     let ending = last.rsplit_once('.').map_or("", |(_, ending)| ending);
-    !name.split('/').any(|part| part.starts_with('.') || part == "__MACOSX") && ENDINGS.contains(&ending)
+    let hidden = name.split('/').any(|part| part.starts_with('.') || part == "__MACOSX");
+    !hidden && name != REPORT && ENDINGS.contains(&ending)
 }
 
 fn stem(name: &str) -> &str {

@@ -35,7 +35,7 @@ fn evaluate(context: &mut Context, params: &Params) -> Result<(), StageError> {
         if count == 0 {
             return Err(StageError::new(format!("task `{}`: there are no items", task.name)));
         }
-        (0..count).step_by(PORTION).try_for_each(|item| questions.question(item).map(drop))?;
+        (0..count).try_for_each(|item| questions.question(item).map(drop))?;
         tasks.push((questions, count, made_by));
     }
     let mut models = Vec::new();
@@ -63,12 +63,15 @@ fn evaluate(context: &mut Context, params: &Params) -> Result<(), StageError> {
                 let found = match keep.get(number, at, portion, items.len()) {
                     Some(found) => found,
                     None => {
-                        let asked: Result<Vec<Question>, _> = items.map(|item| questions.question(item)).collect();
+                        let asked: Result<Vec<Question>, _> =
+                            items.map(|item| questions.question(item)).collect();
                         // Where all is there already, nothing is brought to the device.
                         if let Some(source) = source.take() {
                             model = Some(Model::open(name, source, device, params.precision.kept())?);
                         }
-                        let Some(model) = &mut model else { return Err(StageError::new("the model is gone")) };
+                        let Some(model) = &mut model else {
+                            return Err(StageError::new("the model is gone"));
+                        };
                         let new = answer(context, model, questions, &asked?)?;
                         keep.put(number, at, portion, &new)?;
                         new

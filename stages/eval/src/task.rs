@@ -216,7 +216,9 @@ impl Kind {
 impl Task {
     /// The figures that are wanted.
     pub(crate) fn figures(&self) -> Vec<Metric> {
-        use Metric::{Acc, AccNorm, BitsPerByte, BytePerplexity, ExactMatch, TokenPerplexity, WordPerplexity};
+        use Metric::{
+            Acc, AccNorm, BitsPerByte, BytePerplexity, ExactMatch, TokenPerplexity, WordPerplexity,
+        };
         match self.kind {
             _ if !self.metrics.is_empty() => self.metrics.clone(),
             Kind::MultipleChoice => vec![Acc, AccNorm],

@@ -20,7 +20,8 @@ impl Templates {
     pub(crate) fn new(task: &str) -> Self {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_syntax(SyntaxConfig::builder().keep_trailing_newline(true).build().unwrap_or_default());
+        environment
+            .set_syntax(SyntaxConfig::builder().keep_trailing_newline(true).build().unwrap_or_default());
         environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         environment.add_filter("regex_replace", regex_replace);
         environment.add_filter("places", places);
@@ -55,9 +56,8 @@ impl Templates {
             let error = Error::new(ErrorKind::UndefinedError, format!("`{source}` is nothing"));
             return Err(fails(error));
         }
-        serde_json::to_value(&value).map_err(|error| {
-            StageError::new(format!("task `{}`, `{field}`: {error}", self.task))
-        })
+        serde_json::to_value(&value)
+            .map_err(|error| StageError::new(format!("task `{}`, `{field}`: {error}", self.task)))
     }
 
     /// That an item has every column that is named.
@@ -69,8 +69,11 @@ impl Templates {
             .collect();
         missing.sort();
         let Some(name) = missing.first() else { return Ok(()) };
-        let message =
-            format!("task `{}`, `{field}`: the items have no column `{name}`; there are: {}", self.task, names(fields));
+        let message = format!(
+            "task `{}`, `{field}`: the items have no column `{name}`; there are: {}",
+            self.task,
+            names(fields)
+        );
         let near = fields.keys().map(|known| (strsim::jaro_winkler(name, known), known));
         let near = near.filter(|(near, _)| *near > 0.8).max_by(|a, b| a.0.total_cmp(&b.0));
         let help = match near {
