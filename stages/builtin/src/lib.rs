@@ -25,7 +25,7 @@ pub const BUILTIN: &[&'static dyn StageKind] = &[
     &muse_stage_import::Import,
     &muse_stage_pretrain::Pretrain,
     &muse_stage_sft::Sft,
-    &muse_stage_export::Export,
     &muse_stage_eval::Eval,
+    &muse_stage_export::Export,
     &muse_stage_command::Command,
 ];
