@@ -30,7 +30,8 @@ const FILE: &str = "pipelines/quickstart.yaml";
 fn it_runs_once_and_then_what_depends_on_a_change() {
     let context = clone();
     let first = context.muse(["run", FILE, "--preset", "smoke", "--json"]).ok();
-    let all = ["base", "chat", "chats", "clean", "corpus", "dialogues", "eval", "model", "packed", "tokenizer"];
+    let all =
+        ["base", "chat", "chats", "clean", "corpus", "dialogues", "eval", "model", "packed", "tokenizer"];
     assert_eq!(first.ran(), all);
     assert!(context.muse(["run", FILE, "--preset", "smoke", "--json"]).ok().ran().is_empty());
     let second = context.muse(["run", FILE, "--preset", "smoke", "--set", "vocab=500", "--json"]).ok();
@@ -45,7 +46,8 @@ fn it_runs_once_and_then_what_depends_on_a_change() {
     context.muse(["get", FILE, "model", "--preset", "smoke", "--to", "model"]).ok();
     let card = context.read("model/README.md");
     assert!(card.contains("MIT OR Apache-2.0") && card.contains("sft"), "{card}");
-    let said = context.muse(["generate", "model", "--prompt", "むかし", "--max-tokens", "4", "--json"]).ok().json();
+    let said =
+        context.muse(["generate", "model", "--prompt", "むかし", "--max-tokens", "4", "--json"]).ok().json();
     assert!(said["usage"]["completion_tokens"].as_u64().unwrap() <= 4, "{said}");
     // What a stage says of its result stands beside it.
     let facts = |stage: &str| {
