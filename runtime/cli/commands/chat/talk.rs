@@ -131,6 +131,8 @@ impl Talk {
         }
         let flag = format!("--{}={}", name.replace('_', "-"), value.trim());
         let command = SamplingArgs::augment_args_for_update(clap::Command::new("set").no_binary_name(true));
+        // What is not named stays as it is.
+        let command = command.mut_args(|flag| flag.default_value(clap::builder::Resettable::Reset));
         let matches = command.try_get_matches_from([flag]).map_err(|error| {
             let text = error.to_string();
             let why =
