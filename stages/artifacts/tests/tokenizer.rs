@@ -274,3 +274,24 @@ fn what_is_no_tokenizer_is_an_error_that_says_so() {
         assert!(said().contains("not a tokenizer"), "{}", said());
     }
 }
+
+#[test]
+fn what_stands_before_every_text_is_known() {
+    assert_eq!(SCRIPT.beginning().unwrap(), []);
+    let place = folder(Split::Script);
+    let path = place.path().join("tokenizer.json");
+    let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let special = |name: &str| json!({ "SpecialToken": { "id": name, "type_id": 0 } });
+    let text = json!({ "Sequence": { "id": "A", "type_id": 0 } });
+    let token = |name: &str| json!({ "id": name, "ids": [SCRIPT.token_id(name).unwrap()], "tokens": [name] });
+    let (start, end) = ("<|im_start|>", "<|im_end|>");
+    json["post_processor"] = json!({
+        "type": "TemplateProcessing", "single": [special(start), text, special(end)], "pair": [text, text],
+        "special_tokens": { start: token(start), end: token(end) },
+    });
+    fs::write(&path, json.to_string()).unwrap();
+    let tokenizer = open(place.path());
+    assert_eq!(tokenizer.beginning().unwrap(), [SCRIPT.token_id(start).unwrap()]);
+    // A text by itself is as it was.
+    assert_eq!(tokenizer.encode(LINES[0]).unwrap(), SCRIPT.encode(LINES[0]).unwrap());
+}

@@ -82,7 +82,7 @@ impl Stage for Eval {
 }
 
 /// Kinds whose checkpoints come without a tokenizer.
-const TRAINED: &[&str] = &["pretrain", "sft", "compress"];
+const TRAINED: &[&str] = &["pretrain", "sft", "compress", "import"];
 
 /// The schema of a task's file, for editors.
 pub fn task_schema() -> serde_json::Value {
