@@ -55,7 +55,6 @@ impl Scorer {
         let mut scores = vec![Score { sum: 0.0, greedy: true }; pairs.len()];
         let count = self.engine.room().slots;
         let mut held: Vec<Vec<u32>> = vec![Vec::new(); count];
-        (0..count).for_each(|slot| self.engine.keep(slot, 0));
         let mut slots: Vec<Option<Slot<'_, '_>>> = (0..count).map(|_| None).collect();
         let mut waiting = stems.iter();
         loop {
