@@ -342,6 +342,17 @@ fn a_thousand_connections_keep_nobody_else_out() {
 }
 
 #[test]
+fn a_log_that_nobody_reads_holds_up_no_answer() {
+    let context = learned();
+    let served = Served::start(&context, &[]);
+    // More lines than a pipe takes.
+    for _ in 0..3000 {
+        assert_eq!(get(&served.address, "/v1/models").status, 200);
+    }
+    assert_eq!(served.chat(json!({}))["choices"][0]["message"]["content"], HEART[0].1);
+}
+
+#[test]
 fn a_key_keeps_others_out_and_the_end_waits_for_answers() {
     let context = learned();
     let served = Served::start(&context, &["--api-key", "open sesame", "--name", "fox"]);

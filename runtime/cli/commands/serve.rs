@@ -5,11 +5,14 @@ use crate::failure::{CliError, CliResult, plain_io};
 use crate::format::visible;
 use crate::model::ModelArgs;
 use crate::signals::Watch;
+use crate::terminal::Terminal;
 use crate::values::{duration, size};
 use clap::{Args, value_parser};
 use muse_inference::chat;
 use muse_serve::{Log, Server, Settings};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::mpsc::sync_channel;
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 const EXAMPLES: &str = "\
@@ -85,10 +88,8 @@ pub(crate) fn run(app: &mut App<'_>, args: &ServeArgs) -> CliResult {
         grace: args.grace,
         ends,
         ends_of_text,
-        log: Box::new(move |line| terminal.say(&visible(line))),
-        log_prompts: args
-            .log_prompts
-            .then(|| -> Log { Box::new(move |text| terminal.say(&format!("asked: {}", visible(text)))) }),
+        log: lines(terminal, "")?,
+        log_prompts: if args.log_prompts { Some(lines(terminal, "asked: ")?) } else { None },
         started: now.as_secs(),
     };
     let (at, name, keyed) = (server.address().map_err(wrong)?, settings.name.clone(), settings.key.is_some());
@@ -113,6 +114,16 @@ pub(crate) fn run(app: &mut App<'_>, args: &ServeArgs) -> CliResult {
         Err(error) => return Err(CliError::failed(format!("cannot serve: {}", plain_io(&error)))),
     }
     Ok(exit::DONE)
+}
+
+/// A log whose lines are printed by a thread of their own: where nobody reads them, lines are lost, and no answer waits.
+fn lines(terminal: Terminal, before: &'static str) -> CliResult<Log> {
+    const WAITING: usize = 1024;
+    let (lines, printed) = sync_channel::<String>(WAITING);
+    let print = move || printed.iter().for_each(|line| terminal.say(&format!("{before}{}", visible(&line))));
+    let spawned = thread::Builder::new().name("log".into()).spawn(print);
+    spawned.map_err(|error| CliError::failed(format!("cannot start a thread: {}", plain_io(&error))))?;
+    Ok(Box::new(move |line| drop(lines.try_send(line.to_owned()))))
 }
 
 /// Every connection is an open file: takes as many as the system lets.
