@@ -26,8 +26,13 @@ impl Served {
     }
 
     /// Asks it to end, as a terminal or a supervisor does. Its exit code and its log.
-    fn end(mut self) -> (Option<i32>, String) {
+    fn end(self) -> (Option<i32>, String) {
         self.signal();
+        self.ended()
+    }
+
+    /// Waits for an end that was asked for.
+    fn ended(mut self) -> (Option<i32>, String) {
         let mut log = String::new();
         self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
         (self.child.wait().unwrap().code(), log)
@@ -374,7 +379,7 @@ fn a_key_keeps_others_out_and_the_end_waits_for_answers() {
     let mut rest = String::new();
     stream.read_to_string(&mut rest).unwrap();
     assert!(rest.contains("data: [DONE]"), "{rest}");
-    let (code, log) = served.end();
+    let (code, log) = served.ended();
     assert_eq!((code, log.contains("every answer was given")), (Some(0), true), "{log}");
     assert!(!log.contains("sesame"));
     // An address that is taken.

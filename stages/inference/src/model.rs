@@ -241,8 +241,9 @@ impl Desk<'_> {
         let news = self.writer.step();
         let totals = &self.shared.totals;
         totals.waiting.fetch_sub(waited - self.writer.waiting(), Ordering::Relaxed);
-        totals.writing.store(self.writer.writing(), Ordering::Relaxed);
         news.into_iter().for_each(|(ticket, news)| self.tell(ticket, news));
+        // Whoever hears the news may leave, and then nobody asks again for a while.
+        totals.writing.store(self.writer.writing(), Ordering::Relaxed);
     }
 
     fn tell(&mut self, ticket: Ticket, news: Result<News>) {
