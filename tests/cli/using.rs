@@ -133,6 +133,27 @@ fn what_was_exported_speaks_as_well() {
             assert_eq!(said, (0, format!("{}\n", HEART[1].1), String::new()), "{model}");
         }
     }
+    // What its tokenizer puts before every text stands before a prompt, too.
+    let folder = context.get("hf");
+    let model = folder.to_str().unwrap();
+    let prompt = || {
+        let said =
+            context.muse(["generate", model, "--prompt", "a", "--max-tokens", "1", "--json"]).ok().json();
+        said["usage"]["prompt_tokens"].as_u64().unwrap()
+    };
+    let before = prompt();
+    let path = folder.join("tokenizer.json");
+    let mut tokenizer: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let id = &tokenizer["added_tokens"][0];
+    let (name, id) = (id["content"].as_str().unwrap().to_owned(), id["id"].clone());
+    tokenizer["post_processor"] = serde_json::json!({
+        "type": "TemplateProcessing",
+        "single": [{ "SpecialToken": { "id": name, "type_id": 0 } }, { "Sequence": { "id": "A", "type_id": 0 } }],
+        "pair": [{ "Sequence": { "id": "A", "type_id": 0 } }, { "Sequence": { "id": "B", "type_id": 0 } }],
+        "special_tokens": { name.as_str(): { "id": name, "ids": [id], "tokens": [name] } },
+    });
+    std::fs::write(&path, tokenizer.to_string()).unwrap();
+    assert_eq!(prompt(), before + 1);
 }
 
 #[test]

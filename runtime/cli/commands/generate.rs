@@ -4,7 +4,7 @@ use crate::exit;
 use crate::failure::{CliError, CliResult};
 use crate::model::{ModelArgs, SamplingArgs};
 use clap::Args;
-use muse_inference::{Answer, Ended, News, Reason, chat};
+use muse_inference::{Answer, Ended, News, Reason, chat, encode};
 use serde_json::json;
 use std::fs;
 use std::io::{self, IsTerminal, Read};
@@ -64,7 +64,7 @@ pub(crate) fn run(app: &mut App<'_>, args: &GenerateArgs) -> CliResult {
     let ends = chat::ends(model.tokenizer())?;
     let mut answers = Vec::new();
     for (prompt, number) in prompts.iter().zip(0..) {
-        let ids = model.tokenizer().encode(prompt).map_err(muse_inference::InferenceError::from)?;
+        let ids = encode(model.tokenizer(), prompt)?;
         answers.push(model.answer(args.sampling.order(ids, USUAL, ends.clone(), number))?);
     }
     let live = !args.json && (args.stream || io::stdout().is_terminal());

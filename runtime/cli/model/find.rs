@@ -87,8 +87,7 @@ fn of_stage(app: &App<'_>, args: &ModelArgs, stage: &StageOfPipeline) -> CliResu
     };
     let model = made(&opened, stage, args, number, is_model)?;
     // What `export` makes has its own.
-    let own = ["tokenizer", "tokenizer.json"].iter().any(|name| model.path.join(name).exists());
-    if args.tokenizer.is_some() || own {
+    if args.tokenizer.is_some() || Source::has_tokenizer(&model.path) {
         return Ok((None, model));
     }
     let Some(above) = tokenizer_above(&opened, number) else { return Ok((None, model)) };

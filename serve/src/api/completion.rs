@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use muse_inference::Order;
+use muse_inference::{Order, encode};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -99,7 +99,7 @@ fn prompts(app: &App, value: Option<Value>) -> Result<Vec<Vec<u32>>, ApiError> {
                 if let Some(log) = &app.settings.log_prompts {
                     log(text);
                 }
-                Ok(app.model.tokenizer().encode(text).map_err(muse_inference::InferenceError::from)?)
+                Ok(encode(app.model.tokenizer(), text)?)
             }
             Value::Array(ids) => {
                 let id = |id: &Value| {

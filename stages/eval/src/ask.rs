@@ -265,6 +265,5 @@ pub(crate) fn failed(error: InferenceError) -> StageError {
 
 /// A model in its folder, with the tokenizer that it has, else with this one.
 pub(crate) fn source(folder: &Path, tokenizer: Option<&Path>) -> Result<Source, StageError> {
-    let own = folder.join("tokenizer").is_dir() || folder.join("tokenizer.json").is_file();
-    Source::open(folder, tokenizer.filter(|_| !own)).map_err(failed)
+    Source::open(folder, tokenizer.filter(|_| !Source::has_tokenizer(folder))).map_err(failed)
 }

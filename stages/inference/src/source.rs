@@ -56,6 +56,11 @@ impl Source {
         Self { model, tensors, tokenizer }.checked(folder)
     }
 
+    /// Whether a folder has a tokenizer of its own.
+    pub fn has_tokenizer(folder: &Path) -> bool {
+        folder.join(TOKENIZER).is_dir() || folder.join("tokenizer.json").is_file()
+    }
+
     /// How many tokens a text may have.
     pub fn context(&self) -> usize {
         self.model.context.unwrap_or(1)
