@@ -1,6 +1,6 @@
-//! [`Decode`]: what a model that is used needs beyond [`Ops`]: weights that stay as they are, and keys and values that are kept.
-use crate::ops::Ops;
-use burn::prelude::*;
+//! [`Decode`]: what a model in use asks of the device that it is on: weights that stay as they are, keys and values that are
+//! kept, and the few operations that lie between a token and the logits of the next.
+use std::fmt;
 
 /// What a weight is kept as while a model is used. Products add up in f32 whatever it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,44 +37,123 @@ pub struct Feed {
     pub tokens: usize,
 }
 
-/// The operations of a model in use, beside those of [`Ops`].
-pub trait Decode: Ops {
-    /// A matrix that stays as it is.
-    type Fixed: Send;
+/// What runs through the model at once: the tokens of several texts, one text behind the other.
+#[derive(Clone, Copy, Debug)]
+pub struct Step<'a> {
+    /// Whose tokens, and where they stand.
+    pub feeds: &'a [Feed],
+    /// The tokens, a row each.
+    pub ids: &'a [u32],
+    /// The rows whose logits are wanted.
+    pub wanted: &'a [u32],
+}
+
+/// How the heads of attention lie in a row of queries, keys and values, and what is done to them.
+#[derive(Clone, Copy, Debug)]
+pub struct Heads<'a, V> {
+    /// Heads of queries.
+    pub queries: usize,
+    /// Heads of keys, and of values.
+    pub keys: usize,
+    /// Numbers of a head.
+    pub width: usize,
+    /// The norms of queries and of keys, where they have any.
+    pub norms: [Option<&'a V>; 2],
+    /// What they add below the root.
+    pub epsilon: f64,
+    /// How many tokens each one sees, itself counted; all before it where there is no window.
+    pub window: Option<usize>,
+}
+
+/// Why a device does not do what it is asked to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceError {
+    /// What happened.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+impl fmt::Display for DeviceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for DeviceError {}
+
+/// What a device gives, or why not.
+pub type DeviceResult<T> = Result<T, DeviceError>;
+
+/// A device that a model is used on. Its operations are those of [`crate::Ops`], joined as a model in use has them one behind the
+/// other, so that a device may do several at once.
+pub trait Decode {
+    /// A matrix that stays as it is, `[out, in]`.
+    type Matrix;
+    /// Numbers that stay as they are, in f32.
+    type Vector;
+    /// Rows of numbers, one for each token of a step.
+    type Rows;
     /// The keys and values of one block.
-    type Cache: Send;
+    type Cache;
 
-    /// A weight, kept as said.
-    ///
-    /// # Shapes
-    /// `[out, in]`
-    fn fixed(weight: Tensor<Self, 2>, kept: Kept) -> Self::Fixed;
+    /// A matrix of parts `[.., width]`, one below the other.
+    fn matrix(&mut self, parts: &[&[f32]], width: usize) -> DeviceResult<Self::Matrix>;
 
-    /// `x wᵀ`
-    ///
-    /// # Shapes
-    /// x `[rows, in]` -> `[rows, out]`
-    fn times(x: Tensor<Self, 2>, weight: &Self::Fixed) -> Tensor<Self, 2>;
+    /// The two matrices `[.., width]` of a gated layer, for [`Decode::gated`].
+    fn pair(&mut self, gate: &[f32], up: &[f32], width: usize) -> DeviceResult<Self::Matrix>;
 
-    /// The rows of a weight that `ids` name, in f32.
-    ///
-    /// # Shapes
-    /// `[rows]` -> `[rows, in]`
-    fn looked_up(weight: &Self::Fixed, ids: &[u32]) -> Tensor<Self, 2>;
+    /// Numbers.
+    fn vector(&mut self, numbers: &[f32]) -> DeviceResult<Self::Vector>;
+
+    /// The angles of rotary embedding for [`Decode::attend`]: cosines and sines `[positions, pairs]`.
+    fn angles(&mut self, cos: &[f32], sin: &[f32], pairs: usize) -> DeviceResult<()>;
 
     /// An empty cache.
-    fn cache(size: CacheSize, device: &Self::Device) -> Self::Cache;
+    fn cache(&mut self, size: CacheSize) -> DeviceResult<Self::Cache>;
 
-    /// Puts keys and values into the cache, each behind those of its slot, and attends to all that each token sees: itself,
-    /// and those before it in its slot, of which a `window` shows the last.
-    ///
-    /// # Shapes
-    /// query `[rows, heads, width]`, key and value `[rows, kv_heads, width]` -> `[rows, heads, width]`, where the rows are
-    /// those of the feeds, one behind the other
-    fn attend_kept(
-        sources: [Tensor<Self, 3>; 3],
+    /// Runs a step: `body` says by the operations below what becomes of its tokens. Gives the numbers of the rows that it ends in,
+    /// where it ends in any. A device may remember what it did for a step of the same shape and `kind`, and not ask `body` again.
+    fn step(
+        &mut self,
+        step: &Step<'_>,
+        kind: usize,
+        body: &mut dyn FnMut(&mut Self) -> DeviceResult<Option<Self::Rows>>,
+    ) -> DeviceResult<Vec<f32>>;
+
+    /// The rows of a matrix that the tokens of the step name.
+    fn looked_up(&mut self, step: &Step<'_>, weight: &Self::Matrix) -> DeviceResult<Self::Rows>;
+
+    /// The rows that are wanted.
+    fn wanted(&mut self, step: &Step<'_>, x: Self::Rows) -> DeviceResult<Self::Rows>;
+
+    /// Each row divided by the root of its mean square, times the weight.
+    fn norm(&mut self, x: &Self::Rows, weight: &Self::Vector, epsilon: f64) -> DeviceResult<Self::Rows>;
+
+    /// The number of the largest of each row's first `among` numbers, the first of equals: rows of one number.
+    fn likeliest(&mut self, x: &Self::Rows, among: usize) -> DeviceResult<Self::Rows>;
+
+    /// `x wᵀ`
+    fn times(&mut self, x: &Self::Rows, weight: &Self::Matrix) -> DeviceResult<Self::Rows>;
+
+    /// `sum + x wᵀ`
+    fn add_times(
+        &mut self,
+        sum: Self::Rows,
+        x: &Self::Rows,
+        weight: &Self::Matrix,
+    ) -> DeviceResult<Self::Rows>;
+
+    /// `silu(x gateᵀ) · x upᵀ`
+    fn gated(&mut self, x: &Self::Rows, pair: &Self::Matrix) -> DeviceResult<Self::Rows>;
+
+    /// Puts keys and values into the cache, turned as their places say, each behind those of its slot, and attends to all that each
+    /// token sees. Rows hold queries, keys and values side by side.
+    fn attend(
+        &mut self,
+        step: &Step<'_>,
+        all: Self::Rows,
+        heads: &Heads<'_, Self::Vector>,
         cache: &mut Self::Cache,
-        feeds: &[Feed],
-        window: Option<usize>,
-    ) -> Tensor<Self, 3>;
+    ) -> DeviceResult<Self::Rows>;
 }

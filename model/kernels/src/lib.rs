@@ -9,9 +9,9 @@ mod grad;
 mod ops;
 mod plain;
 
-pub use cpu::{fill, with_threads};
-pub use cuda::{gpu_memory, gpu_name};
-pub use decode::{CacheSize, Decode, Feed, Kept};
+pub use cpu::{Cpu, fill, with_threads};
+pub use cuda::{Gpu, GpuModel, gpu_memory, gpu_name};
+pub use decode::{CacheSize, Decode, DeviceError, DeviceResult, Feed, Heads, Kept, Step};
 pub use grad::back_from;
 pub use ops::{AdamStep, Angles, Attended, Dropout, HeadLoss, NO_LABEL, Objective, Ops, Sight, Turned};
 

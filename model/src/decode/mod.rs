@@ -6,15 +6,13 @@ mod sample;
 #[cfg(test)]
 mod tests;
 
-pub use muse_kernels::{Decode, Kept};
+pub use muse_kernels::{Cpu, Decode, DeviceError, DeviceResult, Gpu, GpuModel, Kept};
 pub use sample::{Sampler, Sampling};
 
-use crate::config::Model;
-use crate::net::{Setting, Weight};
+use crate::config::{Model, Shape, rope::frequencies};
+use crate::net::Weight;
 use block::Block;
-use burn::prelude::*;
-use burn::tensor::DType;
-use muse_kernels::{Angles, CacheSize, Feed};
+use muse_kernels::{CacheSize, Feed, Step};
 
 /// Tokens for one text, behind those that its slot holds.
 #[derive(Clone, Copy, Debug)]
@@ -47,67 +45,67 @@ pub struct Room {
     pub context: usize,
 }
 
-/// A model that is ready to be used.
-pub struct Decoder<B: Decode> {
-    room: Room,
-    vocabulary: usize,
-    window: Option<usize>,
-    norm_eps: f64,
-    angles: Angles<B>,
-    embedding: B::Fixed,
-    blocks: Vec<Block<B>>,
-    norm: Tensor<B, 1>,
-    /// None where the embedding serves as the head.
-    head: Option<B::Fixed>,
-    caches: Vec<B::Cache>,
-    /// How many tokens each slot holds.
-    held: Vec<usize>,
-    device: B::Device,
+/// The GPU of that number, ready for a model.
+pub fn gpu(index: usize, model: &Model, kept: Kept) -> DeviceResult<Gpu> {
+    let shape = model.shape(1, 1);
+    Gpu::new(index, GpuModel { kept, head_width: shape.head_width, group: shape.heads / shape.kv_heads })
 }
 
-impl<B: Decode> Decoder<B> {
-    /// A model whose vocabulary is known, and whose weights `read` gives when it is asked for them, one after the other.
-    pub fn new<E>(
+/// A model that is ready to be used.
+pub struct Decoder<D: Decode> {
+    device: D,
+    room: Room,
+    vocabulary: usize,
+    shape: Shape,
+    epsilon: f64,
+    embedding: D::Matrix,
+    blocks: Vec<Block<D>>,
+    norm: D::Vector,
+    /// None where the embedding serves as the head.
+    head: Option<D::Matrix>,
+    caches: Vec<D::Cache>,
+    /// How many tokens each slot holds.
+    held: Vec<usize>,
+}
+
+impl<D: Decode> Decoder<D> {
+    /// A model whose vocabulary is known, and whose weights `read` gives in f32 when it is asked for them, one after the other.
+    pub fn new<E: From<DeviceError>>(
         model: &Model,
         room: Room,
-        kept: Kept,
-        device: &B::Device,
-        mut read: impl FnMut(&Weight) -> Result<TensorData, E>,
+        mut device: D,
+        mut read: impl FnMut(&Weight) -> Result<Vec<f32>, E>,
     ) -> Result<Self, E> {
         let shape = model.shape(1, room.context);
         let all = Weight::all(&shape);
         let mut all = all.iter();
-        let mut next = || -> Result<(Tensor<B, 1>, Vec<usize>), E> {
-            let weight = all.next().expect("as many are asked for as there are");
-            let data = read(weight)?;
-            let dtype = data.dtype;
-            let flat = TensorData::from_bytes_vec(data.as_bytes().to_vec(), [weight.len()], dtype);
-            let flat = Tensor::<B, 1>::from_data(flat, (device, dtype));
-            let flat = if dtype == DType::F32 { flat } else { flat.cast(DType::F32) };
-            Ok((flat, weight.shape.clone()))
-        };
-        let fixed =
-            |(flat, shape): (Tensor<B, 1>, Vec<usize>)| B::fixed(flat.reshape([shape[0], shape[1]]), kept);
-        let embedding = fixed(next()?);
-        let blocks = (0..shape.layers).map(|_| Block::new(&shape, model.norm_eps, kept, &mut next));
+        let mut next = || read(all.next().expect("as many are asked for as there are"));
+        let embedding = device.matrix(&[&next()?], shape.width)?;
+        let blocks = (0..shape.layers).map(|_| Block::new(&mut device, &shape, &mut next));
         let blocks = blocks.collect::<Result<Vec<_>, E>>()?;
-        let norm = next()?.0;
-        let head = if shape.tied { None } else { Some(fixed(next()?)) };
+        let norm = device.vector(&next()?)?;
+        let head = if shape.tied { None } else { Some(device.matrix(&[&next()?], shape.width)?) };
+        let (turns, scale) = frequencies(&model.rope, model.head_width());
+        let table = |f: fn(f64) -> f64| -> Vec<f32> {
+            let row = |place: usize| turns.iter().map(move |turn| (f(place as f64 * turn) * scale) as f32);
+            (0..room.context).flat_map(row).collect()
+        };
+        device.angles(&table(f64::cos), &table(f64::sin), turns.len())?;
         let Room { slots, context } = room;
         let size = CacheSize { slots, context, heads: shape.kv_heads, width: shape.head_width };
+        let caches = (0..shape.layers).map(|_| device.cache(size)).collect::<DeviceResult<_>>()?;
         Ok(Self {
             room,
             vocabulary: shape.vocab_size,
-            window: shape.window,
-            norm_eps: model.norm_eps,
-            angles: Setting::new(model, context, DType::F32, device).angles,
+            shape,
+            epsilon: model.norm_eps,
             embedding,
             blocks,
             norm,
             head,
-            caches: (0..shape.layers).map(|_| B::cache(size, device)).collect(),
+            caches,
             held: vec![0; slots],
-            device: device.clone(),
+            device,
         })
     }
 
@@ -134,48 +132,54 @@ impl<B: Decode> Decoder<B> {
     /// Runs tokens through the model, those of several texts together. Gives the logits that are wanted, one row behind the other.
     ///
     /// Each slot may come once, and must have room for what comes.
-    pub fn run(&mut self, more: &[More<'_>]) -> Vec<f32> {
-        let feeds: Vec<Feed> = more
-            .iter()
-            .map(|more| Feed { slot: more.slot, held: self.held[more.slot], tokens: more.ids.len() })
-            .collect();
+    pub fn run(&mut self, more: &[More<'_>]) -> DeviceResult<Vec<f32>> {
+        self.stepped(more, None)
+    }
+
+    /// The same, but of each row that is wanted the likeliest token, of the first `among`, in place of the logits.
+    pub fn likeliest(&mut self, more: &[More<'_>], among: usize) -> DeviceResult<Vec<u32>> {
+        // Numbers of tokens are small enough to be exact.
+        Ok(self.stepped(more, Some(among))?.into_iter().map(|id| id as u32).collect())
+    }
+
+    fn stepped(&mut self, more: &[More<'_>], among: Option<usize>) -> DeviceResult<Vec<f32>> {
+        let feed =
+            |more: &More<'_>| Feed { slot: more.slot, held: self.held[more.slot], tokens: more.ids.len() };
+        let feeds: Vec<Feed> = more.iter().map(feed).collect();
         let ids: Vec<u32> = more.iter().flat_map(|more| more.ids).copied().collect();
         if ids.is_empty() {
-            return Vec::new();
+            return Ok(Vec::new());
         }
-        let places: Vec<i32> = feeds
-            .iter()
-            .flat_map(|feed| feed.held..feed.held + feed.tokens)
-            .map(|place| place as i32)
-            .collect();
-        let places = Tensor::from_data(TensorData::new(places, [ids.len()]), (&self.device, DType::I32));
-        let mut x = B::looked_up(&self.embedding, &ids);
-        for (block, cache) in self.blocks.iter().zip(&mut self.caches) {
-            x = block.run(x, &self.angles, &places, cache, &feeds, self.window);
-        }
-        feeds.iter().for_each(|feed| self.held[feed.slot] += feed.tokens);
-        let rows = wanted_rows(more);
-        if rows.is_empty() {
-            return Vec::new();
-        }
-        let x = if rows.len() == ids.len() {
-            x
-        } else {
-            let count = rows.len();
-            x.select(0, Tensor::from_data(TensorData::new(rows, [count]), (&self.device, DType::I32)))
-        };
-        let x = B::rms_norm(x, self.norm.clone(), self.norm_eps);
-        let logits = B::times(x, self.head.as_ref().unwrap_or(&self.embedding));
-        logits.into_data().iter::<f32>().collect()
+        let wanted = wanted_rows(more);
+        let step = Step { feeds: &feeds, ids: &ids, wanted: &wanted };
+        let Self { device, shape, epsilon, embedding, blocks, norm, head, caches, held, .. } = self;
+        let given = device.step(&step, among.unwrap_or(0), &mut |device| {
+            let mut x = device.looked_up(&step, embedding)?;
+            for (block, cache) in blocks.iter().zip(caches.iter_mut()) {
+                x = block.run(device, &step, x, shape, *epsilon, cache)?;
+            }
+            if wanted.is_empty() {
+                return Ok(None);
+            }
+            let x = device.wanted(&step, x)?;
+            let x = device.norm(&x, norm, *epsilon)?;
+            let logits = device.times(&x, head.as_ref().unwrap_or(embedding))?;
+            match among {
+                None => Ok(Some(logits)),
+                Some(among) => device.likeliest(&logits, among).map(Some),
+            }
+        })?;
+        feeds.iter().for_each(|feed| held[feed.slot] += feed.tokens);
+        Ok(given)
     }
 }
 
 /// The rows whose logits are wanted.
-fn wanted_rows(more: &[More<'_>]) -> Vec<i32> {
+fn wanted_rows(more: &[More<'_>]) -> Vec<u32> {
     let mut first = 0;
     let mut rows = Vec::new();
     for more in more {
-        let end = first + more.ids.len() as i32;
+        let end = first + more.ids.len() as u32;
         match more.wanted {
             Wanted::Nothing => {}
             Wanted::Last => rows.extend((first..end).next_back()),

@@ -37,6 +37,16 @@ impl Default for Sampling {
     }
 }
 
+impl Sampling {
+    /// Whether the likeliest token is taken, as the model says it.
+    pub fn takes_likeliest(&self) -> bool {
+        self.temperature <= 0.0
+            && self.repetition_penalty == 1.0
+            && self.presence_penalty == 0.0
+            && self.frequency_penalty == 0.0
+    }
+}
+
 /// Chooses tokens of one text, each by chance of its own.
 #[derive(Clone, Debug)]
 pub struct Sampler {
@@ -83,10 +93,10 @@ impl Sampler {
 
     fn penalize(&self, logits: &mut [f32], prompt: &[u32], generated: &[u32]) {
         let Sampling { repetition_penalty, presence_penalty, frequency_penalty, .. } = self.sampling;
-        let mut seen: Vec<u32> = prompt.iter().chain(generated).copied().collect();
-        seen.sort_unstable();
-        seen.dedup();
         if repetition_penalty != 1.0 {
+            let mut seen: Vec<u32> = prompt.iter().chain(generated).copied().collect();
+            seen.sort_unstable();
+            seen.dedup();
             let penalty = repetition_penalty as f32;
             for id in seen {
                 if let Some(logit) = logits.get_mut(id as usize) {

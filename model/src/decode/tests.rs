@@ -1,12 +1,11 @@
 //! A model in use is the model that was trained: what is kept changes no logit.
-use super::{Decode, Decoder, Kept, More, Room, Wanted};
+use super::{Cpu, Decoder, DeviceError, Kept, More, Room, Wanted};
 use crate::config::Model;
 use crate::kernels::with_threads;
 use crate::net::{Batch, Net, Setting, Weight};
 use burn::backend::Flex;
 use burn::tensor::DType;
 use proptest::prelude::*;
-use std::convert::Infallible;
 
 const VOCABULARY: usize = 61;
 const CONTEXT: usize = 48;
@@ -20,16 +19,14 @@ fn model(change: impl FnOnce(&mut Model)) -> (Model, Net<Flex>) {
     (model, net)
 }
 
-fn decoder<B: Decode>(model: &Model, net: &Net<Flex>, slots: usize, kept: Kept) -> Decoder<B> {
+fn decoder(model: &Model, net: &Net<Flex>, slots: usize, kept: Kept) -> Decoder<Cpu> {
     let weights = Weight::all(&model.shape(1, CONTEXT));
     let flat = net.flat();
     let read = |weight: &Weight| {
         let at = weights.iter().position(|one| one == weight).unwrap();
-        Ok::<_, Infallible>(flat[at].to_data())
+        Ok::<_, DeviceError>(flat[at].to_data().to_vec().unwrap())
     };
-    let Ok(decoder) =
-        Decoder::new(model, Room { slots, context: CONTEXT }, kept, &B::Device::default(), read);
-    decoder
+    Decoder::new(model, Room { slots, context: CONTEXT }, Cpu::new(kept), read).unwrap()
 }
 
 /// The logits of every token of a text, by the way that training takes.
@@ -70,10 +67,10 @@ fn every_place_has_the_logits_of_the_whole_text() {
             let right = right(&model, &net, &ids);
             // All at once, token by token, and in parts of any length.
             for part in [len, 1, 3] {
-                let mut decoder = decoder::<Flex>(&model, &net, 1, Kept::F32);
+                let mut decoder = decoder(&model, &net, 1, Kept::F32);
                 let parts = ids.chunks(part);
                 let got: Vec<f32> = parts
-                    .flat_map(|ids| decoder.run(&[More { slot: 0, ids, wanted: Wanted::All }]))
+                    .flat_map(|ids| decoder.run(&[More { slot: 0, ids, wanted: Wanted::All }]).unwrap())
                     .collect();
                 assert!(apart(&got, &right) < 1e-4, "{model:?} {len} {part}: {}", apart(&got, &right));
                 assert_eq!(decoder.held(0), len);
@@ -86,7 +83,7 @@ fn every_place_has_the_logits_of_the_whole_text() {
 fn texts_side_by_side_know_nothing_of_each_other() {
     for (model, net) in kinds() {
         let texts = [text(11, 1), text(3, 2), text(CONTEXT, 9)];
-        let mut decoder = decoder::<Flex>(&model, &net, 3, Kept::F32);
+        let mut decoder = decoder(&model, &net, 3, Kept::F32);
         let mut got = vec![Vec::new(); 3];
         let mut at = [0; 3];
         // Parts of other lengths for each, in other orders; and one of whom nothing is wanted.
@@ -104,7 +101,7 @@ fn texts_side_by_side_know_nothing_of_each_other() {
                     More { slot: *slot, ids, wanted: Wanted::All }
                 })
                 .collect();
-            let mut rows = decoder.run(&more).into_iter();
+            let mut rows = decoder.run(&more).unwrap().into_iter();
             for more in &more {
                 at[more.slot] += more.ids.len();
                 got[more.slot].extend(rows.by_ref().take(more.ids.len() * VOCABULARY));
@@ -120,10 +117,10 @@ fn texts_side_by_side_know_nothing_of_each_other() {
 fn what_is_forgotten_is_written_over() {
     let (model, net) = model(|_| ());
     let (first, second) = (text(20, 1), [text(8, 1), text(12, 5)].concat());
-    let mut decoder = decoder::<Flex>(&model, &net, 2, Kept::F32);
-    decoder.run(&[More { slot: 1, ids: &first, wanted: Wanted::Nothing }]);
+    let mut decoder = decoder(&model, &net, 2, Kept::F32);
+    decoder.run(&[More { slot: 1, ids: &first, wanted: Wanted::Nothing }]).unwrap();
     decoder.keep(1, 8);
-    let got = decoder.run(&[More { slot: 1, ids: &second[8..], wanted: Wanted::Last }]);
+    let got = decoder.run(&[More { slot: 1, ids: &second[8..], wanted: Wanted::Last }]).unwrap();
     let right = right(&model, &net, &second);
     assert!(apart(&got, &right[right.len() - VOCABULARY..]) < 1e-4);
     assert_eq!((decoder.held(0), decoder.held(1)), (0, 20));
@@ -136,8 +133,8 @@ fn fewer_bytes_a_weight_lose_little() {
     let right = right(&model, &net, &ids);
     let size = right.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
     for (kept, least, most) in [(Kept::F32, 0.0, 1e-5), (Kept::Bf16, 1e-4, 0.03), (Kept::Int8, 1e-4, 0.08)] {
-        let mut decoder = decoder::<Flex>(&model, &net, 1, kept);
-        let got = decoder.run(&[More { slot: 0, ids: &ids, wanted: Wanted::All }]);
+        let mut decoder = decoder(&model, &net, 1, kept);
+        let got = decoder.run(&[More { slot: 0, ids: &ids, wanted: Wanted::All }]).unwrap();
         let off = apart(&got, &right) / size;
         assert!((least..most).contains(&off), "{kept:?}: {off}");
     }
@@ -149,11 +146,11 @@ fn threads_change_no_bit() {
     let ids = text(40, 4);
     let run = |threads| {
         with_threads(threads, || {
-            let mut decoder = decoder::<Flex>(&model, &net, 2, Kept::Int8);
-            let mut all = decoder.run(&[More { slot: 1, ids: &ids[..30], wanted: Wanted::All }]);
+            let mut decoder = decoder(&model, &net, 2, Kept::Int8);
+            let mut all = decoder.run(&[More { slot: 1, ids: &ids[..30], wanted: Wanted::All }]).unwrap();
             for id in &ids[30..] {
                 let more = |slot| More { slot, ids: std::slice::from_ref(id), wanted: Wanted::Last };
-                all.extend(decoder.run(&[more(0), more(1)]));
+                all.extend(decoder.run(&[more(0), more(1)]).unwrap());
             }
             all.into_iter().map(f32::to_bits).collect::<Vec<_>>()
         })
@@ -168,11 +165,11 @@ proptest! {
     fn any_cut_is_as_good(len in 1_usize..CONTEXT, cuts in prop::collection::vec(1_usize..9, 1..20)) {
         let (model, net) = model(|model| model.window = Some(7));
         let ids = text(len, 6);
-        let mut decoder = decoder::<Flex>(&model, &net, 1, Kept::F32);
+        let mut decoder = decoder(&model, &net, 1, Kept::F32);
         let (mut got, mut at, mut cuts) = (Vec::new(), 0, cuts.into_iter().cycle());
         while at < len {
             let end = len.min(at + cuts.next().unwrap());
-            got.extend(decoder.run(&[More { slot: 0, ids: &ids[at..end], wanted: Wanted::All }]));
+            got.extend(decoder.run(&[More { slot: 0, ids: &ids[at..end], wanted: Wanted::All }]).unwrap());
             at = end;
         }
         prop_assert!(apart(&got, &right(&model, &net, &ids)) < 1e-4);

@@ -68,10 +68,6 @@ impl App<'_> {
         let kept = match args.precision {
             KeptArg::F32 => Kept::F32,
             KeptArg::Bf16 => Kept::Bf16,
-            KeptArg::Int8 if device != muse_inference::Device::Cpu => {
-                return Err(CliError::usage("`--precision int8` is for the processor")
-                    .hint("on a GPU take `--precision bf16`, or `--device cpu`"));
-            }
             KeptArg::Int8 => Kept::Int8,
         };
         let cores = || thread::available_parallelism().map_or(1, usize::from);

@@ -235,7 +235,7 @@ fn write(
         if stop() {
             return Ok(None);
         }
-        for (ticket, news) in writer.step() {
+        for (ticket, news) in writer.step().map_err(failed)? {
             if let (News::Piece(piece), Some((_, text))) = (news.map_err(failed)?, texts.get_mut(&ticket)) {
                 *text += &piece.text;
             }

@@ -4,13 +4,12 @@
 //! list of conversations; `speak FOLDER encode TEXTS.json` those of texts.
 #![expect(clippy::print_stdout, reason = "a program")]
 
-use burn::backend::Flex;
-use burn::tensor::{DType, TensorData};
 use muse_artifacts::checkpoint::Checkpoint;
 use muse_artifacts::corpus::MessageRef;
 use muse_artifacts::tokenizer::Tokenizer;
 use muse_model::config::Model;
-use muse_model::decode::{Decoder, Kept, More, Room, Wanted};
+use muse_model::decode::{Cpu, Decoder, Kept, More, Room, Wanted};
+use muse_model::net::Weight;
 use serde_json::{Value, json};
 use std::error::Error;
 use std::path::Path;
@@ -33,13 +32,9 @@ fn spoken(folder: &Path, count: usize, ids: &[String]) -> Result<Value, Box<dyn 
     let model: Model = serde_json::from_value(checkpoint.about().config.clone())?;
     let mut ids: Vec<u32> = ids.iter().map(|id| id.parse()).collect::<Result<_, _>>()?;
     let room = Room { slots: 1, context: ids.len() + count };
-    let mut decoder = Decoder::<Flex>::new(&model, room, Kept::F32, &Default::default(), |weight| {
-        let numbers = checkpoint.model().read_f32(&weight.name)?;
-        let data = TensorData::new(numbers, weight.shape.clone());
-        debug_assert_eq!(data.dtype, DType::F32);
-        Ok::<_, Box<dyn Error>>(data)
-    })?;
-    let mut logits = decoder.run(&[More { slot: 0, ids: &ids, wanted: Wanted::All }]);
+    let read = |weight: &Weight| Ok::<_, Box<dyn Error>>(checkpoint.model().read_f32(&weight.name)?);
+    let mut decoder = Decoder::new(&model, room, Cpu::new(Kept::F32), read)?;
+    let mut logits = decoder.run(&[More { slot: 0, ids: &ids, wanted: Wanted::All }])?;
     let rows: Vec<Vec<f32>> = logits.chunks(decoder.vocabulary()).map(<[f32]>::to_vec).collect();
     let mut tokens = Vec::new();
     for _ in 0..count {
@@ -47,7 +42,7 @@ fn spoken(folder: &Path, count: usize, ids: &[String]) -> Result<Value, Box<dyn 
         let best = last.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(at, _)| at as u32);
         tokens.push(best);
         ids = vec![best];
-        logits = decoder.run(&[More { slot: 0, ids: &ids, wanted: Wanted::Last }]);
+        logits = decoder.run(&[More { slot: 0, ids: &ids, wanted: Wanted::Last }])?;
     }
     Ok(json!({ "logits": rows, "tokens": tokens }))
 }

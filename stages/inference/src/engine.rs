@@ -1,11 +1,8 @@
 //! What runs a model, on whatever device: tokens in, logits out.
 use crate::{Kept, Result};
-use burn::backend::cuda::CudaDevice;
-use burn::backend::{Cuda, Flex};
-use burn::prelude::*;
 use muse_artifacts::checkpoint::Tensors;
 use muse_model::config::Model;
-use muse_model::decode::{Decode, Decoder, More, Room};
+use muse_model::decode::{Cpu, Decode, Decoder, More, Room, gpu};
 
 /// Where a model runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,10 +22,12 @@ pub trait Engine {
     /// Forgets what a slot holds behind its first tokens.
     fn keep(&mut self, slot: usize, tokens: usize);
     /// Runs tokens, and gives the logits that are wanted, one row behind the other.
-    fn run(&mut self, more: &[More<'_>]) -> Vec<f32>;
+    fn run(&mut self, more: &[More<'_>]) -> Result<Vec<f32>>;
+    /// Runs tokens, and gives of each row that is wanted the likeliest token, of the first `among`.
+    fn likeliest(&mut self, more: &[More<'_>], among: usize) -> Result<Vec<u32>>;
 }
 
-impl<B: Decode> Engine for Decoder<B> {
+impl<D: Decode> Engine for Decoder<D> {
     fn room(&self) -> Room {
         self.room()
     }
@@ -41,8 +40,12 @@ impl<B: Decode> Engine for Decoder<B> {
         self.keep(slot, tokens);
     }
 
-    fn run(&mut self, more: &[More<'_>]) -> Vec<f32> {
-        self.run(more)
+    fn run(&mut self, more: &[More<'_>]) -> Result<Vec<f32>> {
+        Ok(self.run(more)?)
+    }
+
+    fn likeliest(&mut self, more: &[More<'_>], among: usize) -> Result<Vec<u32>> {
+        Ok(self.likeliest(more, among)?)
     }
 }
 
@@ -55,20 +58,11 @@ pub fn load(
     room: Room,
 ) -> Result<Box<dyn Engine>> {
     Ok(match device {
-        Device::Cpu => Box::new(decoder::<Flex>(model, tensors, &Default::default(), kept, room)?),
-        Device::Cuda(index) => Box::new(decoder::<Cuda>(model, tensors, &CudaDevice { index }, kept, room)?),
+        Device::Cpu => Box::new(decoder(model, tensors, Cpu::new(kept), room)?),
+        Device::Cuda(index) => Box::new(decoder(model, tensors, gpu(index, model, kept)?, room)?),
     })
 }
 
-fn decoder<B: Decode>(
-    model: &Model,
-    tensors: &Tensors,
-    device: &B::Device,
-    kept: Kept,
-    room: Room,
-) -> Result<Decoder<B>> {
-    Decoder::new(model, room, kept, device, |weight| {
-        let numbers = tensors.read_f32(&weight.name)?;
-        Ok(TensorData::new(numbers, weight.shape.clone()))
-    })
+fn decoder<D: Decode>(model: &Model, tensors: &Tensors, device: D, room: Room) -> Result<Decoder<D>> {
+    Decoder::new(model, room, device, |weight| Ok(tensors.read_f32(&weight.name)?))
 }

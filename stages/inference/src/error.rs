@@ -1,5 +1,6 @@
 //! Why a model cannot be used, or a text not be written.
 use muse_artifacts::ArtifactError;
+use muse_model::decode::DeviceError;
 
 /// What everything here answers.
 pub type Result<T, E = InferenceError> = std::result::Result<T, E>;
@@ -35,6 +36,9 @@ pub enum InferenceError {
         /// How many.
         waiting: usize,
     },
+    /// What it runs on fails.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     /// The thread that runs the model is gone.
     #[error("the model has stopped: {0}")]
     Stopped(String),
@@ -50,6 +54,7 @@ impl InferenceError {
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::Artifact(error) => error.hint(),
+            Self::Device(error) => error.help.as_deref(),
             Self::Unfit { help, .. } => Some(help),
             Self::TooLong { .. } => Some("make it shorter, or give it more room where the model allows that"),
             Self::Busy { .. } => Some("try again later"),

@@ -86,13 +86,17 @@ impl Model {
                 Err(error) => return drop(ready.send(Err(error))),
             };
             drop((tensors, ready.send(Ok(()))));
-            Desk { writer: Writer::new(engine, tokenizer), listeners: HashMap::new(), shared: &inner }
-                .work(&incoming);
+            let desk =
+                Desk { writer: Writer::new(engine, tokenizer), listeners: HashMap::new(), shared: &inner };
+            if let Err(error) = desk.work(&incoming) {
+                inner.stop(Some(error.to_string()));
+            }
         };
         let inner = Arc::clone(&shared);
         let guarded = move || {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| with_threads(threads, work))) {
-                inner.stop(&panic);
+                let said = panic.downcast_ref::<String>().cloned();
+                inner.stop(said.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())));
             }
         };
         let spawned = thread::Builder::new().name("model".into()).spawn(guarded);
@@ -176,9 +180,7 @@ impl Answer {
 }
 
 impl Shared {
-    fn stop(&self, panic: &Box<dyn std::any::Any + Send>) {
-        let said = panic.downcast_ref::<String>().cloned();
-        let said = said.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+    fn stop(&self, said: Option<String>) {
         let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
         *stopped = Some(said.unwrap_or_else(|| "it did not say why".into()));
     }
@@ -197,13 +199,14 @@ struct Desk<'a> {
 }
 
 impl Desk<'_> {
-    fn work(mut self, incoming: &Receiver<(Order, Box<dyn Listener>)>) {
+    /// Works until nobody can order any more, or the model fails: then nobody hears of it but by its silence.
+    fn work(mut self, incoming: &Receiver<(Order, Box<dyn Listener>)>) -> Result<()> {
         loop {
             // With nothing to do it sleeps until somebody comes.
             if self.listeners.is_empty() {
                 match incoming.recv() {
                     Ok((order, listener)) => self.take(order, listener),
-                    Err(_) => return,
+                    Err(_) => return Ok(()),
                 }
             }
             loop {
@@ -211,11 +214,11 @@ impl Desk<'_> {
                     Ok((order, listener)) => self.take(order, listener),
                     Err(TryRecvError::Empty) => break,
                     // Nobody can order any more, but what was ordered is written.
-                    Err(TryRecvError::Disconnected) if self.listeners.is_empty() => return,
+                    Err(TryRecvError::Disconnected) if self.listeners.is_empty() => return Ok(()),
                     Err(TryRecvError::Disconnected) => break,
                 }
             }
-            self.step();
+            self.step()?;
         }
     }
 
@@ -229,7 +232,7 @@ impl Desk<'_> {
         }
     }
 
-    fn step(&mut self) {
+    fn step(&mut self) -> Result<()> {
         let gone: Vec<Ticket> = self
             .listeners
             .iter()
@@ -238,12 +241,13 @@ impl Desk<'_> {
             .collect();
         gone.into_iter().for_each(|ticket| self.forget(ticket));
         let waited = self.writer.waiting();
-        let news = self.writer.step();
+        let news = self.writer.step()?;
         let totals = &self.shared.totals;
         totals.waiting.fetch_sub(waited - self.writer.waiting(), Ordering::Relaxed);
         news.into_iter().for_each(|(ticket, news)| self.tell(ticket, news));
         // Whoever hears the news may leave, and then nobody asks again for a while.
         totals.writing.store(self.writer.writing(), Ordering::Relaxed);
+        Ok(())
     }
 
     fn tell(&mut self, ticket: Ticket, news: Result<News>) {

@@ -73,12 +73,12 @@ impl Scorer {
             if slots.iter().all(Option::is_none) {
                 return Ok(Some(scores));
             }
-            self.step(&mut slots, &mut scores);
+            self.step(&mut slots, &mut scores)?;
         }
     }
 
     /// Runs the model once.
-    fn step(&mut self, slots: &mut [Option<Slot<'_, '_>>], scores: &mut [Score]) {
+    fn step(&mut self, slots: &mut [Option<Slot<'_, '_>>], scores: &mut [Score]) -> Result<()> {
         let vocabulary = self.engine.vocabulary().max(1);
         let (mut tokens, mut rows) = (PORTION, (LOGITS / vocabulary).max(1));
         let mut more = Vec::new();
@@ -98,7 +98,7 @@ impl Scorer {
             };
             more.push(More { slot: number, ids: &open[..len], wanted });
         }
-        let logits = self.engine.run(&more);
+        let logits = self.engine.run(&more)?;
         let mut rows = logits.chunks_exact(vocabulary).map(Likely::new);
         for More { slot: number, ids, wanted } in more {
             let Some(slot) = &mut slots[number] else { continue };
@@ -128,6 +128,7 @@ impl Scorer {
                 slots[number] = None;
             }
         }
+        Ok(())
     }
 
     /// Pairs with one context together, in the order in which they came.

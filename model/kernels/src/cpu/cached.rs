@@ -21,7 +21,7 @@ pub struct Cache {
 }
 
 impl Cache {
-    pub(super) fn new(size: CacheSize) -> Self {
+    pub(crate) fn new(size: CacheSize) -> Self {
         let numbers = size.slots * size.heads * size.context * size.width;
         // The system hands out pages when they are first touched: what no text reaches takes no memory.
         Self { size, keys: vec![0.0; numbers], values: vec![0.0; numbers] }
@@ -73,7 +73,7 @@ fn blocks(feeds: &[Feed]) -> Vec<Block> {
     all
 }
 
-pub(super) fn attend_kept(
+pub(crate) fn attend_kept(
     [query, key, value]: [Tensor<Flex, 3>; 3],
     cache: &mut Cache,
     feeds: &[Feed],

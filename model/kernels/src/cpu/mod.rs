@@ -5,6 +5,7 @@
 mod attention;
 mod cached;
 mod codes;
+mod decode;
 mod fixed;
 mod head;
 mod memory;
@@ -18,11 +19,13 @@ mod update;
 mod vector;
 
 #[cfg(test)]
+pub(crate) use cached::{Cache, attend_kept};
+pub use decode::Cpu;
+#[cfg(test)]
 pub(crate) use head::head_loss_by;
 pub use share::fill;
 pub use threads::with_threads;
 
-use crate::decode::{CacheSize, Decode, Feed, Kept};
 use crate::ops::{AdamStep, Angles, Attended, Dropout, HeadLoss, Objective, Ops, Sight, Turned};
 use burn::backend::Flex;
 use burn::prelude::*;
@@ -121,35 +124,5 @@ impl Ops for Flex {
         step: &AdamStep,
     ) -> (Tensor<Self, 1>, (Tensor<Self, 1>, Tensor<Self, 1>)) {
         update::adamw(weight, grad, means, step)
-    }
-}
-
-impl Decode for Flex {
-    type Fixed = fixed::Fixed;
-    type Cache = cached::Cache;
-
-    fn fixed(weight: Tensor<Self, 2>, kept: Kept) -> Self::Fixed {
-        fixed::Fixed::new(weight, kept)
-    }
-
-    fn times(x: Tensor<Self, 2>, weight: &Self::Fixed) -> Tensor<Self, 2> {
-        fixed::times(x, weight)
-    }
-
-    fn looked_up(weight: &Self::Fixed, ids: &[u32]) -> Tensor<Self, 2> {
-        fixed::looked_up(weight, ids)
-    }
-
-    fn cache(size: CacheSize, _: &Self::Device) -> Self::Cache {
-        cached::Cache::new(size)
-    }
-
-    fn attend_kept(
-        sources: [Tensor<Self, 3>; 3],
-        cache: &mut Self::Cache,
-        feeds: &[Feed],
-        window: Option<usize>,
-    ) -> Tensor<Self, 3> {
-        cached::attend_kept(sources, cache, feeds, window)
     }
 }

@@ -1,31 +1,14 @@
-//! Weights that stay, and keys and values that are kept, as tensors.
-use super::{narrow, wide};
-use crate::decode::{CacheSize, Feed, Kept};
-use crate::ops::{Ops, Turned};
+//! Attention to keys and values that are kept, as tensors.
+use crate::decode::{CacheSize, Feed};
+use crate::ops::Ops;
 use burn::prelude::*;
 use burn::tensor::DType;
 use burn::tensor::activation::softmax;
 
 /// The keys and values of one block, `[slots, heads, context, width]`.
-pub struct Cache<B: Backend> {
+pub(crate) struct Cache<B: Backend> {
     keys: Tensor<B, 4>,
     values: Tensor<B, 4>,
-}
-
-/// A weight in a type that tensors have. One byte a number is none: it is kept in two.
-pub(crate) fn fixed<B: Ops>(weight: Tensor<B, 2>, kept: Kept) -> Tensor<B, 2> {
-    weight.cast(if kept == Kept::F32 { DType::F32 } else { DType::BF16 })
-}
-
-pub(crate) fn times<B: Ops>(x: Tensor<B, 2>, weight: &Tensor<B, 2>) -> Tensor<B, 2> {
-    let dtype = x.dtype();
-    narrow(B::product(narrow(x, weight.dtype()), weight.clone(), Turned::Right), dtype)
-}
-
-pub(crate) fn looked_up<B: Ops>(weight: &Tensor<B, 2>, ids: &[u32]) -> Tensor<B, 2> {
-    let numbers: Vec<i32> = ids.iter().map(|id| *id as i32).collect();
-    let ids = Tensor::from_data(TensorData::new(numbers, [ids.len()]), (&weight.device(), DType::I32));
-    wide(B::embed(weight.clone(), ids))
 }
 
 pub(crate) fn cache<B: Backend>(size: CacheSize, device: &B::Device) -> Cache<B> {

@@ -1,5 +1,6 @@
 //! The operations in plain Burn: the reference that every other body is tested against.
 mod attention;
+#[cfg(test)]
 pub(crate) mod decode;
 mod head;
 mod noise;

@@ -1,6 +1,7 @@
 //! A model in use: weights that stay, in every way to keep them, and attention to what is kept.
 use super::{B, floats, naive, near, numbers, tensor};
-use crate::decode::{CacheSize, Decode, Feed, Kept};
+use crate::cpu::{Cache, Cpu, attend_kept};
+use crate::decode::{CacheSize, Decode, Feed, Kept, Step};
 use crate::plain;
 use burn::prelude::*;
 
@@ -20,6 +21,17 @@ fn in_codes(numbers: &[f64], width: usize, kept: impl Fn(f32) -> f64) -> Vec<f64
     numbers.chunks(width).flat_map(|row| row.chunks(32)).flat_map(block).collect()
 }
 
+fn kept_as(numbers: &[f64], width: usize, kept: Kept) -> (Cpu, <Cpu as Decode>::Matrix) {
+    let numbers: Vec<f32> = numbers.iter().map(|x| *x as f32).collect();
+    let mut cpu = Cpu::new(kept);
+    let matrix = cpu.matrix(&[&numbers], width).unwrap();
+    (cpu, matrix)
+}
+
+fn looked_up(cpu: &mut Cpu, matrix: &<Cpu as Decode>::Matrix, ids: &[u32]) -> Tensor<B, 2> {
+    cpu.looked_up(&Step { feeds: &[], ids, wanted: &[] }, matrix).unwrap()
+}
+
 fn as_kept(numbers: &[f64], width: usize, kept: Kept) -> Vec<f64> {
     match kept {
         Kept::F32 => numbers.to_vec(),
@@ -35,13 +47,13 @@ fn products_with_weights_that_stay() {
         for count in [1, 2, 8, 9, 40] {
             let (weight, x) = (numbers(rows * width, 1), numbers(count * width, 2));
             for kept in [Kept::F32, Kept::Bf16, Kept::Int8] {
-                let fixed = B::fixed(tensor(&weight, [rows, width]), kept);
+                let (mut cpu, fixed) = kept_as(&weight, width, kept);
                 let turned = naive::turn(&as_kept(&weight, width, kept), [rows, width]);
                 // A few rows are coded too where the weight is.
                 let few = kept == Kept::Int8 && count <= 8;
                 let rows_of_x = if few { in_codes(&x, width, f64::from) } else { x.clone() };
                 let right = naive::product(&rows_of_x, &turned, [count, width, rows]);
-                let got = B::times(tensor(&x, [count, width]), &fixed);
+                let got = cpu.times(&tensor(&x, [count, width]), &fixed).unwrap();
                 near(&format!("{kept:?} {rows} {width} {count}"), &floats(got), &right, 1e-5);
             }
         }
@@ -53,11 +65,11 @@ fn rows_of_weights_that_stay() {
     let [rows, width] = [7, 45];
     let weight = numbers(rows * width, 3);
     for kept in [Kept::F32, Kept::Bf16, Kept::Int8] {
-        let fixed = B::fixed(tensor(&weight, [rows, width]), kept);
+        let (mut cpu, fixed) = kept_as(&weight, width, kept);
         let all = as_kept(&weight, width, kept);
         let right: Vec<f64> =
             [6, 0, 6, 3].into_iter().flat_map(|id| all[id * width..][..width].to_vec()).collect();
-        near(&format!("{kept:?}"), &floats(B::looked_up(&fixed, &[6, 0, 6, 3])), &right, 1e-6);
+        near(&format!("{kept:?}"), &floats(looked_up(&mut cpu, &fixed, &[6, 0, 6, 3])), &right, 1e-6);
     }
 }
 
@@ -66,21 +78,20 @@ fn numbers_of_eight_bits_are_those_of_the_file_format() {
     // Worked out by hand: the largest is 2, so a code is worth 2/127 in half precision, 0.01575 = 0x2408.
     let mut row = vec![0.0; 32];
     (row[0], row[1], row[2], row[31]) = (2.0, -1.0, 0.007, -2.0);
-    let fixed = B::fixed(tensor(&row, [1, 32]), Kept::Int8);
+    let (mut cpu, fixed) = kept_as(&row, 32, Kept::Int8);
     let scale = half::f16::from_bits(0x2408).to_f64();
     let mut right = vec![0.0; 32];
     (right[0], right[1], right[31]) = (127.0 * scale, -64.0 * scale, -127.0 * scale);
-    near("Q8_0", &floats(B::looked_up(&fixed, &[0])), &right, 1e-7);
-    let nothing = B::fixed(tensor(&[0.0; 40], [1, 40]), Kept::Int8);
-    near("nothing", &floats(B::looked_up(&nothing, &[0])), &[0.0; 40], 1e-9);
+    near("Q8_0", &floats(looked_up(&mut cpu, &fixed, &[0])), &right, 1e-7);
+    let (mut cpu, nothing) = kept_as(&[0.0; 40], 40, Kept::Int8);
+    near("nothing", &floats(looked_up(&mut cpu, &nothing, &[0])), &[0.0; 40], 1e-9);
 }
 
 #[test]
 fn attention_to_what_is_kept_is_what_the_plain_body_says() {
     for (heads, kv_heads, width, window) in [(4, 2, 6, None), (3, 3, 8, Some(4)), (6, 1, 5, Some(70))] {
         let size = CacheSize { slots: 3, context: 150, heads: kv_heads, width };
-        let (mut fast, mut plain) =
-            (B::cache(size, &Default::default()), plain::decode::cache::<B>(size, &Default::default()));
+        let (mut fast, mut plain) = (Cache::new(size), plain::decode::cache::<B>(size, &Default::default()));
         let mut held = [0; 3];
         // Long prompts, more than a block of queries; single tokens; several texts together, in any order.
         for (round, counts) in [[130, 0, 1], [0, 7, 66], [1, 1, 1], [3, 1, 0], [1, 90, 1]].iter().enumerate()
@@ -98,7 +109,7 @@ fn attention_to_what_is_kept_is_what_the_plain_body_says() {
                 };
                 [of(heads, 1), of(kv_heads, 2), of(kv_heads, 3)]
             };
-            let got = B::attend_kept(sources(), &mut fast, &feeds, window);
+            let got = attend_kept(sources(), &mut fast, &feeds, window);
             let right = plain::decode::attend_kept(sources(), &mut plain, &feeds, window);
             near(&format!("{heads} {kv_heads} {window:?} {round}"), &floats(got), &floats(right), 1e-5);
             feeds.iter().for_each(|feed| held[feed.slot] += feed.tokens);

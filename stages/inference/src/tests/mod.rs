@@ -4,14 +4,12 @@ mod speech;
 mod threads;
 mod writing;
 
-use crate::{Engine, Kept, Order, Room, Sampling};
+use crate::{Engine, InferenceError, Kept, Order, Room, Sampling};
 use burn::backend::Flex;
-use burn::prelude::*;
 use muse_artifacts::tokenizer::{CHATML, Tokenizer};
 use muse_model::config::Model;
-use muse_model::decode::Decoder;
+use muse_model::decode::{Cpu, Decoder};
 use muse_model::net::{Net, Weight};
-use std::convert::Infallible;
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
@@ -64,11 +62,10 @@ pub(super) fn engine(slots: usize, context: usize) -> Box<dyn Engine> {
         (Weight::all(&shape), Net::<Flex>::new(&model, &shape, 7, &Default::default()).flat());
     let read = |weight: &Weight| {
         let at = weights.iter().position(|one| one == weight).unwrap();
-        Ok::<TensorData, Infallible>(flat[at].to_data())
+        Ok::<_, InferenceError>(flat[at].to_data().to_vec().unwrap())
     };
     let room = Room { slots, context };
-    let Ok(decoder) = Decoder::<Flex>::new(&model, room, Kept::F32, &Default::default(), read);
-    Box::new(decoder)
+    Box::new(Decoder::new(&model, room, Cpu::new(Kept::F32), read).unwrap())
 }
 
 /// A checkpoint of that model, with its tokenizer, as `export` leaves one.

@@ -10,7 +10,7 @@ fn alone(pair: &Pair) -> Score {
     let mut engine = engine(1, CONTEXT);
     let all: Vec<u32> = pair.context.iter().chain(&pair.continuation).copied().collect();
     let all = &all[all.len().saturating_sub(CONTEXT + 1)..];
-    let logits = engine.run(&[More { slot: 0, ids: &all[..all.len() - 1], wanted: Wanted::All }]);
+    let logits = engine.run(&[More { slot: 0, ids: &all[..all.len() - 1], wanted: Wanted::All }]).unwrap();
     let rows: Vec<&[f32]> = logits.chunks_exact(engine.vocabulary()).collect();
     let rows = &rows[rows.len() - pair.continuation.len()..];
     let of = |(row, id): (&&[f32], &u32)| (Likely::new(row).of(*id), Likely::new(row).likeliest() == *id);
@@ -71,7 +71,7 @@ fn the_likeliest_continuation_is_greedy_and_no_other() {
     let mut ids = vec![11_u32, 12];
     let mut engine = engine(1, CONTEXT);
     for at in [0, 2, 3] {
-        let logits = engine.run(&[More { slot: 0, ids: &ids[at..], wanted: Wanted::Last }]);
+        let logits = engine.run(&[More { slot: 0, ids: &ids[at..], wanted: Wanted::Last }]).unwrap();
         ids.push(Likely::new(&logits).likeliest());
     }
     let greedy = pair(&ids[..2], &ids[2..]);

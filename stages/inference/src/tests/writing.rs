@@ -15,7 +15,7 @@ fn writer(slots: usize) -> Writer {
 fn finish(writer: &mut Writer) -> BTreeMap<Ticket, (String, Option<Ended>)> {
     let mut all: BTreeMap<Ticket, (String, Option<Ended>)> = BTreeMap::new();
     while writer.waiting() + writer.writing() > 0 {
-        for (ticket, news) in writer.step() {
+        for (ticket, news) in writer.step().unwrap() {
             let entry = all.entry(ticket).or_default();
             match news.unwrap() {
                 News::Piece(Piece { text, .. }) => entry.0 += &text,
@@ -110,7 +110,7 @@ fn a_text_ends_by_a_token_a_stop_or_its_length() {
     writer.add(likely).unwrap();
     let mut tokens = Vec::new();
     while writer.writing() + writer.waiting() > 0 {
-        for (_, news) in writer.step() {
+        for (_, news) in writer.step().unwrap() {
             if let News::Piece(piece) = news.unwrap() {
                 tokens.extend(piece.tokens);
             }
@@ -156,7 +156,7 @@ fn no_token_is_chosen_that_stands_for_nothing() {
     writer.add(Order { likely: Some(0), ..order("a", 80, 5.0) }).unwrap();
     let mut seen = 0;
     while writer.waiting() + writer.writing() > 0 {
-        for (_, news) in writer.step() {
+        for (_, news) in writer.step().unwrap() {
             if let News::Piece(piece) = news.unwrap() {
                 assert!(piece.tokens.iter().all(|token| (token.id as usize) < tokens));
                 seen += piece.tokens.len();
@@ -172,7 +172,7 @@ fn a_text_that_is_cancelled_makes_room() {
     let first = writer.add(order("a", 50, 0.0)).unwrap();
     let second = writer.add(order("The quick", 4, 0.0)).unwrap();
     let third = writer.add(order("b", 4, 0.0)).unwrap();
-    writer.step();
+    writer.step().unwrap();
     writer.cancel(first);
     writer.cancel(third);
     let all = finish(&mut writer);
@@ -201,10 +201,10 @@ proptest! {
         for (text, most, steps) in &texts {
             let order = order(text, *most, 0.9);
             orders.insert(writer.add(order.clone()).unwrap(), order);
-            (0..*steps).for_each(|_| hear(writer.step()));
+            (0..*steps).for_each(|_| hear(writer.step().unwrap()));
         }
         while writer.waiting() + writer.writing() > 0 {
-            hear(writer.step());
+            hear(writer.step().unwrap());
         }
         for (ticket, order) in orders {
             prop_assert_eq!(got.get(&ticket).cloned().unwrap_or_default(), alone(&order).0);

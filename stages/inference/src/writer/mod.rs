@@ -5,7 +5,7 @@ use crate::{Engine, InferenceError, More, News, Order, Result, Wanted};
 use muse_artifacts::tokenizer::Tokenizer;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use text::Text;
+use text::{Next, Text};
 
 /// Tokens of prompts that run in one step, so that texts which are being written wait no longer than for these.
 const PORTION: usize = 512;
@@ -91,8 +91,9 @@ impl Writer {
         self.slots.iter().filter(|slot| slot.text.is_some()).count()
     }
 
-    /// Runs the model once, where there is anything to do, and tells what is new of which text. An error ends the text.
-    pub fn step(&mut self) -> Vec<(Ticket, Result<News>)> {
+    /// Runs the model once, where there is anything to do, and tells what is new of which text. An error of a text ends it;
+    /// one of the model is the step's own.
+    pub fn step(&mut self) -> Result<Vec<(Ticket, Result<News>)>> {
         self.begin();
         let portions = self.portions();
         let more: Vec<More<'_>> = portions
@@ -105,8 +106,17 @@ impl Writer {
                 Some(More { slot, ids, wanted })
             })
             .collect();
-        let logits = self.engine.run(&more);
-        let mut rows = logits.chunks_exact(self.engine.vocabulary());
+        let texts = portions.iter().filter_map(|(slot, _)| self.slots[*slot].text.as_ref());
+        let (logits, likeliest) = if texts.into_iter().all(|(_, text)| text.takes_likeliest()) {
+            (Vec::new(), self.engine.likeliest(&more, self.vocabulary)?)
+        } else {
+            (self.engine.run(&more)?, Vec::new())
+        };
+        let (vocabulary, all) = (self.vocabulary, self.engine.vocabulary());
+        let mut rows = logits
+            .chunks_exact(all)
+            .map(|row| Next::Logits(&row[..vocabulary]))
+            .chain(likeliest.into_iter().map(Next::Token));
         let mut news = Vec::new();
         for (slot, len) in portions {
             let Slot { held, text: Some((ticket, text)), .. } = &mut self.slots[slot] else { continue };
@@ -116,7 +126,7 @@ impl Writer {
             }
             let Some(row) = rows.next() else { continue };
             let ticket = *ticket;
-            let over = match text.choose(&row[..self.vocabulary]) {
+            let over = match text.choose(row) {
                 Err(error) => Some(Err(error)),
                 Ok((piece, ended)) => {
                     if !piece.text.is_empty() || !piece.tokens.is_empty() {
@@ -130,7 +140,7 @@ impl Writer {
                 self.slots[slot].text = None;
             }
         }
-        news
+        Ok(news)
     }
 
     /// Gives free slots to orders that wait, each the one that holds most of its beginning.

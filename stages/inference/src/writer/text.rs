@@ -18,6 +18,15 @@ pub(super) struct Text {
     written: usize,
 }
 
+/// What a model says comes next.
+#[derive(Clone, Copy)]
+pub(super) enum Next<'a> {
+    /// How likely each token is.
+    Logits(&'a [f32]),
+    /// The likeliest token, where it is the one that is taken.
+    Token(u32),
+}
+
 impl Text {
     pub(super) fn new(order: Order, tokenizer: Arc<Tokenizer>) -> Self {
         Self {
@@ -40,13 +49,21 @@ impl Text {
         &self.ids
     }
 
+    /// Whether the next token is the likeliest one, and nobody asks how likely.
+    pub(super) fn takes_likeliest(&self) -> bool {
+        self.order.likely.is_none() && self.order.sampling.takes_likeliest()
+    }
+
     /// Chooses the next token. Gives what can be shown, and why the text is over, if it is.
-    pub(super) fn choose(&mut self, logits: &[f32]) -> Result<(Piece, Option<Reason>)> {
+    pub(super) fn choose(&mut self, next: Next<'_>) -> Result<(Piece, Option<Reason>)> {
         if self.order.most == 0 {
             return Ok((Piece::default(), Some(Reason::Length)));
         }
         let (prompt, generated) = self.ids.split_at(self.order.prompt.len());
-        let id = self.sampler.next(logits, prompt, generated);
+        let id = match next {
+            Next::Logits(logits) => self.sampler.next(logits, prompt, generated),
+            Next::Token(id) => id,
+        };
         self.written += 1;
         let mut piece = Piece::default();
         if self.order.ends.contains(&id) {
@@ -54,7 +71,7 @@ impl Text {
             return Ok((piece, Some(Reason::Stop)));
         }
         self.ids.push(id);
-        if let Some(count) = self.order.likely {
+        if let (Some(count), Next::Logits(logits)) = (self.order.likely, next) {
             let likely = Likely::new(logits);
             piece.tokens.push(Chosen { id, logprob: likely.of(id), others: likely.best(count) });
         }

@@ -1,7 +1,9 @@
-//! The operations on CUDA: for now as Burn has them, but for products in f32.
-use crate::decode::{CacheSize, Decode, Feed, Kept};
+//! The operations on CUDA: for now as Burn has them, but for products in f32. Models in use have kernels of their own.
+mod decode;
+
+pub use decode::{Gpu, GpuModel};
+
 use crate::ops::Ops;
-use crate::plain;
 use burn::backend::Cuda;
 use burn::prelude::*;
 use burn::tensor::DType;
@@ -16,36 +18,6 @@ impl Ops for Cuda {
         }
         let ((a, rest_of_a), (b, rest_of_b)) = (apart(a), apart(b));
         a.clone().matmul(rest_of_b) + rest_of_a.matmul(b.clone()) + a.matmul(b)
-    }
-}
-
-impl Decode for Cuda {
-    type Fixed = Tensor<Self, 2>;
-    type Cache = plain::decode::Cache<Self>;
-
-    fn fixed(weight: Tensor<Self, 2>, kept: Kept) -> Self::Fixed {
-        plain::decode::fixed(weight, kept)
-    }
-
-    fn times(x: Tensor<Self, 2>, weight: &Self::Fixed) -> Tensor<Self, 2> {
-        plain::decode::times(x, weight)
-    }
-
-    fn looked_up(weight: &Self::Fixed, ids: &[u32]) -> Tensor<Self, 2> {
-        plain::decode::looked_up(weight, ids)
-    }
-
-    fn cache(size: CacheSize, device: &Self::Device) -> Self::Cache {
-        plain::decode::cache(size, device)
-    }
-
-    fn attend_kept(
-        sources: [Tensor<Self, 3>; 3],
-        cache: &mut Self::Cache,
-        feeds: &[Feed],
-        window: Option<usize>,
-    ) -> Tensor<Self, 3> {
-        plain::decode::attend_kept(sources, cache, feeds, window)
     }
 }
 

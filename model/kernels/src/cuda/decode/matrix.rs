@@ -1,0 +1,199 @@
+//! Weights on a GPU, laid out as its tensor cores read them, and products with them.
+use super::device::{Arg, Device};
+use super::memory::Memory;
+use super::{BUSY, CHUNK, Gpu, Rows};
+use crate::decode::{DeviceResult, Kept};
+
+/// Rows of a weight that are multiplied at once; of a pair half of them are gates.
+const TILE: usize = 16;
+/// Rows that tensor cores multiply at once.
+const EIGHT: usize = 8;
+/// Tiles of a block, where rows are many.
+const TOGETHER: usize = 4;
+/// Warps of a block.
+const WARPS: usize = 8;
+/// Chunks of a row that are worth a block's while, and blocks that share a row at most.
+const LEAST: usize = 8;
+const MOST_SPLITS: usize = 8;
+/// Pieces of eight numbers that lie near.
+const NEAR: usize = 38 * 64;
+
+/// A matrix `[out, in]`. Where rows and numbers of its layout are more than it has, they are zeros.
+pub struct Matrix {
+    numbers: Memory,
+    scales: Option<Memory>,
+    kept: Kept,
+    /// What it gives: rows, or pairs of them. Of pairs as many as are multiplied of what comes out.
+    pub(super) rows: usize,
+    pub(super) width: usize,
+    /// Whether its rows are gates and the other halves, by turns.
+    pair: bool,
+}
+
+/// What becomes of products.
+#[derive(Clone, Copy)]
+pub(super) enum Way {
+    /// They stand where nothing was.
+    Store = 0,
+    /// They are added to what is there.
+    Add = 1,
+    /// The two of a pair become one.
+    Gate = 2,
+}
+
+impl Matrix {
+    /// A matrix of parts, one below the other.
+    pub(super) fn new(device: &Device, kept: Kept, parts: &[&[f32]], width: usize) -> DeviceResult<Self> {
+        let rows = parts.iter().map(|part| part.len() / width).sum();
+        let matrix = Self::empty(device, kept, rows, width, false)?;
+        let mut first = 0;
+        for part in parts {
+            matrix.keep(device, part, first, 0)?;
+            first += part.len() / width;
+        }
+        Ok(matrix)
+    }
+
+    /// The two matrices of a gated layer.
+    pub(super) fn pair(
+        device: &Device,
+        kept: Kept,
+        gate: &[f32],
+        up: &[f32],
+        width: usize,
+    ) -> DeviceResult<Self> {
+        let matrix = Self::empty(device, kept, (gate.len() / width).next_multiple_of(CHUNK), width, true)?;
+        matrix.keep(device, gate, 0, 1)?;
+        matrix.keep(device, up, 0, 2)?;
+        Ok(matrix)
+    }
+
+    fn empty(device: &Device, kept: Kept, rows: usize, width: usize, pair: bool) -> DeviceResult<Self> {
+        device.bind()?;
+        let (all, chunks) = (if pair { 2 * rows } else { rows }, width.div_ceil(CHUNK));
+        let (tiled, numbers) = (all.next_multiple_of(TILE), chunks * CHUNK);
+        let bytes = match kept {
+            Kept::F32 => all * numbers * 4,
+            Kept::Bf16 => tiled * numbers * 2,
+            Kept::Int8 => tiled * numbers,
+        };
+        let scales = if kept == Kept::Int8 { Some(device.zeros(tiled * chunks * 2)?) } else { None };
+        Ok(Self { numbers: device.zeros(bytes)?, scales, kept, rows, width, pair })
+    }
+
+    /// Brings rows to their places.
+    fn keep(&self, device: &Device, part: &[f32], first: usize, way: usize) -> DeviceResult<()> {
+        let rows = part.len() / self.width;
+        let scratch = device.memory(size_of_val(part))?;
+        device.upload(scratch.at(), part)?;
+        let args = [
+            Arg::At(scratch.at()),
+            Arg::At(self.numbers()),
+            Arg::At(self.numbers()),
+            Arg::At(self.scales()),
+            Arg::Int(rows),
+            Arg::Int(self.width),
+            Arg::Int(self.chunks()),
+            Arg::Int(first),
+            Arg::Int(way),
+        ];
+        device.launch_after(
+            "keep",
+            [(rows * self.chunks()).div_ceil(WARPS), 1, 1],
+            32 * WARPS as u32,
+            &args,
+        )?;
+        // What was uploaded goes when all is done.
+        device.wait()
+    }
+
+    pub(super) fn numbers(&self) -> u64 {
+        self.numbers.at()
+    }
+
+    pub(super) fn scales(&self) -> u64 {
+        self.scales.as_ref().map_or(0, Memory::at)
+    }
+
+    /// Chunks of a row.
+    pub(super) fn chunks(&self) -> usize {
+        self.width.div_ceil(CHUNK)
+    }
+
+    /// How wide rows are that stand as it does.
+    pub(super) fn stride(&self) -> usize {
+        self.chunks() * CHUNK
+    }
+
+    /// Rows times its own, which goes to where `out` is.
+    pub(super) fn product(&self, gpu: &mut Gpu, x: &Rows, out: &Rows, way: Way) -> DeviceResult<()> {
+        debug_assert_eq!(x.stride, self.stride(), "x has other rows than the weight");
+        let wide = if self.pair { 2 * self.rows } else { self.rows };
+        let (tile, eights) = if self.kept == Kept::F32 { (2 * WARPS, 1) } else { (TILE, EIGHT) };
+        let (name, count) = match x.count.div_ceil(eights) {
+            0..=1 if x.norm.is_some() => ("near_product_norm", 1),
+            0..=1 if lies_near(self.kept, x) => ("near_product", 1),
+            0..=1 => ("product_1", 1),
+            2 => ("product_2", 2),
+            3..=4 => ("product_4", 4),
+            _ => ("product_8", 8),
+        };
+        let (tiles, down) = (wide.div_ceil(tile), x.count.div_ceil(count * eights));
+        // Where rows are many, a block has more tiles, which read them together, and several blocks share the numbers of a row.
+        let shares = self.kept != Kept::F32 && count > 1;
+        let across = match name {
+            "near_product" | "near_product_norm" if self.kept != Kept::F32 => tiles.min(BUSY),
+            _ if shares => tiles.div_ceil(TOGETHER),
+            _ => tiles,
+        };
+        let most = (self.chunks() / LEAST).clamp(1, MOST_SPLITS);
+        let splits = if shares { (BUSY / (across * down)).clamp(1, most) } else { 1 };
+        let sums = across * down * splits * TOGETHER * count * 32;
+        let parts = if splits > 1 { Some(gpu.device.scratch(sums * 16)?) } else { None };
+        let ready = if splits > 1 { gpu.steps.counters(&gpu.device, across * down)? } else { 0 };
+        let (norm, epsilon) = x.norm.unwrap_or((0, 0.0));
+        let given = Given {
+            weight: self.numbers(),
+            scales: self.scales(),
+            x: x.scratch.at(),
+            norm,
+            out: out.scratch.at(),
+            parts: parts.as_ref().map_or(0, |parts| parts.at()),
+            ready,
+            rows: x.count as i32,
+            width: self.width as i32,
+            wide: wide as i32,
+            chunks: self.chunks() as i32,
+            stride: out.stride as i32,
+            way: way as i32,
+            epsilon: epsilon as f32,
+        };
+        gpu.device.launch_one(name, [across, down, splits], 32 * WARPS as u32, given)
+    }
+}
+
+/// Whether rows are so few, and so short, that all of them lie near while they are multiplied.
+pub(super) fn lies_near(kept: Kept, x: &Rows) -> bool {
+    let pieces = x.count * (x.stride / 8 + 4);
+    if kept == Kept::F32 { x.count == 1 } else { x.count <= EIGHT && pieces <= NEAR }
+}
+
+/// What `product.cu` is given, in its order.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Given {
+    weight: u64,
+    scales: u64,
+    x: u64,
+    norm: u64,
+    out: u64,
+    parts: u64,
+    ready: u64,
+    rows: i32,
+    width: i32,
+    wide: i32,
+    chunks: i32,
+    stride: i32,
+    way: i32,
+    epsilon: f32,
+}

@@ -1,0 +1,212 @@
+//! [`Decode`] on a GPU: kernels of our own for all that lies between a token and the logits of the next, on memory of our own.
+//!
+//! A token costs reading the weights once, which takes no longer than starting a hundred kernels. So a step whose shape has come
+//! before is a graph that was recorded then, and started as a whole.
+mod attention;
+mod device;
+mod matrix;
+mod memory;
+mod step;
+
+use crate::decode::{CacheSize, Decode, DeviceResult, Heads, Kept, Step};
+use attention::Cache;
+use device::{Arg, Device};
+use matrix::{Matrix, Way};
+use memory::{Memory, Scratch};
+use std::rc::Rc;
+use step::Steps;
+
+/// Rows of weights and of what is multiplied are as wide as so many numbers, or a multiple of it.
+const CHUNK: usize = 32;
+/// Blocks that keep a GPU busy.
+const BUSY: usize = 264;
+
+/// What a model is to a GPU before there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GpuModel {
+    /// What its weights are kept as.
+    pub kept: Kept,
+    /// Numbers of a head.
+    pub head_width: usize,
+    /// Heads of queries that share one of keys.
+    pub group: usize,
+}
+
+/// A GPU, as a device that a model is used on.
+pub struct Gpu {
+    device: Device,
+    kept: Kept,
+    angles: Option<[Vector; 2]>,
+    steps: Steps,
+}
+
+/// Numbers that stay, with zeros behind them where rows are wider.
+pub struct Vector {
+    memory: Memory,
+    len: usize,
+}
+
+/// Rows on a GPU: in f32, or as they are multiplied.
+pub struct Rows {
+    scratch: Rc<Scratch>,
+    count: usize,
+    /// Numbers from one row to the next.
+    stride: usize,
+    /// Whether only those rows are meant that are wanted.
+    chosen: bool,
+    /// A norm that is left to the product: where its weight lies, and what is added below the root.
+    norm: Option<(u64, f64)>,
+}
+
+impl Gpu {
+    /// The GPU of that number, of those that CUDA sees, ready for a model.
+    pub fn new(index: usize, model: GpuModel) -> DeviceResult<Self> {
+        let kept = match model.kept {
+            Kept::F32 => 0,
+            Kept::Bf16 => 1,
+            Kept::Int8 => 2,
+        };
+        let GpuModel { head_width, group, .. } = model;
+        let source = [
+            &format!("#define KEPT {kept}\n#define HEAD {head_width}\n#define GROUP {group}\n"),
+            include_str!("source/numbers.cu"),
+            include_str!("source/rows.cu"),
+            include_str!("source/product.cu"),
+            include_str!("source/tiles.cu"),
+            include_str!("source/near.cu"),
+            include_str!("source/exact.cu"),
+            include_str!("source/attention.cu"),
+        ];
+        let device = Device::new(index, &source.concat())?;
+        let steps = Steps::new(&device)?;
+        Ok(Self { device, kept: model.kept, angles: None, steps })
+    }
+
+    /// Bytes of a number that is multiplied.
+    fn number(&self) -> usize {
+        if self.kept == Kept::F32 { 4 } else { 2 }
+    }
+
+    fn rows(&self, count: usize, stride: usize, bytes: usize) -> DeviceResult<Rows> {
+        let scratch = Rc::new(self.device.scratch(count * stride * bytes)?);
+        Ok(Rows { scratch, count, stride, chosen: false, norm: None })
+    }
+}
+
+impl Decode for Gpu {
+    type Matrix = Matrix;
+    type Vector = Vector;
+    type Rows = Rows;
+    type Cache = Cache;
+
+    fn matrix(&mut self, parts: &[&[f32]], width: usize) -> DeviceResult<Matrix> {
+        Matrix::new(&self.device, self.kept, parts, width)
+    }
+
+    fn pair(&mut self, gate: &[f32], up: &[f32], width: usize) -> DeviceResult<Matrix> {
+        Matrix::pair(&self.device, self.kept, gate, up, width)
+    }
+
+    fn vector(&mut self, numbers: &[f32]) -> DeviceResult<Vector> {
+        self.device.bind()?;
+        let memory = self.device.zeros(4 * numbers.len().next_multiple_of(CHUNK))?;
+        self.device.upload(memory.at(), numbers)?;
+        Ok(Vector { memory, len: numbers.len() })
+    }
+
+    fn angles(&mut self, cos: &[f32], sin: &[f32], _: usize) -> DeviceResult<()> {
+        self.angles = Some([self.vector(cos)?, self.vector(sin)?]);
+        Ok(())
+    }
+
+    fn cache(&mut self, size: CacheSize) -> DeviceResult<Cache> {
+        Cache::new(&self.device, size, self.number())
+    }
+
+    fn step(
+        &mut self,
+        step: &Step<'_>,
+        kind: usize,
+        body: &mut dyn FnMut(&mut Self) -> DeviceResult<Option<Rows>>,
+    ) -> DeviceResult<Vec<f32>> {
+        step::run(self, step, kind, body)
+    }
+
+    fn looked_up(&mut self, step: &Step<'_>, weight: &Matrix) -> DeviceResult<Rows> {
+        let rows = self.rows(step.ids.len(), weight.stride(), 4)?;
+        let args = [
+            Arg::At(self.steps.ids()),
+            Arg::At(weight.numbers()),
+            Arg::At(weight.numbers()),
+            Arg::At(weight.scales()),
+            Arg::At(rows.scratch.at()),
+            Arg::Int(weight.width),
+            Arg::Int(weight.chunks()),
+        ];
+        self.device.launch_after("look_up", [rows.count, 1, 1], 256, &args)?;
+        Ok(rows)
+    }
+
+    fn wanted(&mut self, step: &Step<'_>, x: Rows) -> DeviceResult<Rows> {
+        let all = step.wanted.len() == x.count;
+        Ok(Rows { chosen: !all, count: step.wanted.len(), ..x })
+    }
+
+    fn norm(&mut self, x: &Rows, weight: &Vector, epsilon: f64) -> DeviceResult<Rows> {
+        if matrix::lies_near(self.kept, x) && !x.chosen {
+            let norm = Some((weight.memory.at(), epsilon));
+            return Ok(Rows { scratch: Rc::clone(&x.scratch), norm, ..*x });
+        }
+        let rows = self.rows(x.count, x.stride, self.number())?;
+        let args = [
+            Arg::At(x.scratch.at()),
+            Arg::At(if x.chosen { self.steps.wanted() } else { 0 }),
+            Arg::At(weight.memory.at()),
+            Arg::At(rows.scratch.at()),
+            Arg::Int(weight.len),
+            Arg::Int(x.stride),
+            Arg::Float(epsilon),
+        ];
+        self.device.launch("norm_rows", [x.count, 1, 1], 256, &args)?;
+        Ok(rows)
+    }
+
+    fn likeliest(&mut self, x: &Rows, among: usize) -> DeviceResult<Rows> {
+        let rows = self.rows(x.count, 1, 4)?;
+        let args = [
+            Arg::At(x.scratch.at()),
+            Arg::At(rows.scratch.at()),
+            Arg::Int(among.min(x.stride)),
+            Arg::Int(x.stride),
+        ];
+        self.device.launch("likeliest", [x.count, 1, 1], 1024, &args)?;
+        Ok(rows)
+    }
+
+    fn times(&mut self, x: &Rows, weight: &Matrix) -> DeviceResult<Rows> {
+        let rows = self.rows(x.count, weight.rows, 4)?;
+        weight.product(self, x, &rows, Way::Store)?;
+        Ok(rows)
+    }
+
+    fn add_times(&mut self, sum: Rows, x: &Rows, weight: &Matrix) -> DeviceResult<Rows> {
+        weight.product(self, x, &sum, Way::Add)?;
+        Ok(sum)
+    }
+
+    fn gated(&mut self, x: &Rows, pair: &Matrix) -> DeviceResult<Rows> {
+        let rows = self.rows(x.count, pair.rows, self.number())?;
+        pair.product(self, x, &rows, Way::Gate)?;
+        Ok(rows)
+    }
+
+    fn attend(
+        &mut self,
+        step: &Step<'_>,
+        all: Rows,
+        heads: &Heads<'_, Vector>,
+        cache: &mut Cache,
+    ) -> DeviceResult<Rows> {
+        attention::attend(self, step, all, heads, cache)
+    }
+}

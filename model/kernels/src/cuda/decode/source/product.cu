@@ -1,0 +1,36 @@
+// Rows times weights: what products in all ways share.
+
+// What becomes of the products: they are stored; or added to what is there; or the two of a pair are joined.
+#define STORE 0
+#define ADD 1
+#define GATE 2
+
+__device__ __forceinline__ float gated(float gate, float up) { return gate / (1.0f + __expf(-gate)) * up; }
+
+// Weights are read once, and only what is multiplied by them need stay near.
+__device__ __forceinline__ uint4 read_once(const uint4* from) {
+    uint4 x;
+    asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(x.x), "=r"(x.y), "=r"(x.z), "=r"(x.w) : "l"(from));
+    return x;
+}
+
+__device__ __forceinline__ void fetch(const uint4* from) { asm volatile("prefetch.global.L2 [%0];" ::"l"(from)); }
+
+__device__ __forceinline__ float4 as_numbers(uint4 x) {
+    return make_float4(__uint_as_float(x.x), __uint_as_float(x.y), __uint_as_float(x.z), __uint_as_float(x.w));
+}
+
+// What a product is given. With `norm` rows of x are in f32, and are divided by the root of their mean square and multiplied by these:
+// the numbers on the way in, the root on the way out.
+struct Given {
+    const uint4* weight;
+    const u16* scales;
+    const void* x;
+    const float* norm;
+    void* out;
+    // Sums of parts of a row, and how many blocks are ready with theirs.
+    float4* parts;
+    u32* ready;
+    int rows, width, wide, chunks, stride, way;
+    float epsilon;
+};
