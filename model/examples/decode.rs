@@ -1,15 +1,13 @@
-//! How many tokens a second a model of any size gives: `cargo run --release -p muse-model --example decode -- cpu`, or `gpu`, or with `bf16` or another
-//! precision behind it for that one alone.
+//! How many tokens a second a model of any size gives: `cargo run --release -p muse-model --example decode -- cpu`, or `gpu`.
 //!
-//! Numbers behind it: texts that are written side by side, one if it is left out; threads, two; then sizes: layers, width, heads,
-//! heads of keys, SwiGLU, vocabulary, and the length of the prompt. Each token is the likeliest, as `generate --temperature 0` takes it.
+//! A precision behind it (`bf16`) asks for that one alone. Numbers are those of threads, two if it is left out, then sizes: layers, width,
+//! heads, heads of keys, SwiGLU, vocabulary, and the length of the prompt. First one text is written, then several side by side; each
+//! token is the likeliest.
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
 use burn::backend::Flex;
 use muse_model::config::Model;
-use muse_model::decode::{
-    Cpu, Decode, Decoder, DeviceError, DeviceResult, Kept, More, Room, Sampler, Sampling, Wanted, gpu,
-};
+use muse_model::decode::{Cpu, Decode, Decoder, DeviceError, DeviceResult, Kept, More, Room, Wanted, gpu};
 use muse_model::kernels::{Ops, with_threads};
 use muse_model::net::Weight;
 use std::time::Instant;
@@ -17,74 +15,82 @@ use std::time::Instant;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Tokens that are timed.
-const TOKENS: usize = 128;
+/// Tokens of each text that are timed.
+const TOKENS: usize = 64;
+/// Texts that are written side by side.
+const TEXTS: [usize; 4] = [1, 4, 8, 32];
 
 fn main() -> DeviceResult<()> {
     let on_gpu = std::env::args().nth(1).is_some_and(|word| word == "gpu");
     let mut numbers = std::env::args().skip(2).filter_map(|word| word.parse::<usize>().ok());
     let mut next = |usual| numbers.next().unwrap_or(usual);
-    let sizes = [1, 2, 12, 768, 12, 12, 2048, 32_000, 128].map(&mut next);
-    with_threads(sizes[1], || run(on_gpu, sizes))
+    let [threads, sizes @ ..] = [2, 12, 768, 12, 12, 2048, 32_000, 128].map(&mut next);
+    with_threads(threads, || run(on_gpu, sizes))
 }
 
 fn run(
     on_gpu: bool,
-    [texts, _, layers, width, heads, kv_heads, ffn, vocabulary, prompt]: [usize; 9],
+    [layers, width, heads, kv_heads, ffn, vocabulary, prompt]: [usize; 7],
 ) -> DeviceResult<()> {
     let mut model = Model { kv_heads: Some(kv_heads), tied: true, ..Model::new(layers, width, heads, ffn) };
     model.vocab_size = Some(vocabulary);
-    let room = Room { slots: texts, context: prompt + TOKENS };
+    let room = Room { slots: TEXTS[TEXTS.len() - 1], context: prompt + TEXTS.len() * TOKENS };
     let weights: usize = Weight::all(&model.shape(1, room.context)).iter().map(Weight::len).sum();
-    println!("{weights} parameters, {texts} at once, a prompt of {prompt}, {TOKENS} tokens behind it");
-    println!("  kept  prompt, tok/s  decode, tok/s    ms/step    GB/s read   start, s");
+    println!("{weights} parameters, a prompt of {prompt}, {TOKENS} tokens behind it");
+    let texts: String = TEXTS[1..].iter().map(|texts| format!("{:>9}", format!("{texts} texts"))).collect();
+    println!(
+        "{:>6} {:>14} {:>14} {:>10} {:>12}{texts}",
+        "kept", "prompt, tok/s", "decode, tok/s", "ms/token", "GB/s read"
+    );
     for (name, kept, bytes) in
         [("f32", Kept::F32, 4.0), ("bf16", Kept::Bf16, 2.0), ("int8", Kept::Int8, 1.0625)]
     {
         if std::env::args().any(|word| ["f32", "bf16", "int8"].contains(&&*word) && word != name) {
             continue;
         }
-        let begin = Instant::now();
         let read = |weight: &Weight| {
             let numbers = Flex::noise(weight.len(), 1, &Default::default()).sub_scalar(0.5).mul_scalar(0.05);
             Ok::<Vec<f32>, DeviceError>(numbers.into_data().iter::<f32>().collect())
         };
-        let [prefill, step] = if on_gpu {
-            times(Decoder::new(&model, room, gpu(0, &model, kept)?, read)?, texts, prompt)?
+        let (prefill, rates) = if on_gpu {
+            rates(Decoder::new(&model, room, gpu(0, &model, kept)?, read)?, prompt)?
         } else {
-            times(Decoder::new(&model, room, Cpu::new(kept), read)?, texts, prompt)?
+            rates(Decoder::new(&model, room, Cpu::new(kept), read)?, prompt)?
         };
-        let start = begin.elapsed().as_secs_f64() - prefill - step * TOKENS as f64;
-        let rate = weights as f64 * bytes / step / 1e9;
-        let (prefill, decode) = ((texts * prompt) as f64 / prefill, texts as f64 / step);
-        println!("{name:>6} {prefill:>14.0} {decode:>14.1} {:>10.3} {rate:>12.1} {start:>10.1}", step * 1e3);
+        let (one, more) = (rates[0], &rates[1..]);
+        let read = weights as f64 * bytes * one / 1e9;
+        let more: String = more.iter().map(|rate| format!("{rate:>9.1}")).collect();
+        println!("{name:>6} {prefill:>14.0} {one:>14.1} {:>10.3} {read:>12.1}{more}", 1e3 / one);
     }
     Ok(())
 }
 
-/// Seconds for all prompts, and for a token of each text.
-fn times<D: Decode>(mut decoder: Decoder<D>, texts: usize, prompt: usize) -> DeviceResult<[f64; 2]> {
-    let vocabulary = decoder.vocabulary();
-    let ids: Vec<u32> = (0..prompt).map(|at| (at * at % vocabulary) as u32).collect();
-    let mut sampler = Sampler::new(Sampling { temperature: 0.0, ..Sampling::default() });
-    let begin = Instant::now();
-    let mut last = Vec::new();
-    for slot in 0..texts {
-        let logits = decoder.run(&[More { slot, ids: &ids, wanted: Wanted::Last }])?;
-        last.push(sampler.next(&logits, &[], &[]));
-    }
-    let prefill = begin.elapsed().as_secs_f64();
-    let mut times = Vec::new();
-    for _ in 0..TOKENS {
+/// Tokens a second: of a prompt, and of so many texts together.
+fn rates<D: Decode>(mut decoder: Decoder<D>, prompt: usize) -> DeviceResult<(f64, [f64; TEXTS.len()])> {
+    let ids: Vec<u32> = (0..prompt).map(|at| (at * at % decoder.vocabulary()) as u32).collect();
+    let mut prefill = 0.0;
+    for slot in 0..decoder.room().slots {
         let begin = Instant::now();
-        let more: Vec<More<'_>> = last
-            .iter()
-            .enumerate()
-            .map(|(slot, id)| More { slot, ids: std::slice::from_ref(id), wanted: Wanted::Last })
-            .collect();
-        last = decoder.likeliest(&more, vocabulary)?;
-        times.push(begin.elapsed().as_secs_f64());
+        decoder.run(&[More { slot, ids: &ids, wanted: Wanted::Last }])?;
+        prefill = prompt as f64 / begin.elapsed().as_secs_f64();
+    }
+    let mut rates = [0.0; TEXTS.len()];
+    for (rate, texts) in rates.iter_mut().zip(TEXTS) {
+        *rate = texts as f64 / seconds_of_step(&mut decoder, texts)?;
+    }
+    Ok((prefill, rates))
+}
+
+/// What the next token of so many texts takes, in the middle of all that were timed.
+fn seconds_of_step<D: Decode>(decoder: &mut Decoder<D>, texts: usize) -> DeviceResult<f64> {
+    let (mut times, vocabulary) = ([0.0; TOKENS], decoder.vocabulary());
+    let mut last: Vec<u32> = (0..texts as u32).collect();
+    for time in &mut times {
+        let begin = Instant::now();
+        let more = |(slot, id)| More { slot, ids: std::slice::from_ref(id), wanted: Wanted::Last };
+        last = decoder.likeliest(&last.iter().enumerate().map(more).collect::<Vec<_>>(), vocabulary)?;
+        *time = begin.elapsed().as_secs_f64();
     }
     times.sort_by(f64::total_cmp);
-    Ok([prefill, times[TOKENS / 2]])
+    Ok(times[TOKENS / 2])
 }

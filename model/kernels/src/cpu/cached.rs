@@ -1,8 +1,9 @@
 //! Keys and values that are kept, and attention to them.
+use super::lines::Lines;
 use super::memory::{give_back, to_fill};
 use super::numbers::{Floats, made};
-use super::product::{Matrix, multiply};
 use super::share::each;
+use super::tiles::{Instructions, PANEL, Singles, products};
 use super::vector::{exp, largest, sum_of, wide};
 use crate::decode::{CacheSize, Feed};
 use burn::backend::Flex;
@@ -13,41 +14,54 @@ use std::ops::Range;
 /// Tokens of a text that are attended for at once.
 const BLOCK: usize = 64;
 
-/// The keys and values of one block: for each slot and head all places one behind the other.
+/// The keys and values of one block: for each slot and head panels of places, and panels of numbers, as products want them.
 pub struct Cache {
     size: CacheSize,
-    keys: Vec<f32>,
-    values: Vec<f32>,
+    keys: Lines,
+    values: Lines,
 }
 
 impl Cache {
     pub(crate) fn new(size: CacheSize) -> Self {
-        let numbers = size.slots * size.heads * size.context * size.width;
+        let all = |head: usize| Lines::zero(size.slots * size.heads * head);
         // The system hands out pages when they are first touched: what no text reaches takes no memory.
-        Self { size, keys: vec![0.0; numbers], values: vec![0.0; numbers] }
+        Self { size, keys: all(keys_of_head(&size)), values: all(values_of_head(&size)) }
     }
 
-    /// Where the keys of a head begin, of this slot.
-    fn head(&self, slot: usize, head: usize) -> usize {
-        (slot * self.size.heads + head) * self.size.context * self.size.width
+    /// The keys and the values of a head, of this slot.
+    fn head(&self, slot: usize, head: usize) -> [Range<usize>; 2] {
+        let head = slot * self.size.heads + head;
+        [keys_of_head(&self.size), values_of_head(&self.size)].map(|len| head * len..(head + 1) * len)
     }
 
     fn put(&mut self, feeds: &[Feed], key: &[f32], value: &[f32]) {
         let CacheSize { heads, width, context, .. } = self.size;
-        let mut row = 0;
-        for feed in feeds {
+        let places = feeds.iter().flat_map(|feed| {
             assert!(feed.held + feed.tokens <= context, "the slot is full");
-            for place in feed.held..feed.held + feed.tokens {
-                for head in 0..heads {
-                    let (from, to) =
-                        ((row * heads + head) * width, self.head(feed.slot, head) + place * width);
-                    self.keys[to..to + width].copy_from_slice(&key[from..from + width]);
-                    self.values[to..to + width].copy_from_slice(&value[from..from + width]);
+            (feed.held..feed.held + feed.tokens).map(|place| (feed.slot, place))
+        });
+        let mut rows = key.chunks_exact(width).zip(value.chunks_exact(width));
+        for (slot, place) in places {
+            for (head, (key, value)) in (0..heads).zip(&mut rows) {
+                let [keys, values] = self.head(slot, head);
+                let panel = &mut self.keys.floats_mut()[keys][place / PANEL * width * PANEL..];
+                let to = panel.iter_mut().skip(place % PANEL).step_by(PANEL);
+                to.zip(key).for_each(|(to, from)| *to = *from);
+                let values = &mut self.values.floats_mut()[values];
+                for (panel, from) in values.chunks_exact_mut(context * PANEL).zip(value.chunks(PANEL)) {
+                    panel[place * PANEL..][..from.len()].copy_from_slice(from);
                 }
-                row += 1;
             }
         }
     }
+}
+
+fn keys_of_head(size: &CacheSize) -> usize {
+    size.context.next_multiple_of(PANEL) * size.width
+}
+
+fn values_of_head(size: &CacheSize) -> usize {
+    size.context * size.width.next_multiple_of(PANEL)
 }
 
 /// A few tokens of one text, which are attended for at once.
@@ -92,13 +106,10 @@ pub(crate) fn attend_kept(
         let sight = Sight { cache, kv_head, block, window };
         match block.places.len() {
             // One token: the heads that share keys are rows side by side.
-            1 => sight.attend(Matrix::new(query(0), width), group, |_| block.places.start),
+            1 => sight.attend((query(0), width), group, |_| block.places.start),
             count => {
-                let row = heads * width;
-                let head = |head| {
-                    let query = Matrix { numbers: query(head), row, column: 1 };
-                    sight.attend(query, count, |row| block.places.start + row)
-                };
+                let head =
+                    |head| sight.attend((query(head), heads * width), count, |row| block.places.start + row);
                 (0..group).flat_map(head).collect()
             }
         }
@@ -130,36 +141,53 @@ impl Sight<'_> {
         self.window.map_or(0, |window| (place + 1).saturating_sub(window))
     }
 
-    /// `count` rows of queries, each at a place of its own.
-    fn attend(&self, query: Matrix<'_>, count: usize, place: impl Fn(usize) -> usize) -> Vec<f32> {
-        let CacheSize { width, .. } = self.cache.size;
-        let head = self.cache.head(self.block.feed.slot, self.kv_head);
-        let seen = self.first(self.block.places.start)..self.block.places.end;
-        let (first, numbers) = (head + seen.start * width, seen.len() * width);
-        let (keys, values) = (&self.cache.keys[first..][..numbers], &self.cache.values[first..][..numbers]);
-        let mut shares = to_fill(count * seen.len());
-        let scale = 1.0 / (width as f32).sqrt();
-        let keys = Matrix::new(keys, width).turned();
-        multiply([count, seen.len(), width], query, keys, (&mut shares, seen.len()), scale, false);
-        for (row, shares) in shares.chunks_exact_mut(seen.len()).enumerate() {
+    /// `count` rows of queries, which begin so far from each other, each at a place of its own.
+    ///
+    /// What no query sees counts for nothing, and each sum is one chain along what is seen: so a token is attended for to the same
+    /// bits, whatever comes with it.
+    fn attend(
+        &self,
+        (query, stride): (&[f32], usize),
+        count: usize,
+        place: impl Fn(usize) -> usize,
+    ) -> Vec<f32> {
+        let CacheSize { width, context, .. } = self.cache.size;
+        let [keys, values] = self.cache.head(self.block.feed.slot, self.kv_head);
+        let (keys, values) = (&self.cache.keys.words()[keys], &self.cache.values.words()[values]);
+        // From the beginning of a panel to the end of one.
+        let panels = self.first(self.block.places.start) / PANEL..self.block.places.end.div_ceil(PANEL);
+        let (from, wide) = (panels.start * PANEL, panels.len() * PANEL);
+        let instructions = Instructions::at_hand();
+        let mut shares = to_fill(count * wide);
+        let way = Singles { panels: keys, step: width * PANEL, depth: width, x: query, stride };
+        products(instructions, way, panels, count, |panel, row, logits| {
+            shares[row * wide + panel * PANEL - from..][..PANEL].copy_from_slice(logits);
+        });
+        for (row, shares) in shares.chunks_exact_mut(wide).enumerate() {
             let place = place(row);
-            let (before, rest) = shares.split_at_mut(self.first(place) - seen.start);
+            let (before, rest) = shares.split_at_mut(self.first(place) - from);
             let (visible, behind) = rest.split_at_mut(place + 1 - self.first(place));
             before.fill(0.0);
             behind.fill(0.0);
-            soften(visible);
+            soften(visible, 1.0 / (width as f32).sqrt());
         }
         let mut out = vec![0.0; count * width];
-        let (shares_of, values) = (Matrix::new(&shares, seen.len()), Matrix::new(values, width));
-        multiply([count, width, seen.len()], shares_of, values, (&mut out, width), 1.0, false);
+        let (panels, depth) = (&values[from * PANEL..], self.block.places.end - from);
+        let way = Singles { panels, step: context * PANEL, depth, x: &shares, stride: wide };
+        products(instructions, way, 0..width.div_ceil(PANEL), count, |panel, row, sums| {
+            let out = &mut out[row * width..][..width][panel * PANEL..];
+            let len = out.len().min(PANEL);
+            out[..len].copy_from_slice(&sums[..len]);
+        });
         give_back(shares);
         out
     }
 }
 
 wide! {
-    /// Logits become shares.
-    fn soften(logits: &mut [f32]) {
+    /// Logits, once they are scaled, become shares.
+    fn soften(logits: &mut [f32], scale: f32) {
+        logits.iter_mut().for_each(|x| *x *= scale);
         let most = largest(logits);
         logits.iter_mut().for_each(|x| *x = exp(*x - most));
         let times = 1.0 / sum_of(logits, logits, |x, _| x);

@@ -4,10 +4,10 @@
 //! the same instruction set gives the same bits for any number of threads.
 mod attention;
 mod cached;
-mod codes;
 mod decode;
 mod fixed;
 mod head;
+mod lines;
 mod memory;
 mod numbers;
 mod pool;
@@ -15,6 +15,7 @@ mod product;
 mod rows;
 mod share;
 mod threads;
+mod tiles;
 mod update;
 mod vector;
 

@@ -70,6 +70,11 @@ impl Pool {
         Self { shared, threads, turn: Mutex::new(()) }
     }
 
+    /// How many there are.
+    pub(super) fn threads(&self) -> usize {
+        1 + self.threads.len()
+    }
+
     /// Does all parts, and comes back when they are done.
     pub(super) fn run(&self, parts: usize, work: &Work<'_>) {
         let turn = if self.threads.is_empty() || parts < 2 { None } else { self.free() };

@@ -67,6 +67,43 @@ pub(super) fn by_parts<T: Send, const N: usize>(
     });
 }
 
+/// Hands out columns of all rows: the number of the first column, and so many of them, or what is left.
+pub(super) fn by_columns(
+    out: &mut [f32],
+    width: usize,
+    columns: usize,
+    work: impl Fn(usize, Columns<'_>) + Sync,
+) {
+    let rows = out.len() / width.max(1);
+    let all = Cut::new(out, columns);
+    threads::parts(width.div_ceil(columns), &|part| {
+        let first = part * columns;
+        let len = columns.min(width - first);
+        work(first, Columns { all: &all, rows, width, first, len });
+    });
+}
+
+/// Some columns of all rows.
+pub(super) struct Columns<'a> {
+    all: &'a Cut<'a, f32>,
+    rows: usize,
+    width: usize,
+    first: usize,
+    len: usize,
+}
+
+impl Columns<'_> {
+    /// These columns of a row.
+    pub(super) fn row(&mut self, row: usize) -> &mut [f32] {
+        assert!(row < self.rows, "there is no such row");
+        #[expect(unsafe_code, reason = "parts of a slice on several threads")]
+        // SAFETY: columns of a row that there is; every part has columns of its own, and gives out those of one row at a time.
+        unsafe {
+            self.all.range(row * self.width + self.first, self.len)
+        }
+    }
+}
+
 /// A slice in parts, to be handed out to threads.
 struct Cut<'a, T> {
     start: *mut T,
@@ -91,9 +128,18 @@ impl<'a, T> Cut<'a, T> {
     #[expect(unsafe_code, reason = "parts of a slice on several threads")]
     unsafe fn part(&self, at: usize) -> &'a mut [T] {
         let first = (at * self.part).min(self.len);
-        let last = (first + self.part).min(self.len);
+        // SAFETY: within the slice, and nobody else has it, as the caller says.
+        unsafe { self.range(first, self.part.min(self.len - first)) }
+    }
+
+    /// So many from one on.
+    ///
+    /// # Safety
+    /// They are within the slice, and nobody else has them.
+    #[expect(unsafe_code, reason = "parts of a slice on several threads")]
+    unsafe fn range(&self, first: usize, len: usize) -> &'a mut [T] {
         // SAFETY: within the slice that this was made of, which is borrowed for as long.
-        unsafe { std::slice::from_raw_parts_mut(self.start.add(first), last - first) }
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(first), len) }
     }
 }
 

@@ -38,6 +38,11 @@ pub(super) fn parts(parts: usize, work: &Work<'_>) {
     pool.as_ref().unwrap_or_else(|| of_all_cores()).run(parts, work);
 }
 
+/// How many threads are at hand.
+pub(super) fn count() -> usize {
+    CURRENT.with_borrow(|pool| pool.as_ref().unwrap_or_else(|| of_all_cores()).threads())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

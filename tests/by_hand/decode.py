@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+"""How fast a model writes on the CPU, beside llama.cpp on the same weights: tokens a second of one text, on two threads.
+
+    cargo build --release
+    python3 tests/by_hand/decode.py [--only 125m] [--keep DIR]      # ten minutes, 12 GB of disk; --keep saves making the models again
+
+Makes models of about 125M, 350M and 500M parameters (one step of training, exported), and has both programs write as many tokens
+behind the same prompt, in turns: `muse serve` through its API, choosing, HTTP and JSON included, and llama.cpp by `llama_decode`
+alone, as it comes otherwise. The time of a token is that of a long answer less that of an answer of one token. Prints a table in
+Markdown of medians, and ends with 1 where muse has less than 0.8 of llama.cpp's tokens. Needs llama-cpp-python.
+"""
+import argparse
+import http.client
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import llama_cpp
+
+SIZES = {
+    "125m": {"vocab_size": 32768, "layers": 16, "width": 768, "heads": 12, "kv_heads": 4, "ffn": 2048, "tied": True},
+    "350m": {"vocab_size": 49152, "layers": 24, "width": 1024, "heads": 16, "kv_heads": 4, "ffn": 3200, "tied": True},
+    "500m": {"vocab_size": 49152, "layers": 28, "width": 1152, "heads": 18, "kv_heads": 6, "ffn": 3584, "tied": True},
+}
+# What muse calls it, and a GGUF file.
+KINDS = {"f32": "f32", "bf16": "bf16", "int8": "q8_0"}
+CONTEXT, PROMPT, THREADS = 512, 128, 2
+LEAST = 0.8
+
+
+def said(program, *arguments):
+    done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise SystemExit(f"{program} {arguments}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+
+
+def models(muse, work, sizes):
+    """Makes a folder for muse and files for llama.cpp."""
+    stages = {
+        "corpus": {"uses": "download", "with": {"source": "synthetic", "languages": ["en"], "count": 600, "seed": 1}},
+        "tokens": {"uses": "tokenizer", "inputs": {"corpus": "corpus"}, "with": {"vocab_size": 600}},
+        "packed": {"uses": "pack", "inputs": {"corpus": "corpus", "tokenizer": "tokens"}, "with": {"context": CONTEXT}},
+    }
+    for size in sizes:
+        with open(os.path.join(work, f"{size}.yaml"), "w") as file:
+            json.dump(SIZES[size], file)
+        training = {"model": f"{size}.yaml", "steps": 1, "batch_tokens": CONTEXT, "lr": 1e-3, "optimizer": {"kind": "sgd"}, "recompute": "block"}
+        stages[size] = {"uses": "pretrain", "inputs": {"data": "packed"}, "with": training}
+        inputs = {"model": size, "tokenizer": "tokens"}
+        stages[f"{size}_muse"] = {"uses": "export", "inputs": inputs, "with": {"format": "muse"}}
+        for kind, dtype in KINDS.items():
+            stages[f"{size}_{kind}"] = {"uses": "export", "inputs": inputs, "with": {"format": "gguf", "dtype": dtype}}
+    page = os.path.join(work, "page.yaml")
+    with open(page, "w") as file:
+        json.dump({"muse": 1, "name": "decode", "stages": stages}, file)
+    cache = ["--cache-dir", os.path.join(work, "cache")]
+    said(muse, *cache, "run", page, "--device", "cpu")
+    for size in sizes:
+        for name in [f"{size}_muse", *(f"{size}_{kind}" for kind in KINDS)]:
+            if not os.path.exists(os.path.join(work, name)):
+                said(muse, *cache, "get", page, name, "--to", os.path.join(work, name))
+
+
+class Muse:
+    def __init__(self, muse, folder, precision):
+        words = [muse, "serve", folder, "--port", "0", "--precision", precision, "--threads", str(THREADS), "--slots", "1", "--device", "cpu"]
+        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.address = self.process.stdout.readline().strip().removeprefix("http://")
+        self.name = os.path.basename(folder)
+
+    def seconds(self, prompt, tokens):
+        door = http.client.HTTPConnection(self.address)
+        asked = {"model": self.name, "prompt": prompt, "max_tokens": tokens, "temperature": 0}
+        begin = time.perf_counter()
+        door.request("POST", "/v1/completions", json.dumps(asked), {"Content-Type": "application/json"})
+        answer = json.loads(door.getresponse().read())
+        seconds = time.perf_counter() - begin
+        assert answer["usage"]["completion_tokens"] == tokens, answer
+        return seconds
+
+    def rate(self, prompt, tokens):
+        # What the prompt costs is in neither: its slot holds it.
+        short = statistics.median(self.seconds(prompt, 1) for _ in range(3))
+        return tokens / (self.seconds(prompt, tokens + 1) - short)
+
+    def end(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait()
+
+
+class Llama:
+    def __init__(self, folder):
+        self.llama = llama_cpp.Llama(os.path.join(folder, "model.gguf"), n_ctx=CONTEXT, n_threads=THREADS, n_threads_batch=THREADS, verbose=False)
+
+    def run(self, ids):
+        tokens = (llama_cpp.llama_token * len(ids))(*ids)
+        batch = llama_cpp.llama_batch_get_one(tokens, len(ids))
+        assert llama_cpp.llama_decode(self.llama.ctx, batch) == 0
+        llama_cpp.llama_get_logits(self.llama.ctx)
+
+    def rate(self, prompt, tokens):
+        llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(self.llama.ctx), True)
+        self.run(prompt)
+        begin = time.perf_counter()
+        for at in range(tokens):
+            self.run(prompt[at % PROMPT:][:1])
+        return tokens / (time.perf_counter() - begin)
+
+    def end(self):
+        self.llama.close()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--muse", default=os.path.join(os.environ.get("CARGO_TARGET_DIR", "target"), "release/muse"))
+    parser.add_argument("--only", choices=SIZES, action="append")
+    parser.add_argument("--kind", choices=KINDS, action="append")
+    parser.add_argument("--tokens", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--keep", help="a folder to work in, which stays")
+    given = parser.parse_args()
+    sizes = given.only or list(SIZES)
+    good = True
+    with tempfile.TemporaryDirectory() as temporary:
+        work = os.path.abspath(given.keep or temporary)
+        os.makedirs(work, exist_ok=True)
+        models(given.muse, work, sizes)
+        prompt = [20 + at * at % 500 for at in range(PROMPT)]
+        print(f"llama-cpp-python {llama_cpp.__version__}; {THREADS} threads, a prompt of {PROMPT}, {given.tokens} tokens behind it\n\n"
+              "| model | kept | muse, tokens/s | llama.cpp | ratio | each round |\n|---|---|---|---|---|---|", flush=True)
+        for size in sizes:
+            for kind in given.kind or KINDS:
+                sides = [Muse(given.muse, os.path.join(work, f"{size}_muse"), kind), Llama(os.path.join(work, f"{size}_{kind}"))]
+                [side.rate(prompt, 4) for side in sides]
+                rounds = [[side.rate(prompt, given.tokens) for side in sides] for _ in range(given.rounds)]
+                [side.end() for side in sides]
+                ours, theirs = (statistics.median(side) for side in zip(*rounds))
+                ratio = statistics.median(ours / theirs for ours, theirs in rounds)
+                good &= ratio >= LEAST
+                each = " ".join(f"{ours / theirs:.2f}" for ours, theirs in rounds)
+                print(f"| {size} | {kind} | {ours:.1f} | {theirs:.1f} | {ratio:.2f} | {each} |", flush=True)
+    sys.exit(0 if good else 1)
+
+
+main()
