@@ -120,11 +120,12 @@ fn what_was_learned_by_heart_comes_back_word_for_word() {
 #[test]
 fn what_was_exported_speaks_as_well() {
     let context = learned();
+    let mut page = PAGE.to_owned();
     for format in ["hf", "muse"] {
-        let export = format!(
+        page += &format!(
             "  {format}: {{ uses: export, inputs: {{ model: base, tokenizer: tokenizer }}, with: {{ format: {format}, dtype: f32 }} }}\n"
         );
-        context.edit(&format!("{PAGE}{export}"));
+        context.edit(&page);
         context.run(["-q"]).ok();
         let (stage, folder) = (format!("pipelines/p.yaml:{format}"), context.get(format));
         for model in [stage.as_str(), folder.to_str().unwrap()] {
