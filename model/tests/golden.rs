@@ -64,6 +64,7 @@ impl Golden {
             None | Some("default") => ScalingKind::None,
             Some("linear") => ScalingKind::Linear,
             Some("yarn") => ScalingKind::Yarn,
+            Some("llama3") => ScalingKind::Llama3,
             Some(other) => panic!("{other}"),
         };
         let usual = RopeScaling::default();
@@ -74,8 +75,8 @@ impl Golden {
                 kind,
                 factor: number("factor", usual.factor),
                 original_context: scaling["original_max_position_embeddings"].as_u64().map(|n| n as usize),
-                beta_fast: number("beta_fast", usual.beta_fast),
-                beta_slow: number("beta_slow", usual.beta_slow),
+                beta_fast: number("beta_fast", number("high_freq_factor", usual.beta_fast)),
+                beta_slow: number("beta_slow", number("low_freq_factor", usual.beta_slow)),
                 ..usual
             },
         };
@@ -156,7 +157,7 @@ fn qwen3() {
 
 #[test]
 fn longer_contexts() {
-    ["llama_yarn", "qwen3_yarn", "llama_linear", "llama_ntk"].into_iter().for_each(check);
+    ["llama_yarn", "qwen3_yarn", "llama_linear", "llama_ntk", "llama_llama3"].into_iter().for_each(check);
 }
 
 #[test]

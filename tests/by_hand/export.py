@@ -31,6 +31,7 @@ import transformers  # noqa: E402
 
 SIZES = {"layers": 2, "width": 64, "heads": 4, "kv_heads": 2, "ffn": 128}
 YARN = {"theta": 10000, "scaling": {"kind": "yarn", "factor": 4, "original_context": 32}}
+LLAMA3 = {"theta": 10000, "scaling": {"kind": "llama3", "factor": 4, "original_context": 64, "beta_fast": 4}}
 # What differs from SIZES, the tokenizer, and whether llama.cpp has such a model.
 CASES = {
     "qwen3": ({}, "gpt4", True),
@@ -44,6 +45,8 @@ CASES = {
     "llama_yarn": ({"qk_norm": False, "rope": YARN}, "gpt4", True),
     "llama_attention_factor": ({"qk_norm": False, "rope": {**YARN, "scaling": {**YARN["scaling"], "attention_factor": 1.5}}}, "gpt4", True),
     "qwen3_betas": ({"rope": {**YARN, "scaling": {**YARN["scaling"], "beta_fast": 16, "beta_slow": 2}}}, "gpt4", False),
+    "llama_llama3": ({"qk_norm": False, "rope": LLAMA3}, "gpt4", True),
+    "qwen3_llama3": ({"rope": LLAMA3}, "gpt4", False),
     "mistral": ({"qk_norm": False, "window": 16}, "unigram", False),
     "odd_width": ({"qk_norm": False, "width": 60, "heads": 8, "head_width": 8}, "gpt4", True),
 }

@@ -1,6 +1,6 @@
 //! GGUF, the format of llama.cpp: a model's keys, the names of its tensors, and the order of rows that its Llama wants.
 use super::Refusal;
-use crate::config::{Model, RopeScaling, ScalingKind, rope};
+use crate::config::{Model, Rope, RopeScaling, ScalingKind, rope};
 
 /// A value of a key.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,7 +49,8 @@ pub fn keys(model: &Model) -> Result<Vec<(String, Value)>, Refusal> {
     let theta = if scaling.kind == ScalingKind::Ntk { ntk() } else { model.rope.theta };
     all.push(("rope.freq_base", Value::F32(theta as f32)));
     let kind = match scaling.kind {
-        ScalingKind::None | ScalingKind::Ntk => None,
+        // `llama3` is said by a tensor.
+        ScalingKind::None | ScalingKind::Ntk | ScalingKind::Llama3 => None,
         ScalingKind::Linear => Some("linear"),
         ScalingKind::Yarn => Some("yarn"),
     };
@@ -80,6 +81,10 @@ pub fn check(model: &Model) -> Result<(), Refusal> {
         let message = format!("a window of {window}, which llama.cpp's Llama and Qwen3 do not have");
         return Err(Refusal::new("window", message, ELSE));
     }
+    if model.rope.scaling.kind == ScalingKind::Llama3 && model.qk_norm {
+        let message = "positions by `llama3`, which llama.cpp's Qwen3 does not have";
+        return Err(Refusal::new("rope.scaling.kind", message, ELSE));
+    }
     let RopeScaling { kind, beta_fast, beta_slow, .. } = model.rope.scaling;
     if kind == ScalingKind::Yarn {
         let usual = RopeScaling::default();
@@ -95,6 +100,17 @@ pub fn check(model: &Model) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+/// A tensor that llama.cpp's Llama has beside the weights, where positions are scaled by `llama3`: how many times slower each pair
+/// of a head's numbers turns.
+pub fn slower_pairs(model: &Model) -> Option<(&'static str, Vec<f32>)> {
+    let Rope { theta, scaling } = &model.rope;
+    let width = model.head_width();
+    let plain = Rope { theta: *theta, ..Rope::default() };
+    let slower =
+        rope::frequencies(&plain, width).0.into_iter().map(|turn| rope::slowed(scaling, turn) as f32);
+    (scaling.kind == ScalingKind::Llama3).then(|| ("rope_freqs.weight", slower.collect()))
 }
 
 /// What llama.cpp calls a tensor of ours; `None` where it is none of a model's.
@@ -146,7 +162,6 @@ pub fn rows(model: &Model, name: &str) -> Option<Vec<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Rope;
     use crate::net::Weight;
 
     fn llama() -> Model {
@@ -192,6 +207,27 @@ mod tests {
         assert_eq!(value(&model, "llama.rope.scaling.attn_factor"), None);
         model.rope.scaling.attention_factor = Some(2.0 * (0.1 * 4_f64.ln() + 1.0));
         assert_eq!(value(&model, "llama.rope.scaling.attn_factor"), Some(Value::F32(2.0)));
+    }
+
+    #[test]
+    fn llama3_is_a_tensor_of_how_much_slower_pairs_turn() {
+        let mut model = llama();
+        assert_eq!(slower_pairs(&model), None);
+        model.head_width = Some(8);
+        model.rope.scaling = RopeScaling {
+            kind: ScalingKind::Llama3,
+            factor: 8.0,
+            original_context: Some(128),
+            beta_fast: 4.0,
+            ..RopeScaling::default()
+        };
+        // Within 128 tokens the pairs turn 20.4, 2.04, 0.2 and 0.02 times; of the second a share of 1.037 / 3 stays as it is.
+        let share = (128.0 * 0.1 / std::f64::consts::TAU - 1.0) / 3.0;
+        let second = (1.0 / ((1.0 - share) / 8.0 + share)) as f32;
+        assert_eq!(slower_pairs(&model), Some(("rope_freqs.weight", vec![1.0, second, 8.0, 8.0])));
+        assert_eq!(value(&model, "llama.rope.scaling.type"), None);
+        model.qk_norm = true;
+        assert_eq!(check(&model).unwrap_err().field, "rope.scaling.kind");
     }
 
     #[test]

@@ -35,6 +35,8 @@ THETA = 10000.0
 # YaRN with a small theta, so that among five frequencies some are kept, some are mixed and some are stretched.
 YARN_THETA = 20.0
 YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 24}
+LLAMA3 = {"rope_type": "llama3", "factor": 4.0, "original_max_position_embeddings": 24, "low_freq_factor": 0.5,
+          "high_freq_factor": 2.0}
 written = {}
 
 
@@ -66,7 +68,7 @@ def model(name, says, kind, *, seed, rows=2, length=24, tied=False, theta=THETA,
     """One model: weights, a batch, logits, loss, and the gradient of every parameter."""
     make_config, make_model = KINDS[kind]
     config = {"model_type": kind, **SHAPE, "tie_word_embeddings": tied, "rope_theta": theta, "rope_scaling": scaling}
-    if scaling and scaling["rope_type"] == "yarn":
+    if scaling and "original_max_position_embeddings" in scaling:
         config["max_position_embeddings"] = int(scaling["factor"] * scaling["original_max_position_embeddings"])
     if window:
         config["sliding_window"] = window
@@ -117,6 +119,9 @@ def models():
     model("llama_ntk", "NTK: theta * factor^(d / (d - 2)), already done in `config`; `ntk` has both numbers", "llama",
           seed=8, rows=1, length=48, tied=True, theta=THETA * factor ** (d / (d - 2)),
           about={"ntk": {"rope_theta": THETA, "factor": factor}})
+    tensors = model("llama_llama3", "the scaling of Llama 3.1, with numbers of its own", "llama", seed=11, rows=1, length=64, tied=True,
+                    theta=YARN_THETA, scaling=LLAMA3)
+    bands(tensors["inv_freq"], YARN_THETA, LLAMA3["factor"])
     model("packed", "three documents in a row: attention stays within each, positions begin anew", "llama", seed=9,
           rows=1, length=40, tied=True, documents=[17, 9, 14])
     model("window", "a token sees itself and the seven before it", "mistral", seed=10, rows=1, length=40, tied=True, window=8)

@@ -9,6 +9,7 @@ use crate::{Format, hf};
 use gguf_reader::Gguf;
 use muse_artifacts::checkpoint::{Checkpoint, Dtype, Tensors};
 use muse_artifacts::tokenizer::Tokenizer;
+use muse_model::config::{Model, ScalingKind};
 use muse_model::net::Role;
 use muse_stage::StageEvent;
 use serde_json::{Value, json};
@@ -158,6 +159,29 @@ fn gguf_holds_every_weight_in_its_type() {
             }
         }
     }
+}
+
+#[test]
+fn gguf_has_llama3_s_positions_as_a_tensor() {
+    let scaled = |model: &mut Model| {
+        (model.qk_norm, model.rope.scaling.kind) = (false, ScalingKind::Llama3);
+        (model.rope.scaling.factor, model.rope.scaling.original_context) = (4.0, Some(64));
+    };
+    for dtype in ["f32", "q8_0"] {
+        let bench = Bench::new(scaled);
+        assert_eq!(bench.run(json!({ "format": "gguf", "dtype": dtype })), StageEvent::Done);
+        let gguf = Gguf::read(&bench.out().join("model.gguf"));
+        assert_eq!(gguf.tensors.len(), bench.weights.len() + 1);
+        let found = &gguf.tensors["rope_freqs.weight"];
+        assert_eq!((&found.shape, found.kind), (&vec![8], "f32"));
+        let (_, right) = muse_model::exchange::gguf::slower_pairs(&bench.model).unwrap();
+        assert_eq!(found.numbers, right);
+    }
+    let bench = Bench::new(|model| {
+        scaled(model);
+        model.qk_norm = true;
+    });
+    assert!(said(bench.run(json!({ "format": "gguf" }))).0.starts_with("`rope.scaling.kind`"));
 }
 
 #[test]

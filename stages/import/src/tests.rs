@@ -2,7 +2,7 @@
 use crate::Import;
 use muse_artifacts::checkpoint::{Checkpoint, Dtype, Tensor, write_weights};
 use muse_artifacts::tokenizer::Tokenizer;
-use muse_model::config::Model;
+use muse_model::config::{Model, RopeScaling, ScalingKind};
 use muse_model::exchange::hf::{self, Roles};
 use muse_model::net::Weight;
 use muse_stage::{Above, Context, Given, Job, JobInput, JobMode, StageError, StageEvent, StageKind, run_job};
@@ -154,7 +154,15 @@ fn what_is_exported_again_is_what_it_was() {
     (window.window, window.tied) = (Some(8), true);
     let mut llama = small.clone();
     (llama.qk_norm, llama.rope.theta) = (false, 5e5);
-    for model in [small, window, llama] {
+    let mut scaled = llama.clone();
+    scaled.rope.scaling = RopeScaling {
+        kind: ScalingKind::Llama3,
+        factor: 8.0,
+        original_context: Some(16),
+        beta_fast: 4.0,
+        ..RopeScaling::default()
+    };
+    for model in [small, window, llama, scaled] {
         // Numbers that are numbers, for whatever reads them.
         let give = |tensor: &Tensor| Ok::<_, StageError>([0x10, 0x3f].repeat(tensor.numbers().unwrap()));
         let bench = Bench::new(&model, &[], None);

@@ -18,29 +18,30 @@ impl Model {
         }
         if kind == ScalingKind::None && factor > 1.0 {
             let message = format!("a factor of {factor} changes nothing without a `kind` of scaling");
-            wrong("/rope/scaling/factor", message, "write `kind: linear`, `ntk` or `yarn`");
+            wrong("/rope/scaling/factor", message, "write `kind: linear`, `ntk`, `yarn` or `llama3`");
         }
-        if kind != ScalingKind::Yarn {
+        let mut idle = |there: bool, pointer, kinds: &str| {
+            if there {
+                let message = format!("`{}` belongs to `kind: {kinds}` alone", pointer_name(pointer));
+                wrong(pointer, message, "leave it out, or write `kind: yarn`");
+            }
+        };
+        idle(
+            kind != ScalingKind::Yarn && scaling.attention_factor.is_some(),
+            "/rope/scaling/attention_factor",
+            "yarn",
+        );
+        if !matches!(kind, ScalingKind::Yarn | ScalingKind::Llama3) {
             let usual = RopeScaling::default();
-            let is = "belongs to `kind: yarn` alone";
-            let mut idle = |there: bool, pointer| {
-                if there {
-                    wrong(
-                        pointer,
-                        format!("`{}` {is}", pointer_name(pointer)),
-                        "leave it out, or write `kind: yarn`",
-                    );
-                }
-            };
+            let mut idle = |there, pointer| idle(there, pointer, "yarn` and `llama3");
             idle(scaling.original_context.is_some(), "/rope/scaling/original_context");
             idle(beta_fast != usual.beta_fast, "/rope/scaling/beta_fast");
             idle(beta_slow != usual.beta_slow, "/rope/scaling/beta_slow");
-            idle(scaling.attention_factor.is_some(), "/rope/scaling/attention_factor");
             return;
         }
         match scaling.original_context {
             None => {
-                let message = "YaRN goes by the context that the model was trained with".to_owned();
+                let message = "this scaling goes by the context that the model was trained with".to_owned();
                 wrong("/rope/scaling", message, "write `original_context`");
             }
             Some(context) if !(1..=1 << 27).contains(&context) => {
@@ -54,7 +55,7 @@ impl Model {
             wrong(
                 "/rope/scaling/beta_fast",
                 message,
-                "`beta_slow` above 0, and `beta_fast` above it, up to 65536: 1 and 32 are usual",
+                "`beta_slow` above 0, and `beta_fast` above it, up to 65536: usual are 1 and 32, and 1 and 4 for `llama3`",
             );
         }
         if scaling.attention_factor.is_some_and(|factor| !(0.01..=100.0).contains(&factor)) {
@@ -84,8 +85,17 @@ mod tests {
     fn scaling_that_cannot_work_says_what_to_write() {
         let scaling = |kind, factor| RopeScaling { kind, factor, ..RopeScaling::default() };
         let change = |kind, factor| one(|model| model.rope.scaling = scaling(kind, factor));
-        assert_eq!(change(ScalingKind::None, 2.0).2, "write `kind: linear`, `ntk` or `yarn`");
+        assert_eq!(change(ScalingKind::None, 2.0).2, "write `kind: linear`, `ntk`, `yarn` or `llama3`");
         assert_eq!(change(ScalingKind::Yarn, 2.0).2, "write `original_context`");
+        assert_eq!(change(ScalingKind::Llama3, 2.0).2, "write `original_context`");
+        let sharper = one(|model| {
+            model.rope.scaling = RopeScaling {
+                original_context: Some(64),
+                attention_factor: Some(1.5),
+                ..scaling(ScalingKind::Llama3, 2.0)
+            };
+        });
+        assert_eq!(sharper.0, "rope.scaling.attention_factor");
         let betas = one(|model| {
             model.rope.scaling = RopeScaling {
                 original_context: Some(64),

@@ -114,8 +114,9 @@ fn rotary(fields: &Fields<'_>) -> Result<Rope, Refusal> {
         "default" => ScalingKind::None,
         "linear" => ScalingKind::Linear,
         "yarn" => ScalingKind::Yarn,
+        "llama3" => ScalingKind::Llama3,
         other => {
-            let help = "muse's models have `default`, `linear` and `yarn`";
+            let help = "muse's models have `default`, `linear`, `yarn` and `llama3`";
             return Err(Refusal::new(name, format!("`rope_type` is `{other}`"), help));
         }
     };
@@ -145,6 +146,11 @@ fn rotary(fields: &Fields<'_>) -> Result<Rope, Refusal> {
         rope.scaling.beta_fast = inner.number("beta_fast", usual.beta_fast)?;
         rope.scaling.beta_slow = inner.number("beta_slow", usual.beta_slow)?;
         rope.scaling.attention_factor = inner.maybe_number("attention_factor")?;
+    }
+    if rope.scaling.kind == ScalingKind::Llama3 {
+        rope.scaling.original_context = Some(inner.size("original_max_position_embeddings")?);
+        rope.scaling.beta_fast = inner.needed_number(name, "high_freq_factor")?;
+        rope.scaling.beta_slow = inner.needed_number(name, "low_freq_factor")?;
     }
     Ok(rope)
 }

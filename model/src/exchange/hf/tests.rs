@@ -68,7 +68,13 @@ fn what_is_written_is_read_as_the_same_model() {
     let scaled = |kind, factor| RopeScaling { kind, factor, ..RopeScaling::default() };
     let yarn = RopeScaling { original_context: Some(8), ..scaled(ScalingKind::Yarn, 4.0) };
     let own = RopeScaling { beta_fast: 16.0, beta_slow: 2.0, attention_factor: Some(1.25), ..yarn.clone() };
-    for scaling in [RopeScaling::default(), scaled(ScalingKind::Linear, 2.5), yarn, own] {
+    let llama3 = RopeScaling {
+        original_context: Some(8),
+        beta_fast: 4.0,
+        beta_slow: 1.5,
+        ..scaled(ScalingKind::Llama3, 4.0)
+    };
+    for scaling in [RopeScaling::default(), scaled(ScalingKind::Linear, 2.5), yarn, own, llama3] {
         for (qk_norm, window) in [(false, None), (false, Some(8)), (true, None), (true, Some(8))] {
             let mut model = small(qk_norm, window);
             (model.tied, model.norm_eps, model.init_std, model.attention_dropout) =
@@ -130,7 +136,15 @@ fn other_models_are_refused_by_the_field_that_makes_them_so() {
         (json!({ "quantization_config": { "bits": 4 } }), "quantization_config"),
         (json!({ "auto_map": { "AutoModel": "x.py" } }), "auto_map"),
         (json!({ "partial_rotary_factor": 0.5 }), "partial_rotary_factor"),
-        (json!({ "rope_scaling": { "rope_type": "llama3", "factor": 8.0 } }), "rope_scaling"),
+        (json!({ "rope_scaling": { "rope_type": "longrope", "factor": 8.0 } }), "rope_scaling"),
+        (
+            json!({ "rope_scaling": { "rope_type": "llama3", "factor": 8.0, "original_max_position_embeddings": 8192 } }),
+            "rope_scaling",
+        ),
+        (
+            json!({ "rope_scaling": { "rope_type": "llama3", "factor": 8.0 } }),
+            "original_max_position_embeddings",
+        ),
         (json!({ "rope_scaling": { "type": "dynamic", "factor": 8.0 } }), "rope_scaling"),
         (json!({ "rope_scaling": { "rope_type": "linear" } }), "rope_scaling"),
         (

@@ -101,6 +101,16 @@ fn rotary(rope: &Rope, head_width: usize) -> (f64, Option<BTreeMap<&'static str,
         // A larger base is all that it is. Their `dynamic` is another thing: it goes by the length of each text.
         ScalingKind::Ntk => (rope::ntk_theta(rope.theta, scaling.factor, head_width), None),
         ScalingKind::Linear => (rope.theta, Some(BTreeMap::from([("rope_type", json!("linear")), factor()]))),
+        ScalingKind::Llama3 => {
+            let llama3 = BTreeMap::from([
+                ("rope_type", json!("llama3")),
+                factor(),
+                ("original_max_position_embeddings", json!(scaling.original_context)),
+                ("high_freq_factor", json!(scaling.beta_fast)),
+                ("low_freq_factor", json!(scaling.beta_slow)),
+            ]);
+            (rope.theta, Some(llama3))
+        }
         ScalingKind::Yarn => {
             let mut yarn = BTreeMap::from([
                 ("rope_type", json!("yarn")),

@@ -42,7 +42,11 @@ pub(crate) fn write(
         keys.push(("tokenizer.chat_template".into(), Value::Text(template)));
     }
     let tensors = source.weights.iter().map(|weight| tensor(source, weight, wanted));
-    let tensors = tensors.collect::<Result<Vec<_>, _>>()?;
+    let mut tensors = tensors.collect::<Result<Vec<_>, _>>()?;
+    let slower = gguf::slower_pairs(&source.model);
+    if let Some((name, numbers)) = &slower {
+        tensors.push(Tensor { name: (*name).into(), shape: vec![numbers.len()], kind: Kind::F32 });
+    }
     let total = tensors.iter().map(Tensor::bytes).sum::<usize>() as u64;
     fs::create_dir_all(out).map_err(StageError::io(out))?;
     let mut file = File::create(&out.join(NAME), &keys, &tensors)?;
@@ -53,6 +57,10 @@ pub(crate) fn write(
         file.put(tensor, &bytes)?;
         done += bytes.len() as u64;
         context.progress(done, Some(total), "bytes");
+    }
+    if let (Some((_, numbers)), Some(tensor)) = (slower, tensors.last()) {
+        let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+        file.put(tensor, &bytes)?;
     }
     file.finish()?;
     Ok(vocabulary.notes)
