@@ -50,3 +50,60 @@ fn what_is_no_model_says_so() {
     context.muse(["params", "m.yaml", "--optimizer", "adam"]).ends(2).says("adamw");
     context.muse(["params", "m.yaml", "--micro-batch", "0"]).ends(2).says("0 is not in");
 }
+
+#[test]
+fn a_model_that_a_stage_goes_on_with_is_found_above_it() {
+    let context = TestContext::pipeline(
+        "stages:
+  corpus: { uses: download, with: { source: synthetic, count: 30, dialogues: 1 } }
+  tokenizer: { uses: tokenizer, inputs: { corpus: corpus }, with: { vocab_size: 1000 } }
+  packed: { uses: pack, inputs: { corpus: corpus, tokenizer: tokenizer }, with: { context: 64 } }
+  base:
+    uses: pretrain
+    inputs: { data: packed }
+    with: { model: ../configs/models/small.yaml, steps: 2, batch_tokens: 256 }
+  chats:
+    uses: pack
+    inputs: { corpus: corpus, tokenizer: tokenizer }
+    with: { context: 32, mask: assistant, strategy: best-fit }
+  chat:
+    uses: sft
+    inputs: { data: chats, init: base }
+    with: { batch_tokens: 128, precision: bf16 }
+  again:
+    uses: sft
+    inputs: { data: chats, init: chat }
+    with: { batch_tokens: 128, lora: { rank: 4 } }
+  theirs: { uses: import, with: { path: ../theirs } }
+  further:
+    uses: sft
+    inputs: { data: chats, init: theirs.checkpoint }
+",
+    );
+    context.write("configs/models/small.yaml", SMALL.replace("vocab_size: 1000\n", ""));
+    context.write("theirs/config.json", "{}");
+    let count =
+        |stage: &str| context.muse(["params", &format!("pipelines/p.yaml:{stage}"), "--json"]).ok().json();
+    let of = |stage: &str| {
+        let all = count(stage);
+        let asked = &all["asked"];
+        let [context, batch] =
+            [&asked["shape"]["context"], &asked["training"]["micro_batch"]].map(|n| n.as_u64().unwrap());
+        (all["cost"]["total"].as_u64().unwrap(), context, batch)
+    };
+    // Sequences are those of a stage's own data, and so are the vocabulary's sizes.
+    assert_eq!(of("base"), (2_874_112, 64, 4));
+    assert_eq!(of("chat"), (2_874_112, 32, 4));
+    let [chat, again] = ["chat", "again"].map(count);
+    assert_eq!(
+        (&chat["asked"]["training"]["precision"], &chat["asked"]["training"]["lora"]),
+        (&"bf16".into(), &().into())
+    );
+    assert!(again["asked"]["training"]["lora"].is_object());
+    let optimizer = |all: &serde_json::Value| all["cost"]["training"]["optimizer"].as_u64().unwrap();
+    assert!(optimizer(&again) < optimizer(&chat) / 10);
+    context
+        .muse(["params", "pipelines/p.yaml:further"])
+        .ends(2)
+        .says("what `further` begins with is known only once it is made");
+}

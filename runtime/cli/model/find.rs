@@ -16,9 +16,6 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use tempfile::TempDir;
 
-/// Where a checkpoint has the weights of the lowest validation loss, if these are not the last.
-const BEST: &str = "best";
-
 /// A folder, which may be one of links that goes with this.
 struct Folder {
     path: PathBuf,
@@ -41,17 +38,9 @@ pub(super) fn source(app: &App<'_>, args: &ModelArgs) -> CliResult<Source> {
             None => plain(app, what)?,
         });
     }
-    let mut path = model.path.clone();
-    if args.best && path.join(BEST).join(ABOUT).exists() {
-        path.push(BEST);
-        // Below `best` stand weights alone.
-        let beside = model.path.join("tokenizer");
-        if tokenizer.is_none() && beside.is_dir() {
-            tokenizer = Some(Folder { path: beside, _links: None });
-        }
-    }
     let tokenizer = tokenizer.as_ref().map(|folder| folder.path.as_path());
-    Source::open(&path, tokenizer).map_err(|error| {
+    let open = if args.best { Source::open_best } else { Source::open };
+    open(&model.path, tokenizer).map_err(|error| {
         match (CliError::from(error), stage_of(app, &args.model)) {
             // The folder of links says nothing to people.
             (mut error, Some(_)) => {

@@ -9,8 +9,14 @@ pub mod look {
 
 /// What a model costs before it is trained: for `muse params`.
 pub mod budget {
-    pub use muse_stage_pretrain::memory as training;
+    pub use muse_training::above::{Data, model_at};
     pub use muse_training::budget::*;
+    use serde_json::Value;
+
+    /// How a stage with these parameters trains a model of this shape, as far as memory goes, where its kind trains one.
+    pub fn training(params: &Value, shape: &Shape) -> Option<Training> {
+        muse_stage_pretrain::memory(params, shape).or_else(|| muse_stage_sft::memory(params, shape))
+    }
 }
 
 /// The schema of a task's file.

@@ -6,6 +6,8 @@ use muse_model::config::Model;
 use muse_model::net::Weight;
 use std::path::Path;
 
+/// Where a checkpoint has the weights of the lowest validation loss, if these are not the last.
+const BEST: &str = "best";
 /// Where a folder that `export` made has its tokenizer.
 const TOKENIZER: &str = "tokenizer";
 
@@ -47,6 +49,17 @@ impl Source {
             return Err(InferenceError::unfit(said, "take the tokenizer that its data was packed with"));
         }
         Self { model, tensors: checkpoint.into_model(), tokenizer }.checked(folder)
+    }
+
+    /// The same with the weights of the lowest validation loss, where these are not the last.
+    pub fn open_best(folder: &Path, tokenizer: Option<&Path>) -> Result<Self> {
+        let best = folder.join(BEST);
+        if !best.join(ABOUT).exists() {
+            return Self::open(folder, tokenizer);
+        }
+        // Below `best` stand weights alone.
+        let own = folder.join(TOKENIZER);
+        Self::open(&best, tokenizer.or(own.is_dir().then_some(own.as_path())))
     }
 
     fn of_others(folder: &Path, tokenizer: Option<&Path>) -> Result<Self> {

@@ -72,10 +72,9 @@ impl Stage for Pretrain {
     }
 }
 
-/// How a stage with these parameters trains, in sequences of this length, as far as memory goes; nothing where they are not
-/// those of `pretrain`.
-pub fn memory(params: &Value, context: usize) -> Option<Memory> {
+/// How a stage with these parameters trains a model of this shape, as far as memory goes; nothing where they are not those of
+/// `pretrain`.
+pub fn memory(params: &Value, shape: &Shape) -> Option<Memory> {
     let params: Params = serde_json::from_value(params.clone()).ok()?;
-    let shape = Shape { context, ..params.model.shape(1, context) };
-    Some(params.recipe().training(&shape))
+    Some(params.recipe().training(shape))
 }

@@ -2,7 +2,7 @@
 use crate::params::Params;
 use muse_model::config::Model;
 use muse_stage::{Above, FieldError, Machine};
-use muse_training::above::Data;
+use muse_training::above::{Data, model_at};
 use muse_training::check::{check_batch, check_steps};
 
 /// Nobody learns the same more often.
@@ -68,7 +68,7 @@ impl Params {
         let data = Data::of(above);
         masked(data.masked.unwrap_or(true))?;
         // What is not known fits.
-        match (model(above), data.context) {
+        match (model_at(above, "init"), data.context) {
             (Some(model), context) => self.check_data(&model, data.vocab_size, context.unwrap_or(1)),
             (None, Some(context)) => self.recipe(1).check_context(context),
             (None, None) => Ok(()),
@@ -77,7 +77,7 @@ impl Params {
 
     /// Whether the machine has the memory for it, where the model is known.
     pub(crate) fn check_room(&self, above: &Above<'_>, machine: &Machine) -> Result<(), FieldError> {
-        let Some(model) = model(above) else { return Ok(()) };
+        let Some(model) = model_at(above, "init") else { return Ok(()) };
         self.recipe(1).check_room(&model, &Data::of(above), machine, "")
     }
 }
@@ -89,20 +89,4 @@ pub(crate) fn masked(is: bool) -> Result<(), FieldError> {
     }
     let message = "every token of the data carries loss, also what people ask";
     Err(FieldError::new("", message).help("pack chats with `mask: assistant`"))
-}
-
-/// The model at `init`, where the stages above say what it is: a training says so, or what it began with.
-fn model(above: &Above<'_>) -> Option<Model> {
-    let given = above.port("init").into_iter().next()?;
-    match given.kind {
-        "pretrain" => {
-            let model: Model = serde_json::from_value(given.params["model"].clone()).ok()?;
-            let data = Data::of(&given.above);
-            let vocab_size = model.vocab_size.or(data.vocab_size);
-            let context = model.context.or(data.context);
-            Some(Model { vocab_size, context, ..model })
-        }
-        "sft" => self::model(&given.above),
-        _ => None,
-    }
 }

@@ -9,12 +9,14 @@ pub use params::Params;
 
 use muse_artifacts::checkpoint::Checkpoint;
 use muse_artifacts::tokens::{Loss, Tokens};
-use muse_model::config::Model;
+use muse_model::config::{Model, Shape};
+use muse_model::count::Training as Memory;
 use muse_stage::{
     Above, ArtifactType, Context, Description, FieldError, InputPort, Machine, OutputPort, Stage, StageError,
 };
 use muse_training::Training;
 use muse_training::check::at_run;
+use serde_json::Value;
 
 /// Trains a model further on packed chats.
 pub struct Sft;
@@ -71,6 +73,13 @@ impl Stage for Sft {
         let recipe = params.recipe(params.steps_on(&tokens));
         Training { recipe: &recipe, model: &model, tokens: &tokens, init: Some(&init) }.run(context)
     }
+}
+
+/// How a stage with these parameters trains a model of this shape, as far as memory goes; nothing where they are not those of
+/// `sft`.
+pub fn memory(params: &Value, shape: &Shape) -> Option<Memory> {
+    let params: Params = serde_json::from_value(params.clone()).ok()?;
+    Some(params.recipe(1).training(shape))
 }
 
 /// The model of a checkpoint.

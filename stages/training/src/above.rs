@@ -37,6 +37,22 @@ impl Data {
     }
 }
 
+/// The model at a port, where the stages above say what it is: a training says so, or what it began with.
+pub fn model_at(above: &Above<'_>, port: &str) -> Option<Model> {
+    let given = above.port(port).into_iter().next()?;
+    match given.kind {
+        "pretrain" => {
+            let model: Model = serde_json::from_value(given.params["model"].clone()).ok()?;
+            let data = Data::of(&given.above);
+            let vocab_size = model.vocab_size.or(data.vocab_size);
+            let context = model.context.or(data.context);
+            Some(Model { vocab_size, context, ..model })
+        }
+        "sft" => model_at(&given.above, "init"),
+        _ => None,
+    }
+}
+
 impl Recipe {
     /// Whether the machine has the memory to train a model on sequences of so many tokens; what is wrong is said at `pointer`.
     pub fn check_room(

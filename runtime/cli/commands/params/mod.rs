@@ -9,7 +9,9 @@ use crate::format::exact;
 use crate::values::StageOfPipeline;
 use clap::{Args, ValueEnum, value_parser};
 use muse_runtime::diagnostic::Diagnostic;
-use muse_runtime::document::values;
+use muse_runtime::document::{StageSpec, values};
+use muse_runtime::run::above;
+use muse_stage::Above;
 use muse_stages::budget::{self, Cost, Device, Model, Optimizer, Precision, States, Training};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -31,7 +33,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct ParamsArgs {
-    /// A file of `configs/models/`, or PIPELINE:STAGE of a stage that trains one.
+    /// A file of `configs/models/`, or PIPELINE:STAGE of a stage that trains one, or goes on with one.
     #[arg(value_name = "MODEL")]
     pub(crate) model: String,
     /// How many tokens the vocabulary has, in place of what the file says.
@@ -164,6 +166,8 @@ const USUAL: Training = Training {
 };
 /// The longest sequence where nobody says.
 const CONTEXT: usize = 2048;
+/// Where a stage has the model that it goes on from.
+const INIT: &str = "init";
 /// More tokens at once than any memory has room for.
 const MOST_TOKENS: u64 = 1 << 27;
 
@@ -187,13 +191,13 @@ pub(crate) fn run(app: &mut App<'_>, args: &ParamsArgs) -> CliResult {
         return Err(error.hint("say how many tokens it has: `--vocab-size N`"));
     };
     let model = Model { vocab_size: Some(vocab_size), context: Some(context), ..model };
-    let training = args.training(params.and_then(|params| budget::training(&params, context)));
+    let shape = model.shape(vocab_size, context);
+    let training = args.training(params.and_then(|params| budget::training(&params, &shape)));
     if training.micro_batch.saturating_mul(context as u64) > MOST_TOKENS {
         let (batch, context) = (exact(training.micro_batch), exact(context as u64));
         return Err(CliError::usage(format!("a micro-batch of {batch} sequences of {context} tokens"))
             .hint(format!("{} tokens at once are the most", exact(MOST_TOKENS))));
     }
-    let shape = model.shape(vocab_size, context);
     let cost = Cost::of(&shape, &training, args.device.device());
     if args.json {
         let asked = json!({ "shape": shape, "training": training, "device": args.device.device() });
@@ -232,20 +236,34 @@ fn of_stage(app: &App<'_>, args: &ParamsArgs, stage: &StageOfPipeline) -> CliRes
         }
     };
     let spec = &pipeline.stages[number];
-    let Some(values) = spec.identity.get("model").filter(|model| model.is_object()) else {
-        let kind = spec.kind.name();
+    let above = above(&pipeline, number);
+    let data = budget::Data::of(&above);
+    let model = match spec.identity.get("model").filter(|model| model.is_object()) {
+        Some(values) => budget::model(values).map_err(|errors| {
+            let errors = errors.into_iter().map(|error| Diagnostic::at(spec.place.clone(), error.message));
+            errors.collect::<Vec<_>>()
+        })?,
+        None => begun_with(spec, &above)?,
+    };
+    let vocab_size = model.vocab_size.or(data.vocab_size);
+    let params = spec.params(|_| Value::Null);
+    Ok(Asked { model: Model { vocab_size, ..model }, context: data.context, params: Some(params) })
+}
+
+/// The model that a stage goes on from.
+fn begun_with(spec: &StageSpec, above: &Above<'_>) -> CliResult<Model> {
+    let kind = spec.kind.name();
+    if above.port(INIT).is_empty() {
         let message = format!("the stage `{}` is `{kind}`, which has no model to count", spec.name);
         return Err(CliError::usage(message).hint("name a stage that trains one, such as `pretrain`"));
-    };
-    let model = budget::model(values).map_err(|errors| {
-        let errors = errors.into_iter().map(|error| Diagnostic::at(spec.place.clone(), error.message));
-        errors.collect::<Vec<_>>()
+    }
+    let model = budget::model_at(above, INIT).ok_or_else(|| {
+        let message = format!("what `{}` begins with is known only once it is made", spec.name);
+        CliError::usage(message)
+            .hint("`muse inspect` shows the model of a result; write it into a file and count that")
     })?;
-    // Whoever packs says how long a sequence is.
-    let data = spec.inputs.iter().find(|port| port.name == "data").and_then(|port| port.entries.first());
-    let packed = data.and_then(|entry| pipeline.stages[entry.stage].identity.get("context")?.as_u64());
-    let context = packed.and_then(|context| usize::try_from(context).ok());
-    Ok(Asked { model, context, params: Some(spec.params(|_| Value::Null)) })
+    // Sequences are those of its own data.
+    Ok(Model { context: None, ..model })
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ pub use folder::{RunFolder, file_name, live_key};
 pub use pin::{Renewed, update};
 pub use process::tail;
 pub use rerun::{Rerun, rerun};
+pub use room::above;
 pub use slots::Machine;
 
 use crate::diagnostic::Diagnostic;

@@ -25,7 +25,7 @@ pub(super) fn check(pipeline: &Pipeline, plan: &Plan, options: &RunOptions) -> R
 }
 
 /// What stands above a stage, looked up when it is asked for.
-fn above(pipeline: &Pipeline, stage: usize) -> Above<'_> {
+pub fn above(pipeline: &Pipeline, stage: usize) -> Above<'_> {
     Above::new(move |name| {
         let ports = pipeline.stages[stage].inputs.iter().filter(|port| port.name == name);
         ports.flat_map(|port| port.entries.iter()).map(|entry| given(pipeline, entry)).collect()
