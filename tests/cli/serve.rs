@@ -142,6 +142,25 @@ fn what_was_learned_comes_back_through_the_api() {
         both["choices"].as_array().unwrap().iter().map(|choice| choice["text"].as_str().unwrap()).collect();
     assert_eq!(texts[0], format!("川へ{}", plain["choices"][0]["text"].as_str().unwrap()));
     assert!(texts[1].starts_with('a'));
+    // How likely a prompt is, as lm-evaluation-harness asks a server: the last token is the one that was written.
+    let asked =
+        json!({ "prompt": [[5, 6, 7], [8]], "temperature": 0, "max_tokens": 1, "logprobs": 1, "echo": true });
+    let told = complete(asked);
+    for (choice, count) in told["choices"].as_array().unwrap().iter().zip([3, 1]) {
+        let logprobs = &choice["logprobs"];
+        for list in ["tokens", "token_logprobs", "top_logprobs", "text_offset"] {
+            assert_eq!(logprobs[list].as_array().unwrap().len(), count + 1, "{list}: {logprobs}");
+        }
+        assert_eq!(
+            (&logprobs["token_logprobs"][0], &logprobs["top_logprobs"][0]),
+            (&Value::Null, &Value::Null)
+        );
+        for at in 1..=count {
+            let own = logprobs["token_logprobs"][at].as_f64().unwrap();
+            let best = logprobs["top_logprobs"][at].as_object().unwrap().values().next().unwrap().as_f64();
+            assert!(own < 0.0 && own <= best.unwrap(), "{logprobs}");
+        }
+    }
     let streamed = post(
         &served.address,
         "/v1/completions",
@@ -344,6 +363,38 @@ fn a_thousand_connections_keep_nobody_else_out() {
         })
         .collect();
     assert!(asked.into_iter().all(|stream| read(stream).status == 200));
+}
+
+#[test]
+fn what_came_and_went_leaves_no_memory_behind() {
+    let context = learned();
+    let served = Served::start(&context, &["--slots", "2", "--queue", "64"]);
+    let memory = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", served.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() >> 10
+    };
+    let large = format!("{{\"prompt\": \"{}\"}}", "x1 ".repeat(300_000));
+    let asked = json!({ "prompt": "a", "n": 4, "max_tokens": 90, "stream": true }).to_string();
+    let json = ["Content-Type: application/json"];
+    let round = || {
+        // Bodies of almost a megabyte that are no prompts, streams that are left, and connections that say nothing.
+        for _ in 0..8 {
+            assert_eq!(post_text(&served.address, "/v1/completions", &large).status, 400);
+            let mut stream = send(&served.address, "POST /v1/completions", &json, asked.as_bytes());
+            stream.read_exact(&mut [0; 64]).unwrap();
+        }
+        let _silent: Vec<TcpStream> = (0..50).map(|_| TcpStream::connect(&served.address).unwrap()).collect();
+        wait::until("nothing is written", wait::LONG, || {
+            served.metric("muse_texts_writing") + served.metric("muse_texts_waiting") == 0.0
+        });
+    };
+    round();
+    let before = memory();
+    (0..6).for_each(|_| round());
+    let after = memory();
+    // Six rounds of 8 bodies have 43 MiB.
+    assert!(after < before + 24, "{before} MiB before, {after} MiB after");
 }
 
 #[test]

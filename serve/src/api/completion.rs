@@ -48,12 +48,6 @@ pub(crate) async fn answer(
     }
     fields.finish("")?;
     app.check_model(wishes.model.as_deref())?;
-    if echo && likely.is_some() {
-        return Err(ApiError::bad(
-            "echo",
-            "`echo` together with `logprobs` is nothing that this server does",
-        ));
-    }
     let (mut orders, mut echoes, mut usage): (Vec<Order>, _, _) = (Vec::new(), Vec::new(), Usage::default());
     for ids in prompts {
         usage.prompt += ids.len();
@@ -63,6 +57,7 @@ pub(crate) async fn answer(
             None
         };
         let more = wishes.orders(ids, wishes.most.unwrap_or(USUAL), &app.settings.ends_of_text, likely);
+        let more = more.into_iter().map(|order| Order { whole: echo, ..order }).collect::<Vec<_>>();
         echoes.extend(more.iter().map(|_| before.clone()));
         orders.extend(more);
     }

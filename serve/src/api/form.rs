@@ -130,7 +130,7 @@ impl Form {
                     json!({ "token": String::from_utf8_lossy(&bytes), "logprob": finite(logprob), "bytes": bytes })
                 };
                 let content = tokens.iter().map(|token| {
-                    let mut told = one(token.id, token.logprob);
+                    let mut told = one(token.id, token.logprob.unwrap_or_default());
                     told["top_logprobs"] =
                         token.others.iter().map(|(id, logprob)| one(*id, *logprob)).collect();
                     told
@@ -139,20 +139,23 @@ impl Form {
             }
             Path::Completion => {
                 let text = |id: u32| String::from_utf8_lossy(&self.tokenizer.token_bytes(id)).into_owned();
+                let special = |id: u32| self.tokenizer.specials().iter().any(|(_, special)| *special == id);
                 let mut at = offset;
                 let offsets = tokens.iter().map(|token| {
                     let here = at;
-                    at += text(token.id).chars().count();
+                    // Special tokens do not stand in the text.
+                    at += if special(token.id) { 0 } else { text(token.id).chars().count() };
                     here
                 });
                 let offsets: Vec<usize> = offsets.collect();
                 let tops = tokens.iter().map(|token| {
                     let pair = |(id, logprob): &(u32, f64)| (text(*id), finite(*logprob));
-                    Value::Object(token.others.iter().map(pair).collect())
+                    // The first token of a prompt stands behind nothing.
+                    token.logprob.map(|_| Value::Object(token.others.iter().map(pair).collect()))
                 });
                 json!({
                     "tokens": tokens.iter().map(|token| text(token.id)).collect::<Vec<_>>(),
-                    "token_logprobs": tokens.iter().map(|token| finite(token.logprob)).collect::<Vec<_>>(),
+                    "token_logprobs": tokens.iter().map(|token| token.logprob.map(finite)).collect::<Vec<_>>(),
                     "top_logprobs": tops.collect::<Vec<_>>(),
                     "text_offset": offsets,
                 })

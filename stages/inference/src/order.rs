@@ -16,6 +16,9 @@ pub struct Order {
     pub ends: Vec<u32>,
     /// Tell of each token how likely it was, and of so many of the likeliest beside it.
     pub likely: Option<usize>,
+    /// Tell it of the prompt's tokens too, and of the token that ends the text: all of it stands in pieces' tokens. Then nothing of the
+    /// prompt is taken from what a slot holds.
+    pub whole: bool,
 }
 
 impl Order {
@@ -28,6 +31,7 @@ impl Order {
             stops: Vec::new(),
             ends: Vec::new(),
             likely: None,
+            whole: false,
         }
     }
 }
@@ -50,13 +54,13 @@ pub struct Piece {
     pub tokens: Vec<Chosen>,
 }
 
-/// A token that was chosen, and how likely it was.
+/// A token that was chosen, or stands in the prompt, and how likely it was.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chosen {
     /// The token.
     pub id: u32,
-    /// The logarithm of its probability.
-    pub logprob: f64,
+    /// The logarithm of its probability; the first token of a prompt stands behind nothing and has none.
+    pub logprob: Option<f64>,
     /// The likeliest tokens with theirs, the likeliest first.
     pub others: Vec<(u32, f64)>,
 }

@@ -1,6 +1,8 @@
 //! Texts side by side: each is what it would be alone, whatever is written beside it and wherever it came from.
 use super::{TOKENIZER, engine, order};
-use crate::{Ended, InferenceError, News, Order, Piece, Reason, Ticket, Writer};
+use crate::{
+    Ended, InferenceError, Likely, More, News, Order, Piece, Reason, Sampling, Ticket, Wanted, Writer,
+};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -118,7 +120,7 @@ fn a_text_ends_by_a_token_a_stop_or_its_length() {
     }
     assert_eq!(tokens.len(), 20);
     assert!(tokens.iter().all(|token| token.others.len() == 2 && token.others[0].0 == token.id));
-    assert!(tokens.iter().all(|token| token.logprob == token.others[0].1 && token.logprob < 0.0));
+    assert!(tokens.iter().all(|token| token.logprob == Some(token.others[0].1) && token.others[0].1 < 0.0));
     let end = tokens[4].id;
     let first = tokens.iter().position(|token| token.id == end).unwrap();
     let (cut, ended) = alone(&Order { ends: vec![end], ..plain.clone() });
@@ -127,6 +129,68 @@ fn a_text_ends_by_a_token_a_stop_or_its_length() {
     let prompt = plain.prompt.len();
     let nothing = Ended { reason: Reason::Length, prompt, cached: 0, written: 0 };
     assert_eq!(alone(&Order { most: 0, ..plain }).1, nothing);
+}
+
+#[test]
+fn of_a_whole_text_it_is_told_how_likely_the_prompt_was() {
+    // Longer than a portion, and beside another text.
+    let long = TOKENIZER.encode(&"The quick brown fox. ".repeat(80)).unwrap();
+    let room = long.len() + 4;
+    for prompt in [&long[..1], &long[..20], &long[..]] {
+        let mut writer = Writer::new(engine(2, room), Arc::clone(&TOKENIZER));
+        // What a slot holds is of no use to it: nobody kept how likely that was.
+        writer.add(Order::new(prompt.to_vec(), 1)).unwrap();
+        finish(&mut writer);
+        writer.add(order("a b", 3, 0.0)).unwrap();
+        let whole = Order { likely: Some(1), whole: true, ..Order::new(prompt.to_vec(), 2) };
+        let sampling = Sampling { temperature: 0.0, ..whole.sampling };
+        let ticket = writer.add(Order { sampling, ..whole }).unwrap();
+        let (mut tokens, mut cached) = (Vec::new(), None);
+        while writer.writing() + writer.waiting() > 0 {
+            for (_, news) in writer.step().into_iter().filter(|(one, _)| *one == ticket) {
+                match news.unwrap() {
+                    News::Piece(piece) => tokens.extend(piece.tokens),
+                    News::Ended(ended) => cached = Some(ended.cached),
+                }
+            }
+        }
+        let ids: Vec<u32> = tokens.iter().map(|token| token.id).collect();
+        assert_eq!((ids.len(), &ids[..prompt.len()], cached), (prompt.len() + 2, prompt, Some(0)));
+        assert_eq!((tokens[0].logprob, tokens[0].others.len()), (None, 0));
+        // One way through the model for all of it.
+        let mut engine = engine(1, room);
+        let logits = engine.run(&[More { slot: 0, ids: &ids[..ids.len() - 1], wanted: Wanted::All }]);
+        for (row, token) in logits.chunks_exact(engine.vocabulary()).zip(&tokens[1..]) {
+            let likely = Likely::new(&row[..TOKENIZER.vocab_size()]);
+            assert!((token.logprob.unwrap() - likely.of(token.id)).abs() < 1e-4);
+            assert!((token.others[0].1 - likely.best(1)[0].1).abs() < 1e-4);
+        }
+    }
+}
+
+#[test]
+fn a_whole_text_tells_of_the_token_that_ends_it_and_of_a_prompt_alone() {
+    let plain = order("The quick", 20, 0.0);
+    let told = |order: Order| {
+        let mut writer = writer(1);
+        writer.add(order).unwrap();
+        let mut tokens = Vec::new();
+        while writer.writing() + writer.waiting() > 0 {
+            for (_, news) in writer.step() {
+                if let News::Piece(piece) = news.unwrap() {
+                    tokens.extend(piece.tokens);
+                }
+            }
+        }
+        tokens
+    };
+    let (prompt, likely) = (plain.prompt.len(), Some(0));
+    let first = told(Order { likely, most: 1, ..plain.clone() })[0].id;
+    let ended = Order { likely, ends: vec![first], ..plain.clone() };
+    assert_eq!(told(ended.clone()).len(), 0);
+    let whole = told(Order { whole: true, ..ended });
+    assert_eq!((whole.len(), whole.last().map(|token| token.id)), (prompt + 1, Some(first)));
+    assert_eq!(told(Order { likely, whole: true, most: 0, ..plain }).len(), prompt);
 }
 
 #[test]

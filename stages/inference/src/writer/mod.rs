@@ -9,6 +9,8 @@ use text::{Next, Text};
 
 /// Tokens of prompts that run in one step, so that texts which are being written wait no longer than for these.
 const PORTION: usize = 512;
+/// Logits that are in memory at once, where they are wanted of a whole prompt.
+const LOGITS: usize = 16 << 20;
 
 /// The number of an order.
 pub type Ticket = u64;
@@ -102,10 +104,15 @@ impl Writer {
                 let (_, text) = self.slots[slot].text.as_ref()?;
                 let from = self.slots[slot].held.len();
                 let ids = text.ids().get(from..from + len)?;
-                let wanted = if from + len == text.ids().len() { Wanted::Last } else { Wanted::Nothing };
+                let wanted = match from + len == text.ids().len() {
+                    _ if text.is_whole() && from < text.prompt().len() => Wanted::All,
+                    true => Wanted::Last,
+                    false => Wanted::Nothing,
+                };
                 Some(More { slot, ids, wanted })
             })
             .collect();
+        let wanted: Vec<Wanted> = more.iter().map(|more| more.wanted).collect();
         let texts = portions.iter().filter_map(|(slot, _)| self.slots[*slot].text.as_ref());
         let (logits, likeliest) = if texts.into_iter().all(|(_, text)| text.takes_likeliest()) {
             (Vec::new(), self.engine.likeliest(&more, self.vocabulary)?)
@@ -118,9 +125,22 @@ impl Writer {
             .map(|row| Next::Logits(&row[..vocabulary]))
             .chain(likeliest.into_iter().map(Next::Token));
         let mut news = Vec::new();
-        for (slot, len) in portions {
+        for ((slot, len), wanted) in portions.into_iter().zip(wanted) {
             let Slot { held, text: Some((ticket, text)), .. } = &mut self.slots[slot] else { continue };
-            held.extend_from_slice(&text.ids()[held.len()..held.len() + len]);
+            let from = held.len();
+            held.extend_from_slice(&text.ids()[from..from + len]);
+            if wanted == Wanted::All {
+                if from == 0 {
+                    text.read(0, None);
+                }
+                // Each row tells of the token behind it; what the last one tells of is not there yet, or comes with the next portion.
+                let open = held.len() < text.ids().len();
+                let told = len - usize::from(!open);
+                for at in from..from + told {
+                    let Some(Next::Logits(row)) = rows.next() else { break };
+                    text.read(at + 1, Some(row));
+                }
+            }
             if held.len() < text.ids().len() {
                 continue;
             }
@@ -146,8 +166,10 @@ impl Writer {
     /// Gives free slots to orders that wait, each the one that holds most of its beginning.
     fn begin(&mut self) {
         while let Some((_, text)) = self.waiting.front() {
-            let shared =
-                |slot: &Slot| slot.held.iter().zip(text.prompt()).take_while(|(a, b)| a == b).count();
+            let shared = |slot: &Slot| {
+                let same = slot.held.iter().zip(text.prompt()).take_while(|(a, b)| a == b);
+                if text.is_whole() { 0 } else { same.count() }
+            };
             let free = (0..self.slots.len()).filter(|slot| self.slots[*slot].text.is_none());
             let best = free.max_by_key(|slot| {
                 let slot = &self.slots[*slot];
@@ -168,20 +190,23 @@ impl Writer {
     /// How many tokens of which slots run next: one of each text that is being written, and of prompts a portion together, the
     /// first that came first.
     fn portions(&self) -> Vec<(usize, usize)> {
-        let mut left = PORTION;
-        let mut all: Vec<(Ticket, usize, usize)> = self
+        let (mut left, mut rows) = (PORTION, (LOGITS / self.engine.vocabulary().max(1)).max(1));
+        let mut all: Vec<(Ticket, usize, usize, bool)> = self
             .slots
             .iter()
             .enumerate()
             .filter_map(|(number, slot)| {
                 let (ticket, text) = slot.text.as_ref()?;
-                Some((*ticket, number, text.ids().len() - slot.held.len()))
+                let whole = text.is_whole() && slot.held.len() < text.prompt().len();
+                Some((*ticket, number, text.ids().len() - slot.held.len(), whole))
             })
             .collect();
         all.sort_unstable();
-        let part = |(_, slot, open): (Ticket, usize, usize)| {
-            let len = if open == 1 { 1 } else { open.min(left) };
+        let part = |(_, slot, open, whole): (Ticket, usize, usize, bool)| {
+            let room = if whole { left.min(rows) } else { left };
+            let len = if open == 1 { 1 } else { open.min(room) };
             left -= if open == 1 { 0 } else { len };
+            rows -= if whole && open > 1 { len } else { 0 };
             (len > 0).then_some((slot, len))
         };
         all.into_iter().filter_map(part).collect()

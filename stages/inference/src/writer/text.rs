@@ -2,6 +2,7 @@
 use crate::{Chosen, Ended, Likely, Order, Piece, Reason, Result, Speech, Stops};
 use muse_artifacts::tokenizer::Tokenizer;
 use muse_model::decode::Sampler;
+use std::mem;
 use std::sync::Arc;
 
 /// A text that is being written.
@@ -16,6 +17,8 @@ pub(super) struct Text {
     stops: Stops,
     /// Tokens that ended it belong to it, but are not part of what goes on.
     written: usize,
+    /// Tokens that nobody was told of yet.
+    told: Vec<Chosen>,
 }
 
 /// What a model says comes next.
@@ -36,6 +39,7 @@ impl Text {
             speech: Speech::new(tokenizer),
             stops: Stops::new(&order.stops),
             written: 0,
+            told: Vec::new(),
             order,
         }
     }
@@ -54,10 +58,26 @@ impl Text {
         self.order.likely.is_none() && self.order.sampling.takes_likeliest()
     }
 
+    /// Whether each token of the prompt must run, since it is asked how likely they are.
+    pub(super) fn is_whole(&self) -> bool {
+        self.order.whole && self.order.likely.is_some()
+    }
+
+    /// Notes how likely a token of the prompt is, by the logits of the token before it.
+    pub(super) fn read(&mut self, at: usize, logits: Option<&[f32]>) {
+        let (Some(count), Some(id)) = (self.order.likely, self.order.prompt.get(at)) else { return };
+        let chosen = match logits {
+            Some(logits) => likely(*id, logits, count),
+            None => Chosen { id: *id, logprob: None, others: Vec::new() },
+        };
+        self.told.push(chosen);
+    }
+
     /// Chooses the next token. Gives what can be shown, and why the text is over, if it is.
     pub(super) fn choose(&mut self, next: Next<'_>) -> Result<(Piece, Option<Reason>)> {
+        let mut piece = Piece { tokens: mem::take(&mut self.told), ..Piece::default() };
         if self.order.most == 0 {
-            return Ok((Piece::default(), Some(Reason::Length)));
+            return Ok((piece, Some(Reason::Length)));
         }
         let (prompt, generated) = self.ids.split_at(self.order.prompt.len());
         let id = match next {
@@ -65,16 +85,16 @@ impl Text {
             Next::Token(id) => id,
         };
         self.written += 1;
-        let mut piece = Piece::default();
-        if self.order.ends.contains(&id) {
+        let ends = self.order.ends.contains(&id);
+        let told = self.order.likely.filter(|_| !ends || self.order.whole);
+        if let (Some(count), Next::Logits(logits)) = (told, next) {
+            piece.tokens.push(likely(id, logits, count));
+        }
+        if ends {
             piece.text = self.rest()?;
             return Ok((piece, Some(Reason::Stop)));
         }
         self.ids.push(id);
-        if let (Some(count), Next::Logits(logits)) = (self.order.likely, next) {
-            let likely = Likely::new(logits);
-            piece.tokens.push(Chosen { id, logprob: likely.of(id), others: likely.best(count) });
-        }
         let (text, stopped) = self.stops.push(&self.speech.push(id)?);
         piece.text = text;
         if stopped {
@@ -96,4 +116,10 @@ impl Text {
     pub(super) fn ended(&self, reason: Reason) -> Ended {
         Ended { reason, prompt: self.order.prompt.len(), cached: self.cached, written: self.written }
     }
+}
+
+/// How likely a token is by a row of logits, and some of the likeliest beside it.
+fn likely(id: u32, logits: &[f32], count: usize) -> Chosen {
+    let likely = Likely::new(logits);
+    Chosen { id, logprob: Some(likely.of(id)), others: likely.best(count) }
 }
