@@ -6,7 +6,8 @@
 Trains two small models (byte-level BPE and Unigram), exports them as folders of transformers in f32, and asks both sides the
 same: the harness's own task files, pointed at made-up items with each data set's columns, and JCommonsenseQA's real ones where
 they are given (its first 200, with three examples of the last 300). Compares every prompt to the letter, every choice's
-log-likelihood to 0.05 nat, what was written, every figure and standard error. Prints a table in Markdown; exits with 1 where
+log-likelihood to 0.05 nat, what was written, every figure and standard error. Then some of it as in a chat, in turns and in one.
+Prints a table in Markdown; exits with 1 where
 something differs. Needs lm-eval (`pip install lm-eval[hf]`), torch and transformers; no network.
 """
 import argparse
@@ -21,6 +22,7 @@ import tempfile
 os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", TOKENIZERS_PARALLELISM="false", DISABLE_MULTIPROC="1")
 import lm_eval  # noqa: E402
 from lm_eval.tasks import TaskManager  # noqa: E402
+from transformers import AutoTokenizer  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 HARNESS = os.path.join(os.path.dirname(lm_eval.__file__), "tasks")
@@ -41,6 +43,13 @@ TASKS = {
     "held_out": (None, "test", {}),
 }
 EXAMPLES = {"mmlu": "dev"}
+# How both sides are asked, and which tasks.
+CHATS = {
+    "plain": ({}, {}, list(TASKS)),
+    "turns": ({"chat": "turns"}, {"apply_chat_template": True, "fewshot_as_multiturn": True}, ["jcommonsenseqa", "mmlu", "gsm8k"]),
+    "one_turn": ({"chat": "one_turn", "system": "短く答える。"}, {"apply_chat_template": True, "fewshot_as_multiturn": False,
+                  "system_instruction": "短く答える。"}, ["jcommonsenseqa", "jsquad", "mmlu"]),
+}
 WORDS = "犬 猫 山 川 海 空 桃 村 人 水 the a dog runs water falls red blue sun, moon. (it) is not 7 12 100 何 どこ は が を".split()
 
 
@@ -106,7 +115,6 @@ def lay_out(work, real):
 
 def page(work):
     """A page that trains, exports and asks."""
-    tasks = [f"../configs/tasks/{name}.yaml" for name in TASKS]
     stages = {"corpus": {"uses": "download", "with": {"source": "synthetic", "languages": ["ja", "en"], "count": 600, "seed": 1}}}
     for name, tokenizer in {"bpe": {}, "unigram": {"algorithm": "unigram"}}.items():
         stages[f"tokens_{name}"] = {"uses": "tokenizer", "inputs": {"corpus": "corpus"}, "with": {"vocab_size": 800, **tokenizer}}
@@ -115,7 +123,9 @@ def page(work):
                         "with": {"model": "../configs/models/m.yaml", "steps": 60, "batch_tokens": 4096, "lr": 3e-3}}
         ports = {"model": name, "tokenizer": f"tokens_{name}"}
         stages[f"hf_{name}"] = {"uses": "export", "inputs": ports, "with": {"format": "hf", "dtype": "f32"}}
-        stages[f"eval_{name}"] = {"uses": "eval", "inputs": ports, "with": {"tasks": tasks, "samples": 100}}
+        for chat, (ours, _, asked) in CHATS.items():
+            tasks = [f"../configs/tasks/{task}.yaml" for task in asked]
+            stages[f"eval_{name}_{chat}"] = {"uses": "eval", "inputs": ports, "with": {"tasks": tasks, "samples": 100, **ours}}
     os.makedirs(f"{work}/configs/models", exist_ok=True)
     os.makedirs(f"{work}/pipelines", exist_ok=True)
     open(f"{work}/configs/models/m.yaml", "w").write("{ layers: 2, width: 64, heads: 4, kv_heads: 2, ffn: 128, tied: true }\n")
@@ -126,7 +136,7 @@ def muse(work, *words):
     subprocess.run([os.environ.get("MUSE", f"{ROOT}/target/debug/muse"), *words], cwd=work, check=True, stdout=subprocess.DEVNULL)
 
 
-def theirs(work, places, folder):
+def theirs(work, places, folder, asked, how):
     """What the harness says of a model: figures, and items by task."""
     os.makedirs(f"{work}/harness", exist_ok=True)
     for name, (file, side, more) in TASKS.items():
@@ -144,11 +154,11 @@ def theirs(work, places, folder):
     manager = TaskManager(include_path=f"{work}/harness", include_defaults=False)
     said = lm_eval.simple_evaluate(
         model="hf", model_args={"pretrained": folder, "dtype": "float32", "device": "cpu"}, batch_size=8,
-        tasks=[f"own_{name}" for name in TASKS], task_manager=manager, log_samples=True, bootstrap_iters=1)
+        tasks=[f"own_{name}" for name in asked], task_manager=manager, log_samples=True, bootstrap_iters=1, **how)
     return said["results"], said["samples"]
 
 
-def compare(report, records, results, samples):
+def compare(report, records, results, samples, template):
     """Rows of the table, and what differs."""
     rows, wrong = [], []
     for task in report["tasks"]:
@@ -164,7 +174,8 @@ def compare(report, records, results, samples):
             arguments = list(sample["arguments"].values()) if isinstance(sample["arguments"], dict) else sample["arguments"]
             asked = list(arguments[0].values())[0] if isinstance(arguments[0], dict) else arguments[0][0]
             if record["item"] < len(task["samples"]) and task["kind"] != "perplexity":
-                prompts += task["samples"][record["item"]]["prompt"] == asked
+                prompt = task["samples"][record["item"]]["prompt"]
+                prompts += (prompt if isinstance(prompt, str) else template(prompt)) == asked
             responses = [response[0] for response in sample["resps"]]
             if task["kind"] == "multiple_choice":
                 apart = [abs(a - float(b[0])) for a, b in zip(record["likelihoods"], responses)]
@@ -207,19 +218,27 @@ def main():
     muse(work, "run", "pipelines/p.yaml", "-q")
     bad = []
     for name in ["bpe", "unigram"]:
-        for what in [f"hf_{name}", f"eval_{name}"]:
+        for what in [f"hf_{name}", *(f"eval_{name}_{chat}" for chat in CHATS)]:
             if not glob.glob(f"{work}/out/{what}/*"):
                 muse(work, "get", "pipelines/p.yaml", what, "--to", f"{work}/out/{what}")
-        report = json.load(open(f"{work}/out/eval_{name}/report.json"))
-        records = [json.loads(line) for line in open(f"{work}/out/eval_{name}/items.jsonl", encoding="utf-8")]
-        results, samples = theirs(work, places, f"{work}/out/hf_{name}")
-        rows, wrong = compare(report, records, results, samples)
-        print(f"\n{name}, lm-eval {lm_eval.__version__}\n\n| task | items | same prompts | furthest, nat | same texts | figures | |")
-        print("|---|---:|---:|---:|---:|---|---|")
-        print("\n".join(rows))
-        bad += [f"{name}: {one}" for one in wrong]
+        tokenizer = AutoTokenizer.from_pretrained(f"{work}/out/hf_{name}")
+        template = lambda turns: tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)  # noqa: E731
+        for chat, (_, how, asked) in CHATS.items():
+            out = f"{work}/out/eval_{name}_{chat}"
+            report = json.load(open(f"{out}/report.json"))
+            records = [json.loads(line) for line in open(f"{out}/items.jsonl", encoding="utf-8")]
+            results, samples = theirs(work, places, f"{work}/out/hf_{name}", asked, how)
+            rows, wrong = compare(report, records, results, samples, template)
+            show(f"{name}, {chat}", rows)
+            bad += [f"{name}, {chat}: {one}" for one in wrong]
     print("\n" + ("\n".join(bad) or "all the same"))
     sys.exit(bool(bad))
+
+
+def show(what, rows):
+    print(f"\n{what}, lm-eval {lm_eval.__version__}\n\n| task | items | same prompts | furthest, nat | same texts | figures | |")
+    print("|---|---:|---:|---:|---:|---|---|")
+    print("\n".join(rows))
 
 
 if __name__ == "__main__":

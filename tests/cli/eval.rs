@@ -121,7 +121,7 @@ fn shipped_tasks_ask_what_the_harness_asks() {
                 context.write("data/jmmlu/JMMLU/global_facts.csv", row("何か？") + &row("いくつか？"));
             }
             None => {
-                assert_eq!(name, "held_out");
+                assert!(["chats", "held_out"].contains(&name.as_str()), "{name}");
                 context.write(path, text);
                 continue;
             }
@@ -132,7 +132,8 @@ fn shipped_tasks_ask_what_the_harness_asks() {
     let report = report(&context);
     let mut asked = String::new();
     for task in report["tasks"].as_array().unwrap() {
-        let Some(sample) = task["samples"].get(0) else { continue };
+        // Of texts that are measured nothing is asked.
+        let Some(sample) = task["samples"].get(0).filter(|_| task["kind"] != "perplexity") else { continue };
         asked +=
             &format!("== {} ==\n{}\n", task["name"].as_str().unwrap(), sample["prompt"].as_str().unwrap());
         asked += &format!("-- {} of {}\n", sample["right"], sample["choices"]);

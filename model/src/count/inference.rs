@@ -1,6 +1,7 @@
 //! How much memory a model takes in use.
 use super::Parameters;
 use crate::config::Shape;
+use muse_kernels::Kept;
 use serde::Serialize;
 
 /// The memory of a model in use, in bytes.
@@ -26,10 +27,33 @@ impl Inference {
     }
 }
 
+/// What the decoder holds at least, in bytes: weights as they are kept, and keys and values of so many texts in f32.
+pub fn held_in_use(shape: &Shape, kept: Kept, texts: usize) -> u64 {
+    let numbers = Parameters::of(shape).total();
+    let weights = match kept {
+        Kept::F32 => 4 * numbers,
+        Kept::Bf16 => 2 * numbers,
+        // A scale in half precision stands beside 32 of them.
+        Kept::Int8 => numbers + numbers / 16,
+    };
+    let keys_and_values = 4 * 2 * (shape.layers * shape.key_width() * shape.context) as u64;
+    weights + texts as u64 * keys_and_values
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::Model;
+
+    #[test]
+    fn what_is_held_goes_by_how_weights_are_kept_and_by_texts() {
+        let shape = Model { kv_heads: Some(2), ..Model::new(4, 256, 4, 512) }.shape(1000, 128);
+        let of = |kept, texts| held_in_use(&shape, kept, texts);
+        assert_eq!(of(Kept::F32, 0), 4 * 2_874_112);
+        assert_eq!(of(Kept::Bf16, 0), 2 * 2_874_112);
+        assert_eq!(of(Kept::Int8, 0), 2_874_112 + 2_874_112 / 16);
+        assert_eq!(of(Kept::F32, 3) - of(Kept::F32, 0), 3 * 128 * 2 * 4 * 128 * 4);
+    }
 
     #[test]
     fn a_cache_holds_keys_and_values_of_what_attention_sees() {

@@ -1,6 +1,9 @@
 //! Puts questions to a model, and notes what it answers and how good that is.
-use crate::judge::{choice, filtered, matches, words};
+use crate::judge::{choice, filtered, matches};
+use crate::measure;
+use crate::params::Weights;
 use crate::prompt::{Ask, Question};
+use crate::record::{Record, rounded};
 use crate::task::{Filter, Task};
 use muse_artifacts::tokenizer::Tokenizer;
 use muse_inference::{
@@ -8,8 +11,6 @@ use muse_inference::{
     encode, load, prefix,
 };
 use muse_stage::StageError;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -19,49 +20,9 @@ const TOKENS: usize = 16_384;
 /// And no more than these.
 const MOST_SLOTS: usize = 16;
 
-/// What became of an item: a line of `items.jsonl`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub(crate) struct Record {
-    pub(crate) model: String,
-    pub(crate) task: String,
-    pub(crate) item: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) id: Option<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) group: Option<String>,
-    /// Its beginning was left out, since there was no room.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) cut: bool,
-    /// Places of the right choices.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) right: Vec<usize>,
-    /// The logarithm of each choice's probability.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) likelihoods: Vec<f64>,
-    /// Whether the model would have written it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) greedy: Vec<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) written: Option<String>,
-    /// What each filter took out of it.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) answers: BTreeMap<String, String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) measured: Option<Measured>,
-    /// Its part of each figure.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) scores: BTreeMap<String, f64>,
-}
-
-/// How likely a text was.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Measured {
-    /// The logarithm of its probability.
-    pub(crate) likelihood: f64,
-    pub(crate) tokens: u64,
-    pub(crate) bytes: u64,
-    pub(crate) words: u64,
+/// Texts at once, of a model with this context.
+pub(crate) fn slots(context: usize) -> usize {
+    (TOKENS / context.max(1)).clamp(1, MOST_SLOTS)
 }
 
 /// A model that is asked.
@@ -81,7 +42,7 @@ impl Model {
         kept: muse_inference::Kept,
     ) -> Result<Self, StageError> {
         let context = source.context();
-        let room = Room { slots: (TOKENS / context).clamp(1, MOST_SLOTS), context };
+        let room = Room { slots: slots(context), context };
         let engine = load(&source.model, &source.tensors, device, kept, room).map_err(failed)?;
         let tokenizer = Arc::new(source.tokenizer);
         Ok(Self { name: name.to_owned(), tokenizer, engine: Some(engine), context })
@@ -139,42 +100,48 @@ impl Model {
     fn pairs(&self, task: &Task, question: &Question, record: &mut Record) -> Result<Vec<Pair>, StageError> {
         let here =
             |what: &str| StageError::new(format!("task `{}`, item {}: {what}", task.name, question.item));
-        let (ids, text) = match &question.ask {
-            Ask::Choose { choices, .. } => {
-                let mut pairs = Vec::with_capacity(choices.len());
-                for choice in choices {
-                    let continuation = format!("{}{choice}", task.target_delimiter);
-                    let pair = Pair::of(&self.tokenizer, &question.prompt, &continuation).map_err(failed)?;
-                    if pair.context.is_empty() || pair.continuation.is_empty() {
-                        return Err(here(&format!(
-                            "the choice `{choice}` adds no token to what stands before it"
-                        )));
-                    }
-                    if pair.continuation.len() > self.context {
-                        let message = format!("a choice has {} tokens", pair.continuation.len());
-                        return Err(here(&message).help(format!("the model has room for {}", self.context)));
-                    }
-                    record.cut |= pair.context.len() + pair.continuation.len() > self.context + 1;
-                    pairs.push(pair);
+        if let Ask::Choose { choices, .. } = &question.ask {
+            let mut pairs = Vec::with_capacity(choices.len());
+            for choice in choices {
+                let pair = question.prompt.pair(&self.tokenizer, &task.target_delimiter, choice);
+                let pair = pair.map_err(failed)?;
+                if pair.context.is_empty() || pair.continuation.is_empty() {
+                    return Err(here(&format!(
+                        "the choice `{choice}` adds no token to what stands before it"
+                    )));
                 }
-                return Ok(pairs);
+                if pair.continuation.len() > self.context {
+                    let message = format!("a choice has {} tokens", pair.continuation.len());
+                    return Err(here(&message).help(format!("the model has room for {}", self.context)));
+                }
+                record.cut |= pair.context.len() + pair.continuation.len() > self.context + 1;
+                pairs.push(pair);
             }
-            Ask::Measure { text } => (encode(&self.tokenizer, text).map_err(failed)?, text.clone()),
-            Ask::MeasureTokens { ids } => (ids.clone(), self.tokenizer.decode(ids)?),
-            Ask::Write { .. } => return Ok(Vec::new()),
-        };
+            return Ok(pairs);
+        }
         let Some(prefix) = prefix(&self.tokenizer) else {
             return Err(StageError::new("the tokenizer has no token that begins or ends texts")
                 .help("give it an `eos_token` in its `tokenizer_config.json`"));
         };
-        let (tokens, bytes, words) = (ids.len() as u64, text.len() as u64, words(&text));
-        record.measured = Some(Measured { likelihood: 0.0, tokens, bytes, words });
-        Ok(Pair::windows(&ids, prefix, self.context))
+        let (pairs, measured) = match &question.ask {
+            Ask::Measure { text } => {
+                measure::whole(&encode(&self.tokenizer, text).map_err(failed)?, text, prefix, self.context)
+            }
+            Ask::MeasureTokens { ids, said: None } => {
+                measure::whole(ids, &self.tokenizer.decode(ids)?, prefix, self.context)
+            }
+            Ask::MeasureTokens { ids, said: Some(said) } => {
+                measure::answers(ids, said, &self.tokenizer, prefix, self.context)?
+            }
+            Ask::Choose { .. } | Ask::Write { .. } => return Ok(Vec::new()),
+        };
+        record.measured = Some(measured);
+        Ok(pairs)
     }
 
     /// What is asked of the writer.
     fn order(&self, task: &Task, question: &Question, record: &mut Record) -> Result<Order, StageError> {
-        let mut prompt = encode(&self.tokenizer, &question.prompt).map_err(failed)?;
+        let mut prompt = question.prompt.ids(&self.tokenizer).map_err(failed)?;
         let most = (task.max_tokens as usize).min(self.context / 2).max(1);
         let cut = prompt.len().saturating_sub(self.context.saturating_sub(most));
         record.cut = cut > 0;
@@ -244,12 +211,6 @@ fn write(
     Ok(Some(texts.into_values().collect()))
 }
 
-/// Six digits behind the point: more than figures need, and fewer than rounding reaches.
-pub(crate) fn rounded(number: f64) -> f64 {
-    let rounded = (number * 1e6).round() / 1e6;
-    if rounded.is_finite() { rounded } else { f64::MIN }
-}
-
 /// An error of a model in use as a stage's.
 pub(crate) fn failed(error: InferenceError) -> StageError {
     let hint = error.hint().map(str::to_owned);
@@ -264,6 +225,15 @@ pub(crate) fn failed(error: InferenceError) -> StageError {
 }
 
 /// A model in its folder, with the tokenizer that it has, else with this one.
-pub(crate) fn source(folder: &Path, tokenizer: Option<&Path>) -> Result<Source, StageError> {
-    Source::open(folder, tokenizer.filter(|_| !Source::has_tokenizer(folder))).map_err(failed)
+pub(crate) fn source(
+    folder: &Path,
+    tokenizer: Option<&Path>,
+    weights: Weights,
+) -> Result<Source, StageError> {
+    let tokenizer = tokenizer.filter(|_| !Source::has_tokenizer(folder));
+    match weights {
+        Weights::Last => Source::open(folder, tokenizer),
+        Weights::Best => Source::open_best(folder, tokenizer),
+    }
+    .map_err(failed)
 }

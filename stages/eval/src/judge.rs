@@ -1,10 +1,13 @@
 //! How good answers are, by the formulas of lm-evaluation-harness.
+use crate::record::Measured;
 use crate::task::{Filter, Ignore, Metric};
 use fancy_regex::Regex;
 use muse_inference::Score;
 use muse_stage::StageError;
 use unicode_normalization::UnicodeNormalization;
 
+/// Words have no more letters than these on average, the space behind them counted: 6 in English, 9 in Finnish.
+const LETTERS: u64 = 20;
 /// What a filter gives that finds nothing.
 const NOTHING: &str = "[invalid]";
 
@@ -100,15 +103,21 @@ pub(crate) fn words(text: &str) -> u64 {
     words
 }
 
-/// What all texts together come to.
-pub(crate) fn measure(metric: Metric, likelihood: f64, tokens: u64, bytes: u64, words: u64) -> f64 {
-    let each = |count: u64| -likelihood / count.max(1) as f64;
-    match metric {
-        Metric::WordPerplexity => each(words).exp(),
-        Metric::BytePerplexity => each(bytes).exp(),
-        Metric::TokenPerplexity => each(tokens).exp(),
-        _ => each(bytes) / 2.0_f64.ln(),
-    }
+/// What texts come to, counted together. A number that is too large is none.
+pub(crate) fn measure(metric: Metric, all: &Measured) -> Option<f64> {
+    let each = |count: u64| -all.likelihood / count.max(1) as f64;
+    let figure = match metric {
+        Metric::WordPerplexity => each(all.words).exp(),
+        Metric::BytePerplexity => each(all.bytes).exp(),
+        Metric::TokenPerplexity => each(all.tokens).exp(),
+        _ => each(all.bytes) / 2.0_f64.ln(),
+    };
+    figure.is_finite().then_some(figure)
+}
+
+/// Whether white space parts the words of texts: in Japanese, Chinese and Thai it does not, and what stands between is a sentence.
+pub(crate) fn has_words(all: &Measured) -> bool {
+    all.letters <= all.words * LETTERS
 }
 
 /// The mean of some numbers, and its standard error: by the deviation of a sample, over the root of their number.
@@ -189,10 +198,24 @@ mod tests {
         assert_eq!(mean(&[1.0, 0.0, 1.0, 1.0]), (0.75, Some(0.25)));
         assert_eq!(mean(&[0.5]), (0.5, None));
         assert_eq!([words("a  b\nc"), words(""), words(" a "), words("日本\u{3000}語")], [3, 1, 3, 2]);
-        let of = |metric| measure(metric, -8.0 * 2.0_f64.ln(), 2, 4, 1);
+        let all = Measured { likelihood: -8.0 * 2.0_f64.ln(), tokens: 2, bytes: 4, letters: 4, words: 1 };
+        let of = |metric| measure(metric, &all).unwrap();
         assert!((of(Metric::BitsPerByte) - 2.0).abs() < 1e-12);
         assert!((of(Metric::BytePerplexity) - 4.0).abs() < 1e-12);
         assert!((of(Metric::TokenPerplexity) - 16.0).abs() < 1e-9);
         assert!((of(Metric::WordPerplexity) - 256.0).abs() < 1e-9);
+        assert_eq!(measure(Metric::WordPerplexity, &Measured { likelihood: -800.0, ..all }), None);
+    }
+
+    #[test]
+    fn texts_have_words_where_white_space_parts_them() {
+        let of = |text: &str| {
+            let letters = text.chars().count() as u64;
+            has_words(&Measured { letters, words: words(text), ..Measured::default() })
+        };
+        assert!(of("Donaudampfschifffahrt ist ein langes Wort.") && of("слова, слова, слова") && of(""));
+        assert!(!of(
+            "元気な豚です。紅葉が山を染めていました。名物は茄子です。\n絵は藤沢学校に住む正直な猿です。車を持っていることで知られています。"
+        ));
     }
 }

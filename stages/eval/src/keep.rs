@@ -1,5 +1,5 @@
 //! What an interrupted evaluation keeps: the finished items, in portions that are always the same.
-use crate::ask::Record;
+use crate::record::Record;
 use muse_stage::{Context, StageError};
 use std::fs;
 use std::path::PathBuf;

@@ -1,17 +1,20 @@
 //! `eval`: how good models are.
 //!
 //! `task` is a task's file and `check` what its schema cannot say; `data` finds the items of a task and `rows` reads them; `prompt`
-//! makes questions of items, by `template` and with examples by `chance`. `ask` puts questions to a model and `judge` says how good
-//! the answers are; `run` is the loop, `keep` what is kept of it; `report` and `page` are what comes out.
+//! makes questions of items, by `template` and with examples by `chance`, as `turns`. `above` is what is checked before anything runs. `ask` puts questions to a model, `measure` texts, and `judge` says how good
+//! the answers are; `run` is the loop, `record` what becomes of an item and `keep` what is kept of it; `report` and `page` are what comes out.
+mod above;
 mod ask;
 mod chance;
 mod check;
 mod data;
 mod judge;
 mod keep;
+mod measure;
 mod page;
 mod params;
 mod prompt;
+mod record;
 mod report;
 mod rows;
 mod run;
@@ -19,13 +22,14 @@ mod task;
 mod template;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 pub use params::Params;
 pub use task::Task;
 
 use muse_stage::schemars::generate::SchemaSettings;
 use muse_stage::{
-    Above, ArtifactType, Context, Description, FieldError, InputPort, OutputPort, Stage, StageError,
+    Above, ArtifactType, Context, Description, FieldError, InputPort, Machine, OutputPort, Stage, StageError,
 };
 
 /// Says how good models are.
@@ -64,25 +68,17 @@ impl Stage for Eval {
     }
 
     fn fits(&self, _: &Params, above: &Above<'_>) -> Result<(), FieldError> {
-        let bare = above.port("model").into_iter().find(|given| TRAINED.contains(&given.kind));
-        match bare.filter(|_| above.port("tokenizer").is_empty()) {
-            None => Ok(()),
-            Some(given) => {
-                let message = format!("what `{}` makes has no tokenizer with it", given.kind);
-                Err(FieldError::new("", message).help(
-                    "write `tokenizer: STAGE` among the inputs, the tokenizer that its data was packed with",
-                ))
-            }
-        }
+        above::fits(above)
+    }
+
+    fn room(&self, params: &Params, above: &Above<'_>, machine: &Machine) -> Result<(), FieldError> {
+        above::room(params, above, machine)
     }
 
     fn run(&self, context: &mut Context, params: Params) -> Result<(), StageError> {
         run::run(context, &params)
     }
 }
-
-/// Kinds whose checkpoints come without a tokenizer.
-const TRAINED: &[&str] = &["pretrain", "sft", "compress", "import"];
 
 /// The schema of a task's file, for editors.
 pub fn task_schema() -> serde_json::Value {

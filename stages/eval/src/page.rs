@@ -1,5 +1,6 @@
 //! `report.md`: the report as tables that people read, models side by side.
-use crate::report::{AboutTask, Difference, Figure, Finished, Results};
+use crate::report::{AboutTask, Difference, Figure, Finished, Results, Sample};
+use serde_json::Value;
 use std::fmt::Write;
 
 /// Characters of a sample that are shown.
@@ -45,15 +46,15 @@ fn rows(page: &mut String, task: &AboutTask) {
 }
 
 fn samples(page: &mut String, task: &AboutTask) {
-    let first = task.samples.iter().any(|sample| !sample.prompt.is_empty());
-    if !first {
+    if task.samples.iter().all(|sample| asked(sample).is_empty()) {
         return;
     }
     let _ = write!(page, "\n## {}\n", task.name);
     for sample in &task.samples {
-        let count = sample.prompt.chars().count();
+        let asked = asked(sample);
+        let count = asked.chars().count();
         // The end is what was asked; examples stand before it.
-        let shown: String = sample.prompt.chars().skip(count.saturating_sub(SHOWN)).collect();
+        let shown: String = asked.chars().skip(count.saturating_sub(SHOWN)).collect();
         let dots = if count > SHOWN { "…" } else { "" };
         let fence = fence(&shown);
         let _ = write!(page, "\nItem {}\n\n{fence}text\n{dots}{shown}\n{fence}\n", sample.item);
@@ -66,6 +67,18 @@ fn samples(page: &mut String, task: &AboutTask) {
         };
         list(page, "Choices", &sample.choices);
         list(page, "Right", &sample.right);
+    }
+}
+
+/// What was asked, as a text: of a chat each turn with who speaks.
+fn asked(sample: &Sample) -> String {
+    match &sample.prompt {
+        Value::Array(turns) => {
+            let text = |turn: &Value, field: &str| turn[field].as_str().unwrap_or_default().to_owned();
+            let turn = |turn: &Value| format!("{}: {}", text(turn, "role"), text(turn, "content"));
+            turns.iter().map(turn).collect::<Vec<_>>().join("\n\n")
+        }
+        text => text.as_str().unwrap_or_default().to_owned(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What stands under `with:`.
 use crate::task::{Kind, Task};
+use crate::turns::Chat;
 use muse_inference::Kept;
 use muse_stage::schemars::{self, JsonSchema};
 use muse_stage::{ConfigFile, Count};
@@ -19,6 +20,15 @@ pub struct Params {
     /// The most items of each task, the first ones. Left out, all.
     #[serde(default)]
     pub limit: Option<Count>,
+    /// Which weights of models that `pretrain` or `sft` made.
+    #[serde(default)]
+    pub weights: Weights,
+    /// Asks as in a chat, as the model's chat template writes it; what a task says of itself is the system's. Left out, as text.
+    #[serde(default)]
+    pub chat: Option<Chat>,
+    /// What the system says before everything.
+    #[serde(default)]
+    pub system: Option<String>,
     /// What weights are kept as. `f32` is exactly what was trained, and what figures are compared by.
     #[serde(default)]
     pub precision: Precision,
@@ -26,6 +36,17 @@ pub struct Params {
     #[serde(default = "samples")]
     #[schemars(range(max = 100))]
     pub samples: u32,
+}
+
+/// Which weights of a training.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Weights {
+    /// Those after the last step.
+    #[default]
+    Last,
+    /// Those of the lowest loss on what was held back. The last, where nothing was lower.
+    Best,
 }
 
 /// What weights are kept as.

@@ -4,7 +4,8 @@ use crate::data::Data;
 use crate::params::Params;
 use crate::task::{Kind, Pick, Task};
 use crate::template::{Fields, Templates};
-use muse_artifacts::tokens::{Split, Tokens};
+use crate::turns::{Prompt, Turn, joined};
+use muse_artifacts::tokens::{DocumentTokens, Loss, Split, Tokens};
 use muse_stage::StageError;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -17,7 +18,7 @@ pub(crate) struct Question {
     pub(crate) id: Option<Value>,
     pub(crate) group: Option<String>,
     /// All that stands before the answer.
-    pub(crate) prompt: String,
+    pub(crate) prompt: Prompt,
     pub(crate) ask: Ask,
 }
 
@@ -30,13 +31,14 @@ pub(crate) enum Ask {
     Write { answers: Vec<String> },
     /// How likely a text is.
     Measure { text: String },
-    /// The same of tokens.
-    MeasureTokens { ids: Vec<u32> },
+    /// The same of tokens; of a chat only of those that the assistant says.
+    MeasureTokens { ids: Vec<u32>, said: Option<Vec<bool>> },
 }
 
 /// Makes questions of a task's items.
 pub(crate) struct Questions<'a> {
     pub(crate) task: &'a Task,
+    params: &'a Params,
     templates: Templates,
     data: Data,
     /// Places of the examples of each item.
@@ -44,13 +46,13 @@ pub(crate) struct Questions<'a> {
 }
 
 impl<'a> Questions<'a> {
-    pub(crate) fn new(params: &Params, task: &'a Task, data: Data) -> Result<Self, StageError> {
+    pub(crate) fn new(params: &'a Params, task: &'a Task, data: Data) -> Result<Self, StageError> {
         let count = params.shots(task);
         let shots = match &data {
             Data::Rows { items, examples } if count > 0 => shots(task, count, items, examples.as_deref())?,
             _ => Vec::new(),
         };
-        Ok(Self { task, templates: Templates::new(&task.name), data, shots })
+        Ok(Self { task, params, templates: Templates::new(&task.name), data, shots })
     }
 
     /// How many there are, of at most so many.
@@ -71,17 +73,23 @@ impl<'a> Questions<'a> {
         let group = group.map(|group| group.as_str().map_or_else(|| group.to_string(), str::to_owned));
         if task.kind == Kind::Perplexity {
             let text = self.texts(fields)?.into_iter().next().unwrap_or_default();
-            return Ok(Question { item, id, group, prompt: String::new(), ask: Ask::Measure { text } });
+            return Ok(Question { item, id, group, prompt: nothing(), ask: Ask::Measure { text } });
         }
-        let mut prompt = self.templates.text("description", &task.description, fields)?;
+        let description = self.templates.text("description", &task.description, fields)?;
+        let said = self.params.system.as_deref().unwrap_or_default();
+        let said = joined(said, description, &task.few_shot.delimiter);
+        let mut turns = Vec::new();
+        if !said.is_empty() {
+            turns.push(Turn::new("system", said, ""));
+        }
         for shot in self.shots.get(item).into_iter().flatten() {
             let example = &examples[*shot];
-            prompt += &self.templates.text("prompt", &task.prompt, example)?;
-            prompt += &task.target_delimiter;
-            prompt += &self.answer(example)?;
-            prompt += &task.few_shot.delimiter;
+            let asked = self.templates.text("prompt", &task.prompt, example)?;
+            turns.push(Turn::new("user", asked, &task.target_delimiter));
+            turns.push(Turn::new("assistant", self.answer(example)?, &task.few_shot.delimiter));
         }
-        prompt += &self.templates.text("prompt", &task.prompt, fields)?;
+        turns.push(Turn::new("user", self.templates.text("prompt", &task.prompt, fields)?, ""));
+        let prompt = Prompt::of(self.params.chat, turns);
         let ask = match task.kind {
             Kind::MultipleChoice => {
                 let choices = self.choices(fields)?;
@@ -182,9 +190,16 @@ impl<'a> Questions<'a> {
 
 /// A document that was packed, without the token that ends it.
 fn measured(tokens: &Tokens, item: usize) -> Result<Question, StageError> {
-    let mut ids = tokens.document(Split::Validation, item as u64)?.ids;
+    let DocumentTokens { mut ids, learned } = tokens.document(Split::Validation, item as u64)?;
+    let said = (tokens.meta().loss == Loss::Mask).then_some(learned);
     ids.pop_if(|last| *last == tokens.meta().end_of_text);
-    Ok(Question { item, id: None, group: None, prompt: String::new(), ask: Ask::MeasureTokens { ids } })
+    let ask = Ask::MeasureTokens { ids, said };
+    Ok(Question { item, id: None, group: None, prompt: nothing(), ask })
+}
+
+/// What stands before a text that is measured.
+fn nothing() -> Prompt {
+    Prompt::Text(String::new())
 }
 
 /// Places of the examples of each item.

@@ -1,10 +1,11 @@
 //! `report.json`: the figures of all models, with their standard errors, what differs, and some items as they were asked.
-use crate::ask::{Record, rounded};
-use crate::judge::{mean, measure};
+use crate::judge::{has_words, mean, measure};
 use crate::keep::lines;
-use crate::params::Params;
+use crate::params::{Params, Weights};
 use crate::prompt::{Ask, Questions};
-use crate::task::{Kind, Task};
+use crate::record::{Measured, Record, rounded};
+use crate::task::{Kind, Metric, Task};
+use crate::turns::Chat;
 use muse_inference::Source;
 use muse_stage::StageError;
 use serde::Serialize;
@@ -19,6 +20,12 @@ const FORMAT: u32 = 1;
 pub(crate) struct Finished {
     format: u32,
     precision: Value,
+    #[serde(skip_serializing_if = "is_default")]
+    weights: Weights,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chat: Option<Chat>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    system: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<u64>,
     pub(crate) models: Vec<AboutModel>,
@@ -91,7 +98,8 @@ pub(crate) struct Difference {
 #[derive(Debug, Serialize)]
 pub(crate) struct Sample {
     pub(crate) item: usize,
-    pub(crate) prompt: String,
+    /// A text, or turns of a chat.
+    pub(crate) prompt: Value,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) choices: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -132,7 +140,16 @@ impl<'a> Report<'a> {
         let tasks: Vec<AboutTask> = params.tasks.iter().map(|task| about(task)).collect();
         let limit = params.limit.map(|limit| limit.0);
         let records = tasks.iter().map(|_| Vec::new()).collect();
-        let finished = Finished { format: FORMAT, precision, limit, models: Vec::new(), tasks };
+        let finished = Finished {
+            format: FORMAT,
+            precision,
+            weights: params.weights,
+            chat: params.chat,
+            system: params.system.clone(),
+            limit,
+            models: Vec::new(),
+            tasks,
+        };
         Self { params, finished, records, last: 0 }
     }
 
@@ -201,15 +218,7 @@ impl<'a> Report<'a> {
 
 fn figures(task: &Task, records: &[&Record]) -> BTreeMap<String, Figure> {
     if task.kind == Kind::Perplexity {
-        let all = records.iter().filter_map(|record| record.measured);
-        let (mut likelihood, mut tokens, mut bytes, mut words) = (0.0, 0, 0, 0);
-        for one in all {
-            likelihood += one.likelihood;
-            (tokens, bytes, words) = (tokens + one.tokens, bytes + one.bytes, words + one.words);
-        }
-        let value = |metric| rounded(measure(metric, likelihood, tokens, bytes, words));
-        let figure = |metric| Figure { value: value(metric), stderr: None };
-        return task.figures().into_iter().map(|metric| (metric.name().to_owned(), figure(metric))).collect();
+        return measured(task, records);
     }
     let names = records.first().map(|record| record.scores.keys()).into_iter().flatten();
     let figure = |name: &String| {
@@ -217,6 +226,24 @@ fn figures(task: &Task, records: &[&Record]) -> BTreeMap<String, Figure> {
         Figure { value: rounded(value), stderr: stderr.map(rounded) }
     };
     names.map(|name| (name.clone(), figure(name))).collect()
+}
+
+/// The figures of texts. Of words there is one where there are words, or where the task asks for it by name.
+fn measured(task: &Task, records: &[&Record]) -> BTreeMap<String, Figure> {
+    let mut all = Measured::default();
+    for one in records.iter().filter_map(|record| record.measured) {
+        all.likelihood += one.likelihood;
+        (all.tokens, all.bytes) = (all.tokens + one.tokens, all.bytes + one.bytes);
+        (all.letters, all.words) = (all.letters + one.letters, all.words + one.words);
+    }
+    let wanted = |metric: &Metric| {
+        *metric != Metric::WordPerplexity || task.metrics.contains(metric) || has_words(&all)
+    };
+    let figure = |metric: Metric| {
+        let value = rounded(measure(metric, &all)?);
+        Some((metric.name().to_owned(), Figure { value, stderr: None }))
+    };
+    task.figures().into_iter().filter(wanted).filter_map(figure).collect()
 }
 
 fn scores<'a>(name: &str, records: impl Iterator<Item = &'a Record>) -> Vec<f64> {
@@ -251,7 +278,11 @@ fn sample(questions: &Questions<'_>, item: usize) -> Result<Sample, StageError> 
         Ask::Write { answers } => (Vec::new(), answers),
         Ask::Measure { .. } | Ask::MeasureTokens { .. } => (Vec::new(), Vec::new()),
     };
-    Ok(Sample { item, prompt: question.prompt, choices, right })
+    Ok(Sample { item, prompt: question.prompt.told(), choices, right })
+}
+
+fn is_default(weights: &Weights) -> bool {
+    *weights == Weights::default()
 }
 
 fn is_zero(count: &usize) -> bool {

@@ -1,10 +1,11 @@
 //! `eval` from its inputs to its report: all tasks are looked at first, then each model is asked all of them.
-use crate::ask::{Model, Record, source};
+use crate::ask::{Model, source};
 use crate::data::Data;
 use crate::keep::{Keep, PORTION};
 use crate::page;
 use crate::params::Params;
 use crate::prompt::{Question, Questions};
+use crate::record::Record;
 use crate::report::{Asked, Report};
 use muse_inference::{Device, Source};
 use muse_model::kernels::with_threads;
@@ -41,7 +42,11 @@ fn evaluate(context: &mut Context, params: &Params) -> Result<(), StageError> {
     let mut models = Vec::new();
     for (name, path) in context.entries("model") {
         let name = if name.is_empty() { ONLY.to_owned() } else { name };
-        let source = source(&path, tokenizer.as_deref())?;
+        let source = source(&path, tokenizer.as_deref(), params.weights)?;
+        if params.chat.is_some() && !source.tokenizer.has_chat_template() {
+            return Err(StageError::new(format!("the tokenizer of `{name}` has no chat template"))
+                .help("leave `chat` out, or take a model that learned to chat"));
+        }
         for (questions, _, made_by) in &tasks {
             check_tokens(&name, &source, &questions.task.name, made_by.as_deref())?;
         }
@@ -51,7 +56,7 @@ fn evaluate(context: &mut Context, params: &Params) -> Result<(), StageError> {
     let mut report = Report::new(params);
     let mut done = 0;
     for (number, (name, path)) in models.iter().enumerate() {
-        let source = source(path, tokenizer.as_deref())?;
+        let source = source(path, tokenizer.as_deref(), params.weights)?;
         report.model(name, &source);
         let mut source = Some(source);
         let mut model = None;

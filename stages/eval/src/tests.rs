@@ -1,4 +1,6 @@
 //! The stage as the engine runs it, with a small model: where items are found, and that interruptions change no byte.
+mod chats;
+
 use crate::Eval;
 use burn::backend::Flex;
 use muse_artifacts::ArtifactError;
@@ -118,7 +120,7 @@ fn checkpoint(folder: &Path) {
     writer.finish(Facts { config: serde_json::to_value(&model).unwrap(), ..Facts::default() }).unwrap();
 }
 
-fn tokenizer(folder: &Path) {
+pub(crate) fn tokenizer(folder: &Path) {
     let mut tokenizer = tokenizers::Tokenizer::new(BPE::default());
     let bytes = ByteLevel::new(false, true, true);
     tokenizer.with_pre_tokenizer(Some(bytes));

@@ -1,6 +1,7 @@
 //! Texts as pairs of tokens: what is asked about, and what stands before it. The rules are those of lm-evaluation-harness, so that
 //! figures can be compared.
 use crate::Result;
+use muse_artifacts::corpus::MessageRef;
 use muse_artifacts::tokenizer::Tokenizer;
 
 /// Tokens whose likelihood is asked for, behind others.
@@ -36,6 +37,13 @@ impl Pair {
             before.extend(prefix(tokenizer));
         }
         Ok(Self { context: before, continuation })
+    }
+
+    /// A text behind a conversation that the assistant is to go on with, by the same rules.
+    pub fn of_chat(tokenizer: &Tokenizer, messages: &[MessageRef<'_>], continuation: &str) -> Result<Self> {
+        let (context, whole) = tokenizer.encode_prompt_with(messages, continuation, is_space)?;
+        let continuation = whole.get(context.len()..).unwrap_or_default().to_vec();
+        Ok(Self { context, continuation })
     }
 
     /// A long text in windows of at most `room` tokens, of which each is asked about once: all that there is room for stands

@@ -1,6 +1,6 @@
 //! A conversation as ids, and which of them the assistant said: what training on answers learns from.
 use super::Tokenizer;
-use super::template::{Marks, Template};
+use super::template::{Marks, Template, defuse};
 use crate::corpus::MessageRef;
 use crate::{ArtifactError, Result};
 
@@ -60,6 +60,22 @@ impl Tokenizer {
         Ok(self.encode_marked(&text, marks)?.ids)
     }
 
+    /// The same without what `is_space` at its end, and the same with a text behind it, both cut as one: whoever asks how likely the
+    /// text is asks of the tokens that the second has more.
+    pub fn encode_prompt_with(
+        &self,
+        messages: &[MessageRef<'_>],
+        text: &str,
+        is_space: fn(char) -> bool,
+    ) -> Result<(Vec<u32>, Vec<u32>)> {
+        let marks = self.marks(messages, text)?;
+        let (asked, _) = self.written_with(messages, true, marks)?;
+        let nothing = |letter: char| is_space(letter) || letter == marks.begin || letter == marks.end;
+        let before = self.encode_marked(asked.trim_end_matches(nothing), marks)?.ids;
+        let whole = asked + &defuse(text, &self.specials, marks.said);
+        Ok((before, self.encode_marked(&whole, marks)?.ids))
+    }
+
     /// The token that ends what the assistant says, by the chat template: text that is generated ends with it.
     pub fn end_of_turn(&self) -> Result<Option<u32>> {
         let message = |role, content| MessageRef { role, content, extra: None };
@@ -71,14 +87,15 @@ impl Tokenizer {
     }
 
     fn written(&self, messages: &[MessageRef<'_>], answer: bool) -> Result<(String, Marks)> {
+        self.written_with(messages, answer, self.marks(messages, "")?)
+    }
+
+    /// Marks that stand neither in a conversation nor in a text.
+    fn marks(&self, messages: &[MessageRef<'_>], text: &str) -> Result<Marks> {
         let texts = messages.iter().flat_map(|one| [one.role, one.content, one.extra.unwrap_or_default()]);
-        let Some(marks) = Marks::apart_from(texts) else {
-            return Err(ArtifactError::format(
-                &self.folder,
-                "a conversation holds every noncharacter there is",
-            ));
-        };
-        self.written_with(messages, answer, marks)
+        Marks::apart_from(texts.chain([text])).ok_or_else(|| {
+            ArtifactError::format(&self.folder, "a conversation holds every noncharacter there is")
+        })
     }
 
     fn written_with(

@@ -173,7 +173,7 @@ fn with_blocks(text: &str, begin: &str, end: &str) -> (String, bool) {
 }
 
 /// A text in which special tokens are broken by a mark.
-fn defuse(text: &str, specials: &[(String, u32)], mark: char) -> String {
+pub(super) fn defuse(text: &str, specials: &[(String, u32)], mark: char) -> String {
     let mut text = text.to_owned();
     for (special, _) in specials {
         let first = special.chars().next().map_or(0, char::len_utf8);

@@ -1,6 +1,7 @@
 //! How likely texts are: the same as one full way through the model for each, however they are asked.
 use super::{LINES, TOKENIZER, engine};
 use crate::{InferenceError, Likely, More, Pair, Score, Scorer, Wanted, encode};
+use muse_artifacts::corpus::MessageRef;
 use proptest::prelude::*;
 
 const CONTEXT: usize = 48;
@@ -53,6 +54,26 @@ fn choices_behind_one_context_are_what_each_is_alone() {
     ];
     for slots in [1, 2, 3, 16] {
         same(&score(slots, &pairs), &pairs);
+    }
+}
+
+#[test]
+fn behind_a_chat_stands_what_the_template_writes_before_an_answer() {
+    let said = |role, content| MessageRef { role, content, extra: None };
+    let messages = [said("user", "1 + 1?"), said("assistant", "2"), said("user", "2 + 2?")];
+    let prompt = TOKENIZER.encode_prompt(&messages).unwrap();
+    for answer in ["4", " four", "<|im_end|>", ""] {
+        let Pair { context, continuation } = Pair::of_chat(&TOKENIZER, &messages, answer).unwrap();
+        assert_eq!(
+            TOKENIZER.decode(&context).unwrap(),
+            "<|im_start|>user\n1 + 1?<|im_end|>\n<|im_start|>assistant\n2<|im_end|>\n<|im_start|>user\n2 + 2?<|im_end|>\n\
+             <|im_start|>assistant"
+        );
+        assert!(prompt.starts_with(&context));
+        assert_eq!(TOKENIZER.decode(&continuation).unwrap(), format!("\n{answer}"));
+        // What looks like a special token is text.
+        let special = |id: &u32| TOKENIZER.specials().iter().any(|(_, special)| special == id);
+        assert!(!continuation.iter().any(special), "{answer}");
     }
 }
 
