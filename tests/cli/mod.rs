@@ -20,6 +20,7 @@ mod quickstart;
 mod results;
 mod run;
 mod serve;
+mod shown;
 mod talk;
 mod training;
 mod using;
