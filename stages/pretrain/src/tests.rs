@@ -1,5 +1,6 @@
 //! The parameters: what they default to, what of them is a key's, and what is refused.
 use crate::{Params, memory};
+use muse_model::config::Model;
 use muse_model::count::{Optimizer, Precision, States, Training};
 use muse_model::pass::Recompute;
 use muse_stage::schemars::generate::SchemaSettings;
@@ -176,11 +177,12 @@ fn what_does_not_fit_the_data_is_refused_at_its_field() {
 fn a_stage_says_what_its_memory_goes_by() {
     let params = with(json!({ "micro_batch": 4, "precision": "bf16", "recompute": "block",
                               "optimizer": { "kind": "muonclip", "state": "int8" } }));
-    let said = memory(&params, 256).unwrap();
+    let shape = Model::new(1, 16, 2, 24).shape(64, 256);
+    let said = memory(&params, &shape).unwrap();
     assert_eq!((said.micro_batch, said.optimizer), (4, Optimizer::Muon));
     assert_eq!((said.states, said.precision), (States::Int8, Precision::Bf16));
     assert_eq!((said.recompute, said.offload), (true, false));
-    assert!(memory(&with(json!({ "experts": 8 })), 256).is_none());
+    assert!(memory(&with(json!({ "experts": 8 })), &shape).is_none());
 }
 
 #[test]
