@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """`muse serve` in the hands of its users: the real OpenAI client, a real browser, many clients at once.
 
-    cargo build --release && tests/by_hand/serve.py [MUSE] [--clients 32] [--tokens 64]
+    cargo build --release && tests/by_hand/serve.py [MUSE] [--clients 32] [--tokens 64] [--precision f32 bf16 int8]
 
 Needs Python with `openai` and `selenium`, Chromium with its driver. Ten minutes on two cores, nearly all of it load.
 
@@ -9,10 +9,15 @@ Needs Python with `openai` and `selenium`, Chromium with its driver. Ten minutes
 2. Tokens a second of one client, then of all of them streaming at once, three times in turn; the time to the first token, its
    median and its 99th percentile; memory before and after.
 """
-import argparse, json, os, pathlib, re, signal, statistics, subprocess, sys, tempfile, threading, time
+import argparse, json, os, pathlib, re, shutil, signal, statistics, subprocess, sys, tempfile, threading, time
 from openai import OpenAI
 
 HEART = [("what is it", "a small red fox"), ("どこへ行く", "川へ洗濯に行きます。"), ("say it twice", "twice, twice")]
+# By their parameters.
+MODELS = {
+    "30m": "{ layers: 8, width: 512, heads: 8, ffn: 1408, tied: true, vocab_size: 8192 }",
+    "110m": "{ layers: 12, width: 768, heads: 12, ffn: 2048, tied: true, vocab_size: 32000 }",
+}
 PAGE = """muse: 1
 stages:
   corpus: {{ uses: download, with: {{ source: file, paths: ["../chats.jsonl"] }} }}
@@ -71,11 +76,13 @@ def in_the_page(served):
     from selenium import webdriver
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.chrome.service import Service
 
     options = webdriver.ChromeOptions()
     for word in ["--headless=new", "--no-sandbox", "--window-size=1000,720"]:
         options.add_argument(word)
-    browser = webdriver.Chrome(options=options)
+    # With the driver at hand selenium asks nobody for one.
+    browser = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
     try:
         for asked, answered in HEART:
             browser.get(served.address)
@@ -126,7 +133,9 @@ def main():
     parser.add_argument("muse", nargs="?", default=pathlib.Path(__file__).parents[2] / "target/release/muse")
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--tokens", type=int, default=64)
-    parser.add_argument("--precision", default="bf16")
+    parser.add_argument("--precision", nargs="+", default=["bf16"])
+    parser.add_argument("--model", choices=MODELS, default="110m")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--load-only", action="store_true")
     args = parser.parse_args()
     global MUSE
@@ -140,25 +149,30 @@ def main():
             in_the_page(served)
             served.end()
         folder = pathlib.Path(temporary) / "load"
-        # 110M parameters; what they say does not matter, so one step is enough.
-        project(folder, "{ layers: 12, width: 768, heads: 12, ffn: 2048, tied: true, vocab_size: 32000 }", 256, 1, 256)
-        served = Served(folder, "--precision", args.precision, "--slots", str(args.clients))
-        load(served, args.clients, 8)
-        before = served.memory()
-        rates, firsts = {1: [], args.clients: []}, {1: [], args.clients: []}
-        for _ in range(3):
-            for clients in rates:
-                rate, first = load(served, clients, args.tokens)
-                rates[clients].append(rate)
-                firsts[clients] += first
+        # What they say does not matter, so one step is enough.
+        project(folder, MODELS[args.model], 256, 1, 256)
+        for precision in args.precision:
+            under_load(folder, precision, args)
+
+
+def under_load(folder, precision, args):
+    served = Served(folder, "--precision", precision, "--slots", str(args.clients))
+    load(served, args.clients, 8)
+    before = served.memory()
+    rates, firsts = {1: [], args.clients: []}, {1: [], args.clients: []}
+    for _ in range(args.rounds):
         for clients in rates:
-            some = sorted(firsts[clients])
-            late = some[min(len(some) - 1, int(len(some) * 0.99))]
-            print(f"{clients:3} clients: {statistics.median(rates[clients]):7.1f} tokens/s in all, first token "
-                  f"{statistics.median(some) * 1e3:.0f} ms, 99% within {late * 1e3:.0f} ms")
-        ratio = statistics.median(rates[args.clients]) / statistics.median(rates[1])
-        print(f"{ratio:.1f} times the tokens of one client; memory {before:.0f} MiB before, {served.memory():.0f} MiB after")
-        served.end()
+            rate, first = load(served, clients, args.tokens)
+            rates[clients].append(rate)
+            firsts[clients] += first
+    for clients in rates:
+        some = sorted(firsts[clients])
+        late = some[min(len(some) - 1, int(len(some) * 0.99))]
+        print(f"{args.model} {precision} {clients:3} clients: {statistics.median(rates[clients]):7.1f} tokens/s in all, first "
+              f"token {statistics.median(some) * 1e3:.0f} ms, 99% within {late * 1e3:.0f} ms")
+    ratio = statistics.median(rates[args.clients]) / statistics.median(rates[1])
+    print(f"{ratio:.1f} times the tokens of one client; memory {before:.0f} MiB before, {served.memory():.0f} MiB after", flush=True)
+    served.end()
 
 
 if __name__ == "__main__":
