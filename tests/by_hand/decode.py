@@ -2,7 +2,7 @@
 """How fast a model writes on the CPU, beside llama.cpp on the same weights: tokens a second of one text, on two threads.
 
     cargo build --release
-    python3 tests/by_hand/decode.py [--only 125m] [--keep DIR]      # ten minutes, 12 GB of disk; --keep saves making the models again
+    python3 tests/by_hand/decode.py [--only 125m] [--keep DIR]      # five minutes, 12 GB of disk; --keep saves making the models again
 
 Makes models of about 125M, 350M and 500M parameters (one step of training, exported), and has both programs write as many tokens
 behind the same prompt, in turns: `muse serve` through its API, choosing, HTTP and JSON included, and llama.cpp by `llama_decode`
