@@ -1,6 +1,6 @@
 //! What may be typed: global flags, the list of commands, and the groups of flags that commands share.
 use crate::commands::{
-    adopt, chat, checkpoints, completions, diff, doctor, exec_stage, expand, gc, generate, get, graph,
+    adopt, chat, checkpoints, completions, diff, doctor, exec_stage, expand, gc, generate, get, graph, init,
     inspect, log, man, params, plan, run, runs, schema, serve, stages, status, update, validate, verify, why,
 };
 use crate::paint::ColorChoice;
@@ -94,6 +94,7 @@ pub(crate) struct ValueArgs {
 /// Every command, in the order in which people come to need them. Its page is the documentation of its arguments.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Init(Box<init::InitArgs>),
     Run(run::RunArgs),
     Plan(plan::PlanArgs),
     Validate(validate::ValidateArgs),

@@ -37,6 +37,18 @@ impl App<'_> {
         self.reading(values, |options| load(path, &Options { look_for_files, ..*options }))
     }
 
+    /// Reads a pipeline that is not on disk yet, with the files that it names.
+    pub(crate) fn check_unwritten(
+        &self,
+        path: &Path,
+        unwritten: &[(PathBuf, String)],
+        preset: Option<&str>,
+        look_for_files: bool,
+    ) -> CliResult<Pipeline> {
+        let values = ValueArgs { preset: preset.map(str::to_owned), ..ValueArgs::default() };
+        self.reading(&values, |options| load(path, &Options { look_for_files, unwritten, ..*options }))
+    }
+
     /// Reads a pipeline file into the one that it amounts to.
     pub(crate) fn expand(&self, path: &Path, values: &ValueArgs) -> CliResult<String> {
         self.reading(values, |options| expand(path, options))

@@ -11,6 +11,7 @@ pub(crate) mod gc;
 pub(crate) mod generate;
 pub(crate) mod get;
 pub(crate) mod graph;
+pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod log;
 pub(crate) mod man;
@@ -56,6 +57,7 @@ pub(crate) fn dispatch(app: &mut App<'_>, command: &Command) -> CliResult {
         Command::Generate(args) => generate::run(app, args),
         Command::Chat(args) => chat::run(app, args),
         Command::Serve(args) => serve::run(app, args),
+        Command::Init(args) => init::run(app, args),
         Command::Inspect(args) => inspect::run(app, args),
         Command::Doctor(args) => doctor::run(app, args),
         Command::Completions(args) => completions::run(app, args),

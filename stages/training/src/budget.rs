@@ -26,6 +26,11 @@ pub fn model(values: &Value) -> Result<Model, Vec<FieldError>> {
     if problems.is_empty() { Ok(model) } else { Err(problems) }
 }
 
+/// Operations a second of a GPU by its name, as its maker says them, if it is one of those known.
+pub fn gpu_peak(name: &str, precision: Precision) -> Option<f64> {
+    crate::peak::by_name(name, precision)
+}
+
 /// What a model costs.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Cost {

@@ -31,7 +31,8 @@ pub(crate) fn of_gpu(precision: Precision) -> Option<f64> {
     by_name(&gpu_name()?, precision)
 }
 
-fn by_name(name: &str, precision: Precision) -> Option<f64> {
+/// That of a GPU by its name, if it is one of those known.
+pub(crate) fn by_name(name: &str, precision: Precision) -> Option<f64> {
     let words: Vec<&str> = name.split([' ', '-']).collect();
     // Parts of a GPU, and those that have another's name and one of these words, have another speed.
     if ["MIG", "Laptop", "D", "Ti", "SUPER"].iter().any(|word| words.contains(word)) {

@@ -36,12 +36,14 @@ pub struct Options<'a> {
     pub env: Option<&'a BTreeMap<String, String>>,
     /// Look whether input files are there. Without it [`super::FileInput::expand`] does so when it is called.
     pub look_for_files: bool,
+    /// Texts of files that are not on disk yet: a page and what it names can be checked before anything is written.
+    pub unwritten: &'a [(PathBuf, String)],
 }
 
 impl<'a> Options<'a> {
     /// Options with nothing set.
     pub fn new(kinds: &'a Kinds) -> Self {
-        Self { kinds, plugins: None, sets: &[], preset: None, env: None, look_for_files: true }
+        Self { kinds, plugins: None, sets: &[], preset: None, env: None, look_for_files: true, unwritten: &[] }
     }
 }
 
@@ -56,7 +58,7 @@ pub(crate) fn load_with(
     options: &Options<'_>,
     keep_text: bool,
 ) -> Result<Pipeline, Vec<Diagnostic>> {
-    let mut session = Session::default();
+    let mut session = Session::with(options.unwritten);
     let Some(main) = gather(&mut session, path) else { return Err(session.into_problems()) };
     let good = |name: &str| matrix::take_apart(name).is_some();
     main.given.stages.check_names(&mut session, "a stage", good);

@@ -3,7 +3,7 @@ use super::glob::{Glob, GlobError};
 use super::node::{Span, shorten};
 use super::session::Session;
 use super::walk::{self, WalkError};
-use crate::diagnostic::{Diagnostic, Place, nearest};
+use crate::diagnostic::{Diagnostic, Place, Source, nearest};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -52,6 +52,14 @@ pub(crate) fn refuse(session: &Session, span: Span, field: &str, text: &str) -> 
          `ln -s {} {name}`, and write `{name}`",
         shorten(text)
     )))
+}
+
+/// The files that a path, folder or glob stands for, from a folder on. What is wrong is shown in the text, which `whose` says
+/// the name of.
+pub fn find(whose: &str, folder: &Path, text: &str) -> Result<Arc<FileSet>, Diagnostic> {
+    let source = Source { name: whose.into(), folder: folder.to_owned(), text: text.to_owned() };
+    let place = Place { source: Arc::new(source), start: 0, end: text.len() };
+    FileInput::new(String::new(), String::new(), text.to_owned(), place, folder.to_owned()).expand()
 }
 
 impl FileInput {

@@ -1,7 +1,8 @@
 //! What one load gathers on its way: every text that was read, and all that is wrong.
 use super::node::Span;
 use crate::diagnostic::{Diagnostic, Place, Source};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 /// More problems than anybody reads. The rest is counted.
@@ -23,9 +24,21 @@ pub(crate) struct Session {
     reports: usize,
     replaced: usize,
     parameters_done: bool,
+    unwritten: HashMap<PathBuf, String>,
 }
 
 impl Session {
+    /// A session that knows some texts before they are on disk, by their paths.
+    pub(crate) fn with(unwritten: &[(PathBuf, String)]) -> Self {
+        let known = unwritten.iter().map(|(path, text)| (short(path), text.clone()));
+        Self { unwritten: known.collect(), ..Self::default() }
+    }
+
+    /// The text of a file that is not on disk yet.
+    pub(crate) fn unwritten(&self, path: &Path) -> Option<&String> {
+        self.unwritten.get(&short(path))
+    }
+
     /// Takes up a text and gives it its number.
     pub(crate) fn source(&mut self, source: Source) -> u32 {
         self.sources.push(Arc::new(source));
@@ -132,3 +145,18 @@ impl Session {
         problems
     }
 }
+/// A path without `.` and without names that `..` takes back.
+fn short(path: &Path) -> PathBuf {
+    let mut short = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if matches!(short.components().next_back(), Some(Component::Normal(_))) => {
+                short.pop();
+            }
+            part => short.push(part),
+        }
+    }
+    short
+}
+

@@ -12,9 +12,15 @@ use std::sync::Arc;
 
 /// Reads a file and parses it. The inner `None` says that the session knows what is wrong with its content.
 pub(crate) fn read(session: &mut Session, path: &Path) -> std::io::Result<Option<Node>> {
-    let mut bytes = Vec::new();
-    let limit = u64::try_from(MOST_BYTES).unwrap_or(u64::MAX).saturating_add(1);
-    std::fs::File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    let bytes = match session.unwritten(path) {
+        Some(text) => text.clone().into_bytes(),
+        None => {
+            let mut bytes = Vec::new();
+            let limit = u64::try_from(MOST_BYTES).unwrap_or(u64::MAX).saturating_add(1);
+            std::fs::File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+            bytes
+        }
+    };
     let (text, invalid) = match String::from_utf8(bytes) {
         Ok(text) => (text, None),
         Err(error) => {

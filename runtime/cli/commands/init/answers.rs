@@ -1,0 +1,215 @@
+//! What is answered, by flags or at the terminal: every answer is a flag, and `key=value` at the terminal is read as that flag.
+use super::data::Given;
+use crate::format::shell_word;
+use crate::values::{Device, size};
+use clap::{Args, ValueEnum};
+use muse_stage::{Count, Duration};
+use std::fmt::Display;
+
+/// All answers. What is not there is proposed.
+#[derive(Clone, Debug, Default, PartialEq, Args)]
+pub(crate) struct Answers {
+    /// What the model is for [default: try].
+    #[arg(long, value_name = "GOAL", value_enum)]
+    pub(crate) goal: Option<Goal>,
+    /// The languages that it learns, by commas [default: ja].
+    #[arg(long, value_name = "LIST", value_enum, value_delimiter = ',')]
+    pub(crate) languages: Vec<Language>,
+    /// A model that answers, or one that goes on with a text [default: chat].
+    #[arg(long, value_name = "FORM", value_enum)]
+    pub(crate) form: Option<Form>,
+    /// Text to learn from. May be repeated.
+    ///
+    /// A path or a glob, `hub:OWNER/NAME` or `hub:OWNER/NAME:CONFIG` of the Hugging Face Hub, or `synthetic`, with a name of
+    /// your own before it, `wiki=texts/*.txt`, and before that one of the classes that mixes go by: `code:wiki=src/**`.
+    #[arg(long, value_name = "[CLASS:][NAME=]WHAT")]
+    pub(crate) data: Vec<Given>,
+    /// Chats to learn to answer from, likewise. May be repeated.
+    #[arg(long, value_name = "[NAME=]WHAT")]
+    pub(crate) chats: Vec<Given>,
+    /// The shares of the texts: `balanced`, `japanese`, `code`, or whole numbers by name, `wiki=2,code=1`.
+    #[arg(long, value_name = "MIX")]
+    pub(crate) mix: Option<super::mix::Mix>,
+    /// What trains it: `auto`, `cpu`, `cuda` or `cuda:N` [default: auto].
+    #[arg(long, value_name = "DEVICE")]
+    pub(crate) device: Option<Device>,
+    /// A GPU that is not in this machine, by its name, such as `H100`. Needs --memory.
+    #[arg(long, value_name = "NAME", conflicts_with = "device")]
+    pub(crate) gpu: Option<String>,
+    /// The memory of the device [default: what is there].
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) memory: Option<u64>,
+    /// The share of the memory to use, above 0 and up to 1 [default: 0.5].
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub(crate) share: Option<f64>,
+    /// How long training may take: `30min`, `8h`, `3d` [default: 5min to try, 1d for real].
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) time: Option<u64>,
+    /// A size of `configs/models/` by its name, such as `125m`, or a number of parameters, such as `60M`.
+    #[arg(long, value_name = "SIZE", value_parser = super::sizes::known)]
+    pub(crate) model: Option<String>,
+    /// How many tokens the tokenizer has.
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(crate) vocab: Option<u64>,
+    /// Tokens of a sequence.
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(crate) context: Option<u64>,
+    /// Tokens to learn from.
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(crate) tokens: Option<u64>,
+    /// Tokens of a step.
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(crate) batch_tokens: Option<u64>,
+    /// Sequences that go through the model at once.
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(crate) micro_batch: Option<u64>,
+    /// The learning rate at its peak.
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub(crate) lr: Option<f64>,
+    /// What weights and activations are.
+    #[arg(long, value_name = "TYPE", value_enum)]
+    pub(crate) precision: Option<Precision>,
+    /// What chance depends on.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+}
+
+/// What a model is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Goal {
+    /// A small model in minutes, to see how all of it goes.
+    Try,
+    /// As good a model as memory, time and data allow.
+    Real,
+    /// The same recipe for everybody, to compare with others.
+    Benchmark,
+}
+
+/// A language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Language {
+    /// Japanese.
+    Ja,
+    /// English.
+    En,
+    /// Chinese.
+    Zh,
+    /// Korean.
+    Ko,
+}
+
+/// What a model does in the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Form {
+    /// It answers.
+    Chat,
+    /// It goes on with a text.
+    Base,
+}
+
+/// What weights and activations are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Precision {
+    /// All in f32.
+    F32,
+    /// bf16, with weights in f32 behind it.
+    Bf16,
+}
+
+/// The word of a choice, as it is typed.
+pub(crate) fn word<T: ValueEnum>(choice: T) -> String {
+    choice.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
+impl Answers {
+    /// The flags that give these answers.
+    pub(crate) fn flags(&self) -> Vec<String> {
+        fn one(flag: &str, value: Option<impl Display>) -> Option<String> {
+            value.map(|value| format!("--{flag} {}", shell_word(&value.to_string())))
+        }
+        let languages: Vec<String> = self.languages.iter().copied().map(word).collect();
+        let given = |flag: &'static str, all: &[Given]| -> Vec<String> {
+            all.iter().map(|given| format!("--{flag} {}", shell_word(&given.to_string()))).collect()
+        };
+        let mut flags: Vec<String> = Vec::new();
+        flags.extend(one("goal", self.goal.map(word)));
+        flags.extend(one("languages", (!languages.is_empty()).then(|| languages.join(","))));
+        flags.extend(one("form", self.form.map(word)));
+        flags.extend(given("data", &self.data));
+        flags.extend(given("chats", &self.chats));
+        flags.extend(one("mix", self.mix.as_ref()));
+        flags.extend(one("device", self.device));
+        flags.extend(one("gpu", self.gpu.as_ref()));
+        flags.extend(one("memory", self.memory));
+        flags.extend(one("share", self.share));
+        flags.extend(one("time", self.time.map(|seconds| format!("{seconds}s"))));
+        flags.extend(one("model", self.model.as_ref()));
+        let counts = [
+            ("vocab", self.vocab),
+            ("context", self.context),
+            ("tokens", self.tokens),
+            ("batch-tokens", self.batch_tokens),
+            ("micro-batch", self.micro_batch),
+            ("seed", self.seed),
+        ];
+        flags.extend(counts.into_iter().filter_map(|(flag, count)| one(flag, count)));
+        flags.extend(one("lr", self.lr));
+        flags.extend(one("precision", self.precision.map(word)));
+        flags
+    }
+
+    /// Takes `key=value` as the flag of that name takes it; all else stays.
+    pub(crate) fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
+        use clap::FromArgMatches;
+        let command = Self::augment_args_for_update(clap::Command::new("set").no_binary_name(true));
+        let key = key.replace('_', "-");
+        let keys: Vec<String> =
+            command.get_arguments().filter_map(|flag| flag.get_long().map(str::to_owned)).collect();
+        if !keys.contains(&key) {
+            return Err(format!("there is no `{key}`: {}", keys.join(", ")));
+        }
+        // Several texts come one after the other, where a flag would be repeated.
+        let several = ["data", "chats"].contains(&key.as_str());
+        let values: Vec<&str> = if several { value.split_whitespace().collect() } else { vec![value] };
+        let flags = values.iter().map(|value| format!("--{key}={value}"));
+        let matches = command.try_get_matches_from(flags).map_err(|error| {
+            let text = error.to_string();
+            let first = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+            first.split_whitespace().collect::<Vec<_>>().join(" ")
+        })?;
+        self.update_from_arg_matches(&matches).map_err(|error| error.to_string())?;
+        // One device stands in the place of another.
+        match key.as_str() {
+            "device" => self.gpu = None,
+            "gpu" => self.device = None,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn count(text: &str) -> Result<u64, String> {
+    match Count::parse(text).map_err(|error| error.to_string())?.0 {
+        0 => Err("expected 1 or more".into()),
+        count => Ok(count),
+    }
+}
+
+fn time(text: &str) -> Result<u64, String> {
+    match Duration::parse(text).map_err(|error| error.to_string())?.0.as_secs() {
+        0 => Err("expected a second or more".into()),
+        seconds => Ok(seconds),
+    }
+}
+
+fn number(text: &str, most: f64) -> Option<f64> {
+    text.parse().ok().filter(|number: &f64| *number > 0.0 && *number <= most)
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    number(text, 1.0).ok_or_else(|| "expected a share above 0 and up to 1, such as 0.8".into())
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    number(text, 10.0).ok_or_else(|| "expected a rate above 0 and up to 10, such as 1e-3".into())
+}

@@ -1,0 +1,100 @@
+//! A proposal as a page: commented YAML, and the files of values that it names.
+mod head;
+mod params;
+mod stages;
+#[cfg(test)]
+mod tests;
+
+use super::data::between;
+use super::place::Place;
+use super::proposal::Proposal;
+use std::path::{Path, PathBuf};
+
+/// The model that `--preset smoke` trains.
+const SMOKE_MODEL: &str = "tiny_1m";
+/// Tasks that come along, and that pages name.
+const TASKS: &[(&str, &str)] = &[
+    ("held_out", include_str!("../../../../../configs/tasks/held_out.yaml")),
+    ("hellaswag", include_str!("../../../../../configs/tasks/hellaswag.yaml")),
+    ("arc_easy", include_str!("../../../../../configs/tasks/arc_easy.yaml")),
+];
+
+/// A file to write.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct File {
+    /// Where.
+    pub(crate) path: PathBuf,
+    /// What stands in it.
+    pub(crate) text: String,
+    /// It belongs to the project: one that is there already is as good, whatever stands in it.
+    pub(crate) shared: bool,
+}
+
+/// What a page is written from.
+pub(crate) struct Page<'a> {
+    pub(crate) proposal: &'a Proposal,
+    /// What the pipeline is called.
+    pub(crate) name: &'a str,
+    /// Where it will stand.
+    pub(crate) place: &'a Place,
+    /// The call that makes the same page.
+    pub(crate) command: String,
+}
+
+impl Page<'_> {
+    /// The page, and then the files that it names.
+    pub(crate) fn files(&self) -> Vec<File> {
+        let text = format!("{}{}{}", self.head(), self.params(), self.stages());
+        let mut files = vec![File { path: self.place.page.clone(), text, shared: false }];
+        let sized = &self.proposal.sized;
+        files.push(File { path: self.model_path(), text: sized.file(), shared: sized.name.is_some() });
+        if self.model_path() != self.smoke_path()
+            && let Some(smoke) = super::sizes::Sized::shipped(SMOKE_MODEL)
+        {
+            files.push(File { path: self.smoke_path(), text: smoke.file(), shared: true });
+        }
+        for (name, text) in TASKS.iter().filter(|(name, _)| self.tasks().contains(name)) {
+            let path = self.place.root.join(format!("configs/tasks/{name}.yaml"));
+            files.push(File { path, text: (*text).to_owned(), shared: true });
+        }
+        files
+    }
+
+    fn model_path(&self) -> PathBuf {
+        let name = self.proposal.sized.name.unwrap_or(self.name);
+        self.place.root.join(format!("configs/models/{name}.yaml"))
+    }
+
+    fn smoke_path(&self) -> PathBuf {
+        self.place.root.join(format!("configs/models/{SMOKE_MODEL}.yaml"))
+    }
+
+    /// A path as the page names it.
+    fn named(&self, path: &Path) -> String {
+        between(&self.place.folder, path).unwrap_or_else(|| path.to_owned()).to_string_lossy().into_owned()
+    }
+
+    /// What `eval` asks. Beside held-out text a benchmark has questions, in English for now.
+    fn tasks(&self) -> Vec<&'static str> {
+        use super::answers::{Goal, Language};
+        let asks = self.proposal.goal == Goal::Benchmark && self.proposal.languages.contains(&Language::En);
+        TASKS.iter().map(|(name, _)| *name).filter(|name| asks || *name == "held_out").collect()
+    }
+
+    /// The stage whose model is the last.
+    fn last(&self) -> &'static str {
+        if self.proposal.chats.is_empty() { "base" } else { "chat" }
+    }
+}
+
+/// A text as a YAML value, in quotes unless it is surely nothing else.
+fn quoted(text: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "_-./".contains(letter);
+    let begins = text.starts_with(|first: char| first.is_ascii_alphabetic()) || text.starts_with("../");
+    let other = ["true", "false", "null"].contains(&text.to_ascii_lowercase().as_str());
+    match begins && !other && text.chars().all(plain) {
+        true => text.to_owned(),
+        // What would stand for a value stands for itself.
+        false => serde_json::Value::from(text.replace("${", "$${")).to_string(),
+    }
+}

@@ -1,0 +1,217 @@
+//! The stages of a page: from text to a model that others load.
+use super::Page;
+use super::params::documents;
+use crate::commands::init::answers::{Goal, Language, word};
+use crate::commands::init::data::{Class, What};
+use crate::commands::init::proposal::Taken;
+use crate::commands::init::proposal::rules::TIMES;
+use std::fmt::Write as _;
+
+impl Page<'_> {
+    pub(super) fn stages(&self) -> String {
+        let mut text = "stages:\n".to_owned();
+        self.texts(&mut text);
+        self.talk(&mut text);
+        self.tokens(&mut text);
+        self.base(&mut text);
+        self.chat(&mut text);
+        self.end(&mut text);
+        text
+    }
+
+    /// Texts, one stage each, and what is made of them.
+    fn texts(&self, text: &mut String) {
+        let proposal = self.proposal;
+        *text += "  # What it learns to write from.\n";
+        for taken in &proposal.texts {
+            self.download(text, taken, false);
+        }
+        let names: Vec<&str> = proposal.texts.iter().map(|taken| taken.source.name.as_str()).collect();
+        let mixed = names.len() > 1;
+        let about = if mixed { "Nothing twice, mixed by shares of bytes, in random order." } else { "Nothing twice, in random order." };
+        let _ = writeln!(text, "\n  # {about} `muse inspect {}:text` tells what went.", self.place.shown);
+        let _ = writeln!(text, "  text:\n    uses: clean\n    inputs: {{ corpus: {} }}\n    with:", list(&names));
+        let all_hub = proposal.texts.iter().all(|taken| matches!(taken.source.what, What::Hub(..)));
+        let programs = proposal.texts.iter().any(|taken| taken.source.class == Class::Code);
+        let known = proposal.languages.iter().all(|language| [Language::Ja, Language::En].contains(language));
+        if all_hub && !programs && known {
+            let _ = writeln!(text, "      language: [{}]\n      min_chars: 50", self.languages());
+        }
+        let dedup = if proposal.goal == Goal::Try { "exact" } else { "minhash" };
+        let _ = writeln!(text, "      dedup: {dedup}");
+        if mixed {
+            let part = |taken: &Taken| format!("{}: {}", taken.source.name, (taken.share * 1e4).round().max(1.0) / 1e4);
+            let parts: Vec<String> = proposal.texts.iter().map(part).collect();
+            let _ = writeln!(text, "      weights: {{ {} }}", parts.join(", "));
+            let _ = writeln!(text, "      repeat: {TIMES}            # the scarcest text may come so often");
+        }
+        let _ = writeln!(text, "      shuffle: true\n      seed: {}\n", proposal.seed);
+    }
+
+    fn download(&self, text: &mut String, taken: &Taken, chats: bool) {
+        let documents = format!("\"${{params.{}}}\"", documents(taken));
+        let dialogues = u8::from(chats);
+        let speaks = self.languages();
+        let languages = if speaks.is_empty() { String::new() } else { format!(", languages: [{speaks}]") };
+        let name = &taken.source.name;
+        let with = match &taken.source.what {
+            What::Synthetic => {
+                // Dialogues are others than those of the stories' seed.
+                let seed = self.proposal.seed + 1 + u64::from(chats);
+                format!("source: synthetic{languages}, count: {documents}, dialogues: {dialogues}, seed: {seed}")
+            }
+            What::Files(path) => {
+                format!("source: file, paths: [{}], limit: {documents}, name: {name}", super::quoted(path))
+            }
+            What::Hub(repo, config) => {
+                let config = config.as_ref().map_or_else(String::new, |config| format!(", config: {}", super::quoted(config)));
+                let split = taken.source.set.and_then(|set| set.split);
+                let split = split.map_or_else(String::new, |split| format!(", split: {split}"));
+                // What the generator goes by in a smoke run; the hub has no such fields.
+                let smoke = format!("{languages}, dialogues: {dialogues}");
+                let source = "\"${params.source}\"";
+                let limit = format!("limit: {documents}, name: {name}");
+                format!("source: {source}, repo: {}{config}{split}, {limit}{smoke}", super::quoted(repo))
+            }
+        };
+        let _ = writeln!(text, "  {name}:\n    uses: download\n    with: {{ {with} }}");
+    }
+
+    /// The languages that the generator speaks, of those of the page.
+    fn languages(&self) -> String {
+        let speaks = |language: &&Language| [Language::Ja, Language::En].contains(*language);
+        let all: Vec<String> = self.proposal.languages.iter().filter(speaks).copied().map(word).collect();
+        all.join(", ")
+    }
+
+    /// Chats: all of them, or nothing.
+    fn talk(&self, text: &mut String) {
+        let chats = &self.proposal.chats;
+        if chats.is_empty() {
+            return;
+        }
+        *text += "  # Chats. Only what the assistant says is learned.\n";
+        for taken in chats {
+            self.download(text, taken, true);
+        }
+        let names: Vec<&str> = chats.iter().map(|taken| taken.source.name.as_str()).collect();
+        let _ = writeln!(text, "  talk:\n    uses: clean\n    inputs: {{ corpus: {} }}", list(&names));
+        let _ = writeln!(text, "    with: {{ dedup: exact, shuffle: true, seed: {} }}\n", self.proposal.seed);
+    }
+
+    fn tokens(&self, text: &mut String) {
+        let proposal = self.proposal;
+        let corpora = if proposal.chats.is_empty() { "text" } else { "[text, talk]" };
+        let mode = if proposal.tokens > 1_000_000_000 { ", mode: fast" } else { "" };
+        let _ = writeln!(text, "  tokenizer:\n    uses: tokenizer\n    inputs: {{ corpus: {corpora} }}");
+        let _ = writeln!(text, "    with: {{ vocab_size: \"${{params.vocab}}\"{mode} }}\n");
+        let one = matches!(proposal.texts.as_slice(), [taken] if taken.source.one_document);
+        let (about, validation) = match proposal.tokens {
+            _ if one => ("the end of the text", "{ tail: 0.05 }"),
+            100_000_000.. => ("a thousandth of the documents", "0.001"),
+            _ => ("a hundredth of the documents", "0.01"),
+        };
+        let _ = writeln!(text, "  # Sequences to train on, and {about} kept aside to measure on.");
+        let _ = writeln!(text, "  packed:\n    uses: pack\n    inputs: {{ corpus: text, tokenizer: tokenizer }}");
+        let context = "context: \"${params.context}\"";
+        let _ = writeln!(text, "    with: {{ {context}, strategy: best-fit, validation: {validation} }}");
+        if !proposal.chats.is_empty() {
+            let _ = writeln!(text, "  packed_talk:\n    uses: pack\n    inputs: {{ corpus: talk, tokenizer: tokenizer }}");
+            let _ = writeln!(text, "    with: {{ {context}, strategy: best-fit, validation: 0.02, mask: assistant }}");
+        }
+    }
+
+    fn base(&self, text: &mut String) {
+        let _ = write!(
+            text,
+            "
+  # The rate stays at its peak until the last fifth, so a longer training goes on from a shorter one.
+  base:
+    uses: pretrain
+    inputs: {{ data: packed }}
+    with:
+      model: \"${{params.model}}\"
+      tokens: \"${{params.tokens}}\"
+      batch_tokens: \"${{params.batch_tokens}}\"
+      lr: \"${{params.lr}}\"
+{}      eval_every: \"${{params.eval_every}}\"
+      seed: {}
+{}",
+            self.trains(),
+            self.proposal.seed,
+            self.reserves()
+        );
+    }
+
+    fn chat(&self, text: &mut String) {
+        if self.proposal.chats.is_empty() {
+            return;
+        }
+        let length = if self.proposal.goal == Goal::Try { "steps" } else { "epochs" };
+        let _ = write!(
+            text,
+            "
+  # It learns to answer.
+  chat:
+    uses: sft
+    inputs: {{ data: packed_talk, init: base }}
+    with:
+      {length}: \"${{params.chat_{length}}}\"
+      batch_tokens: \"${{params.chat_batch_tokens}}\"
+      lr: \"${{params.chat_lr}}\"
+      schedule: {{ warmup: 20 }}
+{}      seed: {}
+{}",
+            self.trains(),
+            self.proposal.seed,
+            self.reserves()
+        );
+    }
+
+    /// What training stages share: how they fit into memory.
+    fn trains(&self) -> String {
+        let mut text = "      micro_batch: \"${params.micro_batch}\"\n      precision: \"${params.precision}\"\n".to_owned();
+        if self.proposal.fit.int8 {
+            text += "      optimizer: { state: int8 }     # a byte in place of four, and a scale for 256\n";
+        }
+        if self.proposal.fit.recompute {
+            text += "      recompute: block               # far less memory, and a third more time\n";
+        }
+        text
+    }
+
+    fn end(&self, text: &mut String) {
+        let (tasks, last) = (self.tasks(), self.last());
+        let models = if last == "chat" { "[base, chat]" } else { "base" };
+        *text += "\n  # How well it predicts what was kept aside";
+        if tasks.len() > 1 {
+            *text += ", and how many questions it gets right";
+        }
+        *text += ".\n";
+        let questions = [
+            ("hellaswag", "Rowan/hellaswag", "data/*.parquet"),
+            ("arc_easy", "allenai/ai2_arc", "ARC-Easy/*.parquet"),
+        ];
+        for (name, repo, files) in questions.into_iter().filter(|(name, ..)| tasks.contains(name)) {
+            let _ = writeln!(text, "  {name}:\n    uses: download");
+            let _ = writeln!(text, "    with: {{ source: hub, as: files, repo: {repo}, files: [\"{files}\"] }}");
+        }
+        let held_out = self.place.root.join("configs/tasks/held_out.yaml");
+        let (data, asked) = match tasks.len() {
+            1 => ("packed".to_owned(), format!("[{}]", super::quoted(&self.named(&held_out)))),
+            _ => ("\"${params.eval_data}\"".to_owned(), "\"${params.tasks}\"".to_owned()),
+        };
+        let _ = writeln!(text, "  eval:\n    uses: eval\n    inputs: {{ model: {models}, tokenizer: tokenizer, data: {data} }}");
+        let _ = writeln!(text, "    with: {{ tasks: {asked} }}");
+        let dtype = if self.proposal.goal == Goal::Try { "f32" } else { "bf16" };
+        let get = format!("muse get {} model --to DIR", self.place.shown);
+        let _ = writeln!(text, "\n  # What Python's `transformers` loads, with a card that tells how it was made: `{get}`.");
+        let _ = writeln!(text, "  model:\n    uses: export\n    inputs: {{ model: {last}, tokenizer: tokenizer }}");
+        let _ = writeln!(text, "    with: {{ format: hf, dtype: {dtype}, name: {} }}", super::quoted(self.name));
+    }
+}
+
+/// One stage, or a list of several.
+fn list(names: &[&str]) -> String {
+    if let [one] = names { (*one).to_owned() } else { format!("[{}]", names.join(", ")) }
+}

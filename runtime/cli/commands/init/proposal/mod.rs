@@ -1,0 +1,299 @@
+//! What is proposed: pure arithmetic over answers, a machine and what is known of the data.
+mod fit;
+pub(crate) mod rules;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use fit::{Asked, Fit};
+
+use super::answers::{Answers, Form, Goal, Language, Precision};
+use super::data::{Source, What};
+use super::hardware::Hardware;
+use super::mix::Mix;
+use super::sizes::Sized;
+
+/// The share of the memory that is used where nobody says: the rest is for what else runs, and for what the planner leaves out.
+const SHARE: f64 = 0.5;
+
+/// A text, and how much of it is taken.
+#[derive(Clone, Debug)]
+pub(crate) struct Taken {
+    pub(crate) source: Source,
+    /// Its share of the mix.
+    pub(crate) share: f64,
+    /// The most documents; all of them, where there is no number.
+    pub(crate) documents: Option<u64>,
+}
+
+/// A whole recipe.
+#[derive(Clone, Debug)]
+pub(crate) struct Proposal {
+    pub(crate) goal: Goal,
+    pub(crate) languages: Vec<Language>,
+    pub(crate) form: Form,
+    pub(crate) texts: Vec<Taken>,
+    pub(crate) chats: Vec<Taken>,
+    pub(crate) hardware: Hardware,
+    /// The share of its memory to use.
+    pub(crate) share: f64,
+    pub(crate) sized: Sized,
+    pub(crate) vocab: u64,
+    pub(crate) context: u64,
+    pub(crate) tokens: u64,
+    pub(crate) batch_tokens: u64,
+    pub(crate) precision: Precision,
+    pub(crate) lr: f64,
+    pub(crate) seed: u64,
+    /// How it fits into memory, and what it costs.
+    pub(crate) fit: Fit,
+    /// Tokens of chats that it learns from, about.
+    pub(crate) chat_tokens: u64,
+    /// Seconds that training takes, about.
+    pub(crate) seconds: f64,
+    /// Bytes of disk that all of it takes, about.
+    pub(crate) disk: u64,
+    /// What needs a look.
+    pub(crate) notes: Vec<String>,
+}
+
+/// What answers come to on a machine with data. The error says what cannot be.
+pub(crate) fn propose(
+    answers: &Answers,
+    hardware: &Hardware,
+    texts: Vec<Source>,
+    chats: Vec<Source>,
+) -> Result<Proposal, String> {
+    let named: Vec<_> = texts.iter().map(|text| (text.name.as_str(), text.class)).collect();
+    let shares = answers.mix.as_ref().unwrap_or(&Mix::Balanced).shares(&named)?;
+    let desk = Desk {
+        answers,
+        hardware,
+        goal: answers.goal.unwrap_or(Goal::Try),
+        precision: answers.precision.unwrap_or(if hardware.on_gpu { Precision::Bf16 } else { Precision::F32 }),
+        share: answers.share.unwrap_or(SHARE),
+        // Text that may be seen a few times lasts for as many tokens as it has bytes.
+        lasts: texts
+            .iter()
+            .zip(&shares)
+            .filter(|(_, share)| **share > 0.0)
+            .filter_map(|(text, share)| Some(text.bytes? as f64 / share))
+            .map(|bytes| (bytes as u64).saturating_mul(rules::TIMES) / rules::BYTES_EACH)
+            .min(),
+    };
+    // A text without a share has no place on the page.
+    let texts = texts.into_iter().zip(shares).filter(|(_, share)| *share > 0.0);
+    Ok(desk.proposal(texts.collect(), chats))
+}
+
+/// What a proposal is made from.
+struct Desk<'a> {
+    answers: &'a Answers,
+    hardware: &'a Hardware,
+    goal: Goal,
+    precision: Precision,
+    share: f64,
+    /// Tokens for which the data lasts, where that is known.
+    lasts: Option<u64>,
+}
+
+/// A model, how long it learns, and how it fits.
+struct Choice {
+    sized: Sized,
+    context: u64,
+    tokens: u64,
+    batch_tokens: u64,
+    fit: Fit,
+}
+
+impl Desk<'_> {
+    /// The memory that a step may take.
+    fn memory(&self) -> u64 {
+        (self.hardware.memory as f64 * self.share) as u64
+    }
+
+    fn budget(&self) -> f64 {
+        self.answers.time.unwrap_or_else(|| rules::seconds(self.goal)) as f64
+    }
+
+    /// The largest model that memory, time and data allow; the smallest, where none does; the one that was asked for.
+    fn choose(&self) -> Choice {
+        let asked = self.answers.model.as_deref().and_then(Sized::of);
+        let asked = asked.or_else(|| match (self.goal, self.hardware.on_gpu) {
+            (Goal::Benchmark, true) => Sized::shipped("125m"),
+            (Goal::Benchmark, false) => Sized::shipped("tiny_1m"),
+            _ => None,
+        });
+        if let Some(sized) = asked {
+            return self.with(sized).0;
+        }
+        let mut last = None;
+        for sized in Sized::ladder() {
+            let (choice, good) = self.with(sized);
+            if good {
+                return choice;
+            }
+            last = Some(choice);
+        }
+        last.unwrap_or_else(|| self.with(Sized::near(1_000_000)).0)
+    }
+
+    /// What comes of a model, and whether it is good for the goal.
+    fn with(&self, sized: Sized) -> (Choice, bool) {
+        let vocab = self.answers.vocab.and_then(|vocab| usize::try_from(vocab).ok());
+        let sized = match vocab {
+            Some(vocab) => sized.with_vocabulary(vocab),
+            None => sized,
+        };
+        let parameters = sized.parameters();
+        let fixed = self.goal == Goal::Benchmark;
+        let context = self.answers.context.unwrap_or_else(|| match fixed && self.hardware.on_gpu {
+            true => 1024,
+            false => rules::context(self.goal, parameters, self.hardware.on_gpu),
+        });
+        // How long it may learn goes by operations, and these by how it fits, for which the size of a step hardly counts.
+        let fit = self.fit(&sized, context, 1 << 30);
+        let affords = self.hardware.speed(self.precision) * self.budget() / fit.operations();
+        let wanted = parameters.saturating_mul(rules::TOKENS_EACH);
+        let timed = self.answers.time.is_some() || self.goal == Goal::Try || self.answers.model.is_none();
+        let affords = if timed && !fixed { affords as u64 } else { u64::MAX };
+        let lasts = if self.goal == Goal::Real { self.lasts.unwrap_or(u64::MAX) } else { u64::MAX };
+        let learned = wanted.min(affords).min(lasts);
+        let tokens = self.answers.tokens.unwrap_or_else(|| rules::rounded(learned.max(context * 100), 2));
+        let usual = match (fixed, self.hardware.on_gpu) {
+            (true, true) => 1 << 19,
+            (true, false) => 1 << 14,
+            _ => rules::batch_tokens(parameters, tokens, context),
+        };
+        let batch_tokens = self.answers.batch_tokens.unwrap_or(usual).clamp(context, 1 << 30);
+        let fit = self.fit(&sized, context, batch_tokens);
+        let enough = match (self.answers.tokens, self.goal) {
+            (Some(tokens), _) => tokens <= affords && wanted / 2 <= tokens,
+            (None, Goal::Try) => learned >= wanted / 4,
+            (None, _) => learned >= wanted,
+        };
+        let good = fit.fits && enough;
+        (Choice { sized, context, tokens, batch_tokens, fit }, good)
+    }
+
+    fn fit(&self, sized: &Sized, context: u64, batch_tokens: u64) -> Fit {
+        let fixed = self.goal == Goal::Benchmark;
+        let usual = if self.hardware.on_gpu { 8 } else { 64 };
+        Asked {
+            model: &sized.model,
+            context,
+            batch_tokens,
+            precision: self.precision,
+            // These are part of the key, and a benchmark has the same everywhere.
+            micro_batch: self.answers.micro_batch.or(fixed.then_some(usual)),
+            exact: fixed,
+            on_gpu: self.hardware.on_gpu,
+            memory: self.memory(),
+        }
+        .fit()
+    }
+
+    fn proposal(&self, texts: Vec<(Source, f64)>, chats: Vec<Source>) -> Proposal {
+        let Choice { sized, context, tokens, batch_tokens, fit } = self.choose();
+        let parameters = sized.parameters();
+        let needs = |share: f64| tokens as f64 * share * rules::BYTES_EACH as f64 * 1.2;
+        let texts: Vec<Taken> = texts.into_iter().map(|(source, share)| take(source, share, needs(share))).collect();
+        let chats: Vec<Taken> = chats.into_iter().map(|source| take(source, 1.0, tokens as f64 / 2.0)).collect();
+        let chat_tokens = match self.goal {
+            _ if chats.is_empty() => 0,
+            Goal::Try => tokens / 3,
+            _ => chats.iter().filter_map(|chats| chats.source.bytes).sum::<u64>() * 2 / rules::BYTES_EACH,
+        };
+        let speed = self.hardware.speed(self.precision);
+        let seconds = tokens.saturating_add(chat_tokens) as f64 * fit.operations() / speed;
+        let text: f64 = texts.iter().chain(&chats).map(|taken| taken.bytes(tokens)).sum();
+        // A text lies there as it came, as it was cleaned, mixed and packed; weights and what goes with them in four checkpoints.
+        let disk = (text * 6.0) as u64 + parameters.saturating_mul(50);
+        let mut proposal = Proposal {
+            goal: self.goal,
+            languages: self.answers.languages.clone(),
+            form: if chats.is_empty() { Form::Base } else { Form::Chat },
+            texts,
+            chats,
+            hardware: self.hardware.clone(),
+            share: self.share,
+            vocab: sized.model.vocab_size.unwrap_or_default() as u64,
+            sized,
+            context,
+            tokens,
+            batch_tokens,
+            precision: self.precision,
+            lr: self.answers.lr.unwrap_or_else(|| rules::lr(parameters)),
+            seed: self.answers.seed.unwrap_or(0),
+            fit,
+            chat_tokens,
+            seconds,
+            disk,
+            notes: Vec::new(),
+        };
+        proposal.notes = self.notes(&proposal);
+        proposal
+    }
+
+    fn notes(&self, proposal: &Proposal) -> Vec<String> {
+        use crate::format::{bytes, duration};
+        let mut notes = Vec::new();
+        let (takes, has) = (proposal.fit.cost.training.total, proposal.memory());
+        if !proposal.fit.fits {
+            let (takes, has) = (bytes(takes), bytes(has));
+            notes.push(format!("a step takes {takes}, and the share is {has}: a smaller model, or a larger share"));
+        }
+        if proposal.seconds > 2.0 * self.budget() {
+            let (takes, may) = (duration(proposal.seconds), duration(self.budget()));
+            notes.push(format!("training takes {takes}, where {may} is usual here or was asked for"));
+        }
+        if let Some(lasts) = self.lasts.filter(|lasts| proposal.tokens > lasts.saturating_mul(2)) {
+            let times = proposal.tokens.saturating_mul(rules::TIMES) / lasts.max(1);
+            notes.push(format!("all text is seen {times} times: more text would do more than more steps"));
+        }
+        let changed = self.answers.model.is_some()
+            || [self.answers.vocab, self.answers.context, self.answers.tokens].iter().any(Option::is_some)
+            || [self.answers.batch_tokens, self.answers.micro_batch, self.answers.seed].iter().any(Option::is_some)
+            || self.answers.lr.is_some()
+            || self.answers.precision.is_some();
+        if self.goal == Goal::Benchmark && changed {
+            notes.push("with values of your own it compares with runs of the same values alone".into());
+        }
+        notes
+    }
+}
+
+impl Proposal {
+    /// The memory that a step may take.
+    pub(crate) fn memory(&self) -> u64 {
+        (self.hardware.memory as f64 * self.share) as u64
+    }
+
+    /// How many steps the training has.
+    pub(crate) fn steps(&self) -> u64 {
+        self.tokens.div_ceil(self.batch_tokens.max(1))
+    }
+}
+
+impl Taken {
+    /// How much text is taken, about.
+    fn bytes(&self, tokens: u64) -> f64 {
+        let each = self.source.set.map_or(2_000, |set| set.each);
+        let each = if self.source.what == What::Synthetic { rules::STORY } else { each };
+        let taken = self.documents.map(|documents| documents.saturating_mul(each));
+        let all = self.source.bytes.or(taken);
+        all.map_or(tokens as f64, |all| all.min(taken.unwrap_or(u64::MAX)) as f64)
+    }
+}
+
+/// How much of a text is taken for so many bytes.
+fn take(source: Source, share: f64, bytes: f64) -> Taken {
+    let wants = |each: u64| rules::rounded((bytes / each as f64).ceil().max(1.0) as u64, 2);
+    let documents = match (&source.what, source.set) {
+        (What::Synthetic, _) => Some(wants(rules::STORY).clamp(1_000, 500_000)),
+        (What::Files(_), _) => None,
+        (What::Hub(..), Some(set)) if set.chats => None,
+        (What::Hub(..), Some(set)) => Some(wants(set.each).max(1_000)).filter(|wants| *wants < set.documents),
+        (What::Hub(..), None) => Some(wants(2_000).max(1_000)),
+    };
+    Taken { source, share, documents }
+}

@@ -1,0 +1,270 @@
+//! The questions: those that no flag has answered, and then the proposal, which changes as values are set.
+use super::answers::{Answers, Form, Goal, Language, word};
+use super::bench::{Bench, complete, spoken};
+use super::data::Given;
+use super::lines::{Asks, Line};
+use super::sets::{self, Set};
+use super::table;
+use crate::failure::{CliError, CliResult};
+use crate::format::{Table, bytes, count};
+use crate::paint::Paint;
+use crate::terminal::Terminal;
+use clap::ValueEnum;
+use std::str::FromStr;
+
+const HELP: &str = "\
+Enter       write the page
+KEY=VALUE   set a value and keep it, such as `model=30m`, `time=8h`, `share=0.8`, `data=texts/*.txt`;
+            all flags of `muse init --help` are keys
+r           take back what was set here
+q           end; nothing is written";
+
+/// A conversation about a page.
+pub(crate) struct Questions<'a> {
+    pub(crate) asks: &'a mut dyn Asks,
+    pub(crate) bench: &'a Bench<'a>,
+    pub(crate) paint: Paint,
+}
+
+impl Questions<'_> {
+    /// Asks what is open; nothing, where nothing is wanted any more.
+    pub(crate) fn answers(&mut self, answers: Answers) -> CliResult<Option<Answers>> {
+        let mut answers = answers;
+        let asked = self.goal(&mut answers)?
+            && self.languages(&mut answers)?
+            && self.data(&mut answers)?
+            && self.mix(&mut answers)?
+            && self.form(&mut answers)?
+            && self.machine(&mut answers)?
+            && self.settle(&mut answers)?;
+        Ok(asked.then_some(answers))
+    }
+
+    /// A name for the page that nothing speaks against.
+    pub(crate) fn name(
+        &mut self,
+        usual: &str,
+        free: impl Fn(&str) -> CliResult<()>,
+    ) -> CliResult<Option<String>> {
+        let mut names = (1..100).map(|number| match number {
+            1 => usual.to_owned(),
+            number => format!("{usual}_{number}"),
+        });
+        let proposed = names.find(|name| free(name).is_ok()).unwrap_or_else(|| usual.to_owned());
+        loop {
+            let Some(line) = self.ask(&format!("name [{proposed}]"))? else { return Ok(None) };
+            let name = if line.is_empty() { &proposed } else { &line };
+            match super::place::name(name).map_err(CliError::usage).and_then(|name| free(&name).map(|()| name)) {
+                Ok(name) => return Ok(Some(name)),
+                Err(error) => self.wrong(&error),
+            }
+        }
+    }
+
+    fn ask(&mut self, question: &str) -> CliResult<Option<String>> {
+        let question = format!("{}: ", self.paint.live(question));
+        Ok(match self.asks.ask(&question)? {
+            Line::Said(line) => Some(line),
+            Line::End => None,
+        })
+    }
+
+    fn wrong(&mut self, error: &CliError) {
+        let text = Terminal { paint: self.paint, ..Terminal::default() }.failure(error);
+        self.asks.say(&text);
+    }
+
+    /// Asks until a flag of this name takes what is said. An empty line is `usual`.
+    fn value(&mut self, answers: &mut Answers, key: &str, usual: &str) -> CliResult<bool> {
+        loop {
+            let Some(line) = self.ask(&format!("{key} [{usual}]"))? else { return Ok(false) };
+            let value = if line.is_empty() { usual } else { &line };
+            match answers.set(key, value) {
+                Ok(()) => return Ok(true),
+                Err(why) => self.asks.say(&why),
+            }
+        }
+    }
+
+    /// Shows choices; one of them is asked for by its word or its number.
+    fn choice<T: ValueEnum>(&mut self, answers: &mut Answers, key: &str, title: &str, usual: T) -> CliResult<bool> {
+        let mut table = Table::default();
+        let words: Vec<String> = T::value_variants().iter().cloned().map(word).collect();
+        for (at, choice) in T::value_variants().iter().enumerate() {
+            let about = choice.to_possible_value().and_then(|value| value.get_help().map(ToString::to_string));
+            let about = about.unwrap_or_default();
+            table.row([(at + 1).to_string(), self.paint.strong(&word(choice.clone())), about]);
+        }
+        self.asks.say(&format!("\n{title}\n{}", table.draw("  ")));
+        let usual = word(usual);
+        loop {
+            let Some(line) = self.ask(&format!("{key} [{usual}]"))? else { return Ok(false) };
+            let numbered = line.parse().ok().and_then(|number: usize| words.get(number.checked_sub(1)?));
+            let value = if line.is_empty() { &usual } else { numbered.unwrap_or(&line) };
+            match answers.set(key, value) {
+                Ok(()) => return Ok(true),
+                Err(why) => self.asks.say(&why),
+            }
+        }
+    }
+
+    fn goal(&mut self, answers: &mut Answers) -> CliResult<bool> {
+        match answers.goal {
+            Some(_) => Ok(true),
+            None => self.choice(answers, "goal", "What is the model for?", Goal::Try),
+        }
+    }
+
+    fn languages(&mut self, answers: &mut Answers) -> CliResult<bool> {
+        if !answers.languages.is_empty() {
+            return Ok(true);
+        }
+        let usual = if answers.goal == Some(Goal::Benchmark) { Language::En } else { Language::Ja };
+        self.asks.say("\nWhich languages? Japanese (ja), English (en), Chinese (zh), Korean (ko): one, or several by commas.");
+        self.value(answers, "languages", &word(usual))
+    }
+
+    fn data(&mut self, answers: &mut Answers) -> CliResult<bool> {
+        if !answers.data.is_empty() || answers.goal == Some(Goal::Benchmark) {
+            return Ok(true);
+        }
+        let known = sets::texts(&answers.languages);
+        let mut offered: Vec<Given> = Vec::new();
+        let mut table = Table::default();
+        if spoken(&answers.languages) {
+            offered.push(Given::synthetic());
+            let about = "stories of a generator, without a network: for trials";
+            table.row(["1".to_owned(), self.paint.strong("synthetic"), about.into()]);
+        }
+        for set in known {
+            offered.push(Given::known(set));
+            table.row([offered.len().to_string(), self.paint.strong(set.name), about(set)]);
+        }
+        self.asks.say(&format!(
+            "\nWhat does it learn from? Numbers of this list, paths or globs of your own files, or\n\
+             `hub:OWNER/NAME:CONFIG`; several with spaces between them.\n{}",
+            table.draw("  ")
+        ));
+        let usual = match answers.goal {
+            Some(Goal::Real) => sets::proposed(&answers.languages).into_iter().map(Given::known).collect(),
+            _ => offered.first().cloned().into_iter().collect::<Vec<Given>>(),
+        };
+        let place = |given: &Given| offered.iter().position(|one| one == given).map(|at| (at + 1).to_string());
+        let shown: Vec<String> = usual.iter().filter_map(place).collect();
+        loop {
+            let Some(line) = self.ask(&format!("data [{}]", shown.join(" ")))? else { return Ok(false) };
+            match self.read(&line, &offered, &usual, answers) {
+                Ok(data) => {
+                    answers.data = data;
+                    return Ok(true);
+                }
+                Err(error) => self.wrong(&error),
+            }
+        }
+    }
+
+    /// Reads numbers and sources, and looks whether they are there.
+    fn read(&self, line: &str, offered: &[Given], usual: &[Given], answers: &Answers) -> CliResult<Vec<Given>> {
+        let one = |text: &str| match text.parse::<usize>() {
+            Ok(number) => offered.get(number.wrapping_sub(1)).cloned().ok_or_else(|| {
+                CliError::usage(format!("there is no {number} in the list"))
+            }),
+            Err(_) => Given::from_str(text).map_err(|why| CliError::usage(format!("`{text}`: {why}"))),
+        };
+        let data = match line {
+            "" => usual.to_vec(),
+            line => line.split_whitespace().map(one).collect::<CliResult<Vec<Given>>>()?,
+        };
+        let asked = Answers { data, ..answers.clone() };
+        self.bench.sources(&asked)?;
+        Ok(asked.data)
+    }
+
+    fn mix(&mut self, answers: &mut Answers) -> CliResult<bool> {
+        let full = complete(answers)?;
+        if answers.mix.is_some() || full.data.len() < 2 {
+            return Ok(true);
+        }
+        let names: Vec<String> = self.bench.sources(&full)?.0.into_iter().map(|source| source.name).collect();
+        let by_hand: Vec<String> = names.iter().map(|name| format!("{name}=1")).collect();
+        self.asks.say(&format!(
+            "\nHow are they mixed? `balanced`: Japanese, programs and all else in equal parts; `japanese` or `code`:\n\
+             70% of that; or by hand, such as `{}`.",
+            by_hand.join(",")
+        ));
+        self.value(answers, "mix", "balanced")
+    }
+
+    fn form(&mut self, answers: &mut Answers) -> CliResult<bool> {
+        let usual = complete(answers)?.form.unwrap_or(Form::Base);
+        match answers.form {
+            Some(_) => Ok(true),
+            None => self.choice(answers, "form", "What does it do in the end?", usual),
+        }
+    }
+
+    fn machine(&mut self, answers: &mut Answers) -> CliResult<bool> {
+        if answers.share.is_none() {
+            let hardware = self.bench.found.choose(answers)?;
+            let (name, memory) = (&hardware.name, bytes(hardware.memory));
+            self.asks.say(&format!(
+                "\nIt trains on {name} with {memory} of memory (`device=`, `gpu=` and `memory=` change that below).\n\
+                 Which share of the memory may it use?"
+            ));
+            if !self.value(answers, "share", "0.5")? {
+                return Ok(false);
+            }
+        }
+        if answers.time.is_some() || answers.goal != Some(Goal::Real) {
+            return Ok(true);
+        }
+        self.asks.say("\nHow long may training take? Such as 30min, 8h or 3d.");
+        self.value(answers, "time", "1d")
+    }
+
+    /// Shows the proposal until it is right.
+    fn settle(&mut self, answers: &mut Answers) -> CliResult<bool> {
+        let begin = answers.clone();
+        loop {
+            let proposal = self.bench.propose(answers)?;
+            self.asks.say(&format!("\n{}", table::draw(&proposal, answers, self.paint)));
+            self.asks.say("Enter writes it, `KEY=VALUE` sets and keeps a value (*), `r` resets, `q` ends, `?` helps.");
+            loop {
+                let Some(line) = self.ask("proposal")? else { return Ok(false) };
+                match line.as_str() {
+                    "" => return Ok(true),
+                    "q" | "quit" => return Ok(false),
+                    "?" | "help" => {
+                        self.asks.say(HELP);
+                        continue;
+                    }
+                    "r" | "reset" => *answers = begin.clone(),
+                    line => match self.changed(answers, line) {
+                        Ok(changed) => *answers = changed,
+                        Err(error) => {
+                            self.wrong(&error);
+                            continue;
+                        }
+                    },
+                }
+                break;
+            }
+        }
+    }
+
+    /// The answers with a value set, where a proposal comes of them.
+    fn changed(&self, answers: &Answers, line: &str) -> CliResult<Answers> {
+        let Some((key, value)) = line.split_once('=').or_else(|| line.split_once(' ')) else {
+            return Err(CliError::usage(format!("`{line}` sets nothing")).hint("write `KEY=VALUE`, such as `model=30m`"));
+        };
+        let mut changed = answers.clone();
+        changed.set(key.trim(), value.trim()).map_err(CliError::usage)?;
+        self.bench.propose(&changed)?;
+        Ok(changed)
+    }
+}
+
+/// A data set in a few words.
+fn about(set: &Set) -> String {
+    format!("{}, {} texts; {}", set.about, count(set.documents as f64), set.licence)
+}
