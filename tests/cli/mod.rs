@@ -9,6 +9,7 @@ mod export;
 mod figures;
 mod gpu;
 mod history;
+mod init;
 mod keeping;
 mod layout;
 mod live;

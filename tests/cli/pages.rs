@@ -25,7 +25,7 @@ fn the_page_of_validate_teaches() {
 #[test]
 fn every_command_of_the_contract_has_a_page() {
     let context = TestContext::new();
-    let commands = "run plan validate why status log runs diff graph expand update get adopt gc verify stages \
+    let commands = "run plan validate why status log runs diff graph expand update get adopt gc verify stages init \
                     schema params inspect doctor completions man";
     for command in commands.split_whitespace() {
         context.muse([command, "--help"]).ok().prints("Examples:").prints(&format!("muse {command}"));

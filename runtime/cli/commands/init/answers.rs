@@ -140,9 +140,9 @@ impl Answers {
         flags.extend(one("mix", self.mix.as_ref()));
         flags.extend(one("device", self.device));
         flags.extend(one("gpu", self.gpu.as_ref()));
-        flags.extend(one("memory", self.memory));
+        flags.extend(one("memory", self.memory.map(written_size)));
         flags.extend(one("share", self.share));
-        flags.extend(one("time", self.time.map(|seconds| format!("{seconds}s"))));
+        flags.extend(one("time", self.time.map(written_time)));
         flags.extend(one("model", self.model.as_ref()));
         let counts = [
             ("vocab", self.vocab),
@@ -188,6 +188,20 @@ impl Answers {
     }
 }
 
+/// A time in the largest unit of which it has whole ones.
+fn written_time(seconds: u64) -> String {
+    let units = [(86_400, "d"), (3600, "h"), (60, "min"), (1, "s")];
+    let whole = units.iter().find(|(unit, _)| seconds.is_multiple_of(*unit));
+    whole.map_or_else(String::new, |(unit, name)| format!("{}{name}", seconds / unit))
+}
+
+/// A size likewise.
+fn written_size(bytes: u64) -> String {
+    let units = [(1 << 30, "GiB"), (1_000_000_000, "GB"), (1 << 20, "MiB"), (1_000_000, "MB"), (1, "B")];
+    let whole = units.iter().find(|(unit, _)| bytes.is_multiple_of(*unit));
+    whole.map_or_else(String::new, |(unit, name)| format!("{}{name}", bytes / unit))
+}
+
 fn count(text: &str) -> Result<u64, String> {
     match Count::parse(text).map_err(|error| error.to_string())?.0 {
         0 => Err("expected 1 or more".into()),
@@ -212,4 +226,42 @@ fn share(text: &str) -> Result<f64, String> {
 
 fn rate(text: &str) -> Result<f64, String> {
     number(text, 10.0).ok_or_else(|| "expected a rate above 0 and up to 10, such as 1e-3".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::parse_for_tests;
+
+    fn parsed(words: &[&str]) -> Answers {
+        parse_for_tests(&[&["muse", "init"], words].concat(), |command| match command {
+            crate::args::Command::Init(args) => args.answers,
+            other => panic!("{other:?}"),
+        })
+    }
+
+    #[test]
+    fn the_flags_of_answers_give_the_same_answers() {
+        let words = "--goal real --languages ja,en --form base --data code:a=b --data hub:x/y:z --chats synthetic --mix a=1,b=2 \
+                     --gpu H100 --memory 80GiB --share 0.9 --time 90min --model 60M --vocab 8000 --context 512 --tokens 2.5B \
+                     --batch-tokens 16384 --micro-batch 4 --seed 7 --lr 1e-3 --precision bf16";
+        let answers = parsed(&words.split_whitespace().collect::<Vec<_>>());
+        let flags = answers.flags().join(" ");
+        assert_eq!(parsed(&flags.split(' ').collect::<Vec<_>>()), answers, "{flags}");
+        assert!(flags.contains("--time 90min") && flags.contains("--memory 80GiB"), "{flags}");
+        assert_eq!(Answers::default().flags(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_key_is_a_flag_and_leaves_the_others_alone() {
+        let mut answers = parsed(&["--gpu", "H100", "--lr", "1e-3", "--data", "a"]);
+        answers.set("batch_tokens", "16k").unwrap();
+        answers.set("data", "b  code:c=d").unwrap();
+        answers.set("device", "cpu").unwrap();
+        assert_eq!((answers.batch_tokens, answers.lr, &answers.gpu), (Some(16_000), Some(1e-3), &None));
+        assert_eq!(answers.data.iter().map(ToString::to_string).collect::<Vec<_>>(), ["b", "code:c=d"]);
+        assert!(answers.set("no", "1").unwrap_err().starts_with("there is no `no`: goal, languages"));
+        assert!(answers.set("share", "7").unwrap_err().contains("above 0 and up to 1"));
+        assert_eq!(answers.share, None);
+    }
 }

@@ -33,7 +33,8 @@ impl Bench<'_> {
         // A file that the project has changed is another model.
         if let Some(name) = proposal.sized.name {
             let path = self.place.root.join(format!("configs/models/{name}.yaml"));
-            let there = path.is_file().then(|| values(&path, "a model", &budget::model_schema(), budget::model));
+            let there =
+                path.is_file().then(|| values(&path, "a model", &budget::model_schema(), budget::model));
             if there.is_some_and(|there| there.ok().as_ref() != Some(&proposal.sized.model)) {
                 proposal.sized.name = None;
             }
@@ -132,7 +133,10 @@ mod tests {
         assert_eq!(compared.data[0].to_string(), "hub:HuggingFaceFW/fineweb-edu:sample-10BT");
         let wiki = || vec!["hub:wikimedia/wikipedia:20231101.ja".parse().unwrap()];
         assert_eq!(completed(|all| all.data = wiki()).unwrap().chats.len(), 3);
-        assert_eq!(completed(|all| all.data = vec!["a.txt".parse().unwrap()]).unwrap().chats, [Given::synthetic()]);
+        assert_eq!(
+            completed(|all| all.data = vec!["a.txt".parse().unwrap()]).unwrap().chats,
+            [Given::synthetic()]
+        );
         let korean = completed(|all| (all.languages, all.data) = (vec![Language::Ko], wiki())).unwrap();
         assert_eq!(korean.form, Some(Form::Base), "no chats are known");
     }

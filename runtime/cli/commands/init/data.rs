@@ -56,8 +56,19 @@ pub(crate) struct Source {
 }
 
 /// Names of stages that the page has beside its sources.
-const TAKEN: &[&str] =
-    &["text", "tokenizer", "packed", "base", "talk", "packed_talk", "chat", "eval", "model", "arc_easy", "hellaswag"];
+const TAKEN: &[&str] = &[
+    "text",
+    "tokenizer",
+    "packed",
+    "base",
+    "talk",
+    "packed_talk",
+    "chat",
+    "eval",
+    "model",
+    "arc_easy",
+    "hellaswag",
+];
 
 /// Endings of files that are packed.
 const PACKED: &[&str] = &["gz", "zst", "zip", "parquet"];
@@ -68,7 +79,8 @@ impl FromStr for Given {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let class = text.split_once(':').and_then(|(word, rest)| Some((Class::from_str(word, false).ok()?, rest)));
+        let class =
+            text.split_once(':').and_then(|(word, rest)| Some((Class::from_str(word, false).ok()?, rest)));
         let (class, rest) = class.map_or((None, text), |(class, rest)| (Some(class), rest));
         let good = |name: &str| {
             !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
@@ -80,7 +92,8 @@ impl FromStr for Given {
         }
         let what = match what.strip_prefix("hub:") {
             Some(repo) => {
-                let (repo, config) = repo.split_once(':').map_or((repo, None), |(repo, config)| (repo, Some(config)));
+                let (repo, config) =
+                    repo.split_once(':').map_or((repo, None), |(repo, config)| (repo, Some(config)));
                 if repo.split('/').count() != 2 || repo.split('/').any(str::is_empty) || config == Some("") {
                     return Err("expected `hub:OWNER/NAME` or `hub:OWNER/NAME:CONFIG`".into());
                 }
@@ -163,7 +176,7 @@ impl Look<'_> {
         let japanese = self.languages.first() == Some(&Language::Ja);
         let usual = if japanese { Class::Japanese } else { Class::General };
         let mut source = Source {
-            name: name(given, set),
+            name: name(given, set, self.flag),
             class: given.class.or(set.map(|set| set.class)).unwrap_or(usual),
             what: given.what.clone(),
             set,
@@ -212,15 +225,17 @@ impl Look<'_> {
 }
 
 /// What the stage of a source is called.
-fn name(given: &Given, set: Option<&Set>) -> String {
+fn name(given: &Given, set: Option<&Set>, flag: &str) -> String {
     let of_text = |text: &str| -> String {
-        let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '_' };
+        let plain =
+            |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '_' };
         let name: String = text.chars().map(plain).collect();
         name.split('_').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("_")
     };
     let found = match (&given.name, set, &given.what) {
         (Some(name), ..) => return name.clone(),
         (_, Some(set), _) => set.name.to_owned(),
+        (_, _, What::Synthetic) if flag == "chats" => "dialogues".to_owned(),
         (_, _, What::Synthetic) => "stories".to_owned(),
         (_, _, What::Hub(repo, _)) => of_text(repo.rsplit('/').next().unwrap_or(repo)),
         (_, _, What::Files(path)) => {
@@ -242,7 +257,9 @@ pub(crate) fn between(from: &Path, to: &Path) -> Option<PathBuf> {
         for part in path.components() {
             match part {
                 Component::CurDir => {}
-                Component::ParentDir if matches!(parts.last(), Some(Component::Normal(_))) => drop(parts.pop()),
+                Component::ParentDir if matches!(parts.last(), Some(Component::Normal(_))) => {
+                    parts.pop();
+                }
                 part => parts.push(part),
             }
         }

@@ -46,7 +46,8 @@ impl fmt::Display for Mix {
             Self::Japanese => f.write_str("japanese"),
             Self::Code => f.write_str("code"),
             Self::ByHand(parts) => {
-                let parts: Vec<String> = parts.iter().map(|(name, number)| format!("{name}={number}")).collect();
+                let parts: Vec<String> =
+                    parts.iter().map(|(name, number)| format!("{name}={number}")).collect();
                 f.write_str(&parts.join(","))
             }
         }

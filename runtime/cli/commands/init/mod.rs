@@ -94,11 +94,12 @@ pub(crate) fn run(app: &mut App<'_>, args: &InitArgs) -> CliResult {
 
 /// Makes a page, with somebody to ask or without.
 fn made(app: &mut App<'_>, args: &InitArgs, found: Found, mut asks: Option<&mut dyn Asks>) -> CliResult {
-    let usual = |goal: Option<Goal>| match (&args.name, args.to.as_ref().and_then(|to| to.file_stem()?.to_str())) {
-        (Some(name), _) => name.clone(),
-        (None, Some(stem)) => stem.to_owned(),
-        (None, None) => word(goal.unwrap_or(Goal::Try)),
-    };
+    let usual =
+        |goal: Option<Goal>| match (&args.name, args.to.as_ref().and_then(|to| to.file_stem()?.to_str())) {
+            (Some(name), _) => name.clone(),
+            (None, Some(stem)) => stem.to_owned(),
+            (None, None) => word(goal.unwrap_or(Goal::Try)),
+        };
     let current = app.environment.folder.clone();
     let place = Place::of(app, &usual(args.answers.goal), args.to.as_deref())?;
     let mut bench = Bench { found, current: &current, place };

@@ -6,18 +6,21 @@ use super::lines::{Asks, Line};
 use super::sets::{self, Set};
 use super::table;
 use crate::failure::{CliError, CliResult};
-use crate::format::{Table, bytes, count};
+use crate::format::{Table, bytes, shorten};
 use crate::paint::Paint;
 use crate::terminal::Terminal;
 use clap::ValueEnum;
 use std::str::FromStr;
 
 const HELP: &str = "\
-Enter       write the page
-KEY=VALUE   set a value and keep it, such as `model=30m`, `time=8h`, `share=0.8`, `data=texts/*.txt`;
-            all flags of `muse init --help` are keys
-r           take back what was set here
-q           end; nothing is written";
+Enter      take the proposal
+KEY=VALUE  set a value and keep it: `model=30m`, `time=8h`, `device=cpu`,
+           `data=texts/*.txt`; all flags of `muse init --help` are keys
+r          take back what was set here
+q          end; nothing is written";
+
+/// Columns beside the names of sets.
+const WIDTH: usize = 62;
 
 /// A conversation about a page.
 pub(crate) struct Questions<'a> {
@@ -54,7 +57,10 @@ impl Questions<'_> {
         loop {
             let Some(line) = self.ask(&format!("name [{proposed}]"))? else { return Ok(None) };
             let name = if line.is_empty() { &proposed } else { &line };
-            match super::place::name(name).map_err(CliError::usage).and_then(|name| free(&name).map(|()| name)) {
+            match super::place::name(name)
+                .map_err(CliError::usage)
+                .and_then(|name| free(&name).map(|()| name))
+            {
                 Ok(name) => return Ok(Some(name)),
                 Err(error) => self.wrong(&error),
             }
@@ -87,11 +93,18 @@ impl Questions<'_> {
     }
 
     /// Shows choices; one of them is asked for by its word or its number.
-    fn choice<T: ValueEnum>(&mut self, answers: &mut Answers, key: &str, title: &str, usual: T) -> CliResult<bool> {
+    fn choice<T: ValueEnum>(
+        &mut self,
+        answers: &mut Answers,
+        key: &str,
+        title: &str,
+        usual: T,
+    ) -> CliResult<bool> {
         let mut table = Table::default();
         let words: Vec<String> = T::value_variants().iter().cloned().map(word).collect();
         for (at, choice) in T::value_variants().iter().enumerate() {
-            let about = choice.to_possible_value().and_then(|value| value.get_help().map(ToString::to_string));
+            let about =
+                choice.to_possible_value().and_then(|value| value.get_help().map(ToString::to_string));
             let about = about.unwrap_or_default();
             table.row([(at + 1).to_string(), self.paint.strong(&word(choice.clone())), about]);
         }
@@ -120,7 +133,9 @@ impl Questions<'_> {
             return Ok(true);
         }
         let usual = if answers.goal == Some(Goal::Benchmark) { Language::En } else { Language::Ja };
-        self.asks.say("\nWhich languages? Japanese (ja), English (en), Chinese (zh), Korean (ko): one, or several by commas.");
+        self.asks.say(
+            "\nWhich languages? Japanese (ja), English (en), Chinese (zh), Korean (ko):\none, or several by commas.",
+        );
         self.value(answers, "languages", &word(usual))
     }
 
@@ -141,15 +156,16 @@ impl Questions<'_> {
             table.row([offered.len().to_string(), self.paint.strong(set.name), about(set)]);
         }
         self.asks.say(&format!(
-            "\nWhat does it learn from? Numbers of this list, paths or globs of your own files, or\n\
-             `hub:OWNER/NAME:CONFIG`; several with spaces between them.\n{}",
+            "\nWhat does it learn from? Numbers of this list, paths or globs of your files,\n\
+             or `hub:OWNER/NAME:CONFIG`; several with spaces between them.\n{}",
             table.draw("  ")
         ));
         let usual = match answers.goal {
             Some(Goal::Real) => sets::proposed(&answers.languages).into_iter().map(Given::known).collect(),
             _ => offered.first().cloned().into_iter().collect::<Vec<Given>>(),
         };
-        let place = |given: &Given| offered.iter().position(|one| one == given).map(|at| (at + 1).to_string());
+        let place =
+            |given: &Given| offered.iter().position(|one| one == given).map(|at| (at + 1).to_string());
         let shown: Vec<String> = usual.iter().filter_map(place).collect();
         loop {
             let Some(line) = self.ask(&format!("data [{}]", shown.join(" ")))? else { return Ok(false) };
@@ -164,11 +180,18 @@ impl Questions<'_> {
     }
 
     /// Reads numbers and sources, and looks whether they are there.
-    fn read(&self, line: &str, offered: &[Given], usual: &[Given], answers: &Answers) -> CliResult<Vec<Given>> {
+    fn read(
+        &self,
+        line: &str,
+        offered: &[Given],
+        usual: &[Given],
+        answers: &Answers,
+    ) -> CliResult<Vec<Given>> {
         let one = |text: &str| match text.parse::<usize>() {
-            Ok(number) => offered.get(number.wrapping_sub(1)).cloned().ok_or_else(|| {
-                CliError::usage(format!("there is no {number} in the list"))
-            }),
+            Ok(number) => offered
+                .get(number.wrapping_sub(1))
+                .cloned()
+                .ok_or_else(|| CliError::usage(format!("there is no {number} in the list"))),
             Err(_) => Given::from_str(text).map_err(|why| CliError::usage(format!("`{text}`: {why}"))),
         };
         let data = match line {
@@ -188,8 +211,8 @@ impl Questions<'_> {
         let names: Vec<String> = self.bench.sources(&full)?.0.into_iter().map(|source| source.name).collect();
         let by_hand: Vec<String> = names.iter().map(|name| format!("{name}=1")).collect();
         self.asks.say(&format!(
-            "\nHow are they mixed? `balanced`: Japanese, programs and all else in equal parts; `japanese` or `code`:\n\
-             70% of that; or by hand, such as `{}`.",
+            "\nHow are they mixed? `balanced`: Japanese, programs and all else in equal parts;\n\
+             `japanese` or `code`: 70% of that; or by hand, such as\n`{}`.",
             by_hand.join(",")
         ));
         self.value(answers, "mix", "balanced")
@@ -208,8 +231,7 @@ impl Questions<'_> {
             let hardware = self.bench.found.choose(answers)?;
             let (name, memory) = (&hardware.name, bytes(hardware.memory));
             self.asks.say(&format!(
-                "\nIt trains on {name} with {memory} of memory (`device=`, `gpu=` and `memory=` change that below).\n\
-                 Which share of the memory may it use?"
+                "\nIt trains on {name}, with {memory} of memory.\nWhich share of the memory may it use?"
             ));
             if !self.value(answers, "share", "0.5")? {
                 return Ok(false);
@@ -228,7 +250,7 @@ impl Questions<'_> {
         loop {
             let proposal = self.bench.propose(answers)?;
             self.asks.say(&format!("\n{}", table::draw(&proposal, answers, self.paint)));
-            self.asks.say("Enter writes it, `KEY=VALUE` sets and keeps a value (*), `r` resets, `q` ends, `?` helps.");
+            self.asks.say("Enter takes it; KEY=VALUE sets and keeps a value (*); r resets; q ends; ? helps");
             loop {
                 let Some(line) = self.ask("proposal")? else { return Ok(false) };
                 match line.as_str() {
@@ -255,7 +277,8 @@ impl Questions<'_> {
     /// The answers with a value set, where a proposal comes of them.
     fn changed(&self, answers: &Answers, line: &str) -> CliResult<Answers> {
         let Some((key, value)) = line.split_once('=').or_else(|| line.split_once(' ')) else {
-            return Err(CliError::usage(format!("`{line}` sets nothing")).hint("write `KEY=VALUE`, such as `model=30m`"));
+            return Err(CliError::usage(format!("`{line}` sets nothing"))
+                .hint("write `KEY=VALUE`, such as `model=30m`"));
         };
         let mut changed = answers.clone();
         changed.set(key.trim(), value.trim()).map_err(CliError::usage)?;
@@ -266,5 +289,5 @@ impl Questions<'_> {
 
 /// A data set in a few words.
 fn about(set: &Set) -> String {
-    format!("{}, {} texts; {}", set.about, count(set.documents as f64), set.licence)
+    shorten(&format!("{}; {}", set.about, set.licence), WIDTH)
 }

@@ -20,8 +20,7 @@ macro_rules! shipped {
 }
 
 /// The files that come along and are general, from the smallest on.
-const SHIPPED: &[(&str, &str)] =
-    shipped!["tiny_1m" "small_10m" "30m" "125m" "350m" "1b" "3b" "7b" "10b"];
+const SHIPPED: &[(&str, &str)] = shipped!["tiny_1m" "small_10m" "30m" "125m" "350m" "1b" "3b" "7b" "10b"];
 
 /// Heads are as wide as this, and twice as wide in large models.
 const HEAD: usize = 64;

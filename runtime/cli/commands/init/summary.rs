@@ -57,7 +57,7 @@ pub(crate) fn written(place: &Place, written: &[PathBuf], proposal: &Proposal, p
         Form::Chat => format!("muse chat {page}:chat"),
         Form::Base => format!("muse generate {page}:base --prompt …"),
     };
-    lines.push(format!("next  muse run {page} --preset smoke    seconds: does all of it work?"));
+    lines.push(format!("next  muse run {page} --preset smoke   # seconds: does it work?"));
     lines.push(format!("      muse run {page}\n      {last}"));
     lines.join("\n")
 }

@@ -37,7 +37,11 @@ impl Page {
 
     fn cost(&mut self, name: &str, value: &str, about: &str) {
         let about = self.paint.faint(&shorten(about, WIDTH - 34));
-        self.table.row([format!("  {}", self.paint.strong(name)), format!("{:<12}", self.paint.live(value)), about]);
+        self.table.row([
+            format!("  {}", self.paint.strong(name)),
+            format!("{:<12}", self.paint.live(value)),
+            about,
+        ]);
     }
 
     fn choices(&mut self, proposal: &Proposal, answers: &Answers) {
@@ -55,7 +59,8 @@ impl Page {
         };
         self.choice("form", answers.form.is_some(), word(proposal.form), form);
         let model = &proposal.sized.model;
-        let name = proposal.sized.name.map_or_else(|| count(proposal.sized.parameters() as f64), str::to_owned);
+        let name =
+            proposal.sized.name.map_or_else(|| count(proposal.sized.parameters() as f64), str::to_owned);
         let sizes = format!(
             "{} parameters, {} layers of width {}",
             exact(proposal.sized.parameters()),
@@ -68,11 +73,20 @@ impl Page {
         let context = proposal.context.to_string();
         self.choice("context", answers.context.is_some(), context, "tokens of a sequence");
         let each = proposal.tokens as f64 / proposal.sized.parameters().max(1) as f64;
-        let each = if each < 10.0 { format!("{each:.1}") } else { format!("{each:.0}") };
+        let each = match each {
+            10.0.. => format!("{each:.0}"),
+            1.0.. => format!("{each:.1}"),
+            _ => format!("{each:.2}"),
+        };
         let tokens = format!("{each} for each parameter; {TOKENS_EACH} are a good measure");
         self.choice("tokens", answers.tokens.is_some(), short(proposal.tokens), &tokens);
         let steps = format!("of a step, of which there are {}", exact(proposal.steps()));
-        self.choice("batch-tokens", answers.batch_tokens.is_some(), proposal.batch_tokens.to_string(), &steps);
+        self.choice(
+            "batch-tokens",
+            answers.batch_tokens.is_some(),
+            proposal.batch_tokens.to_string(),
+            &steps,
+        );
         let mut at_once = "sequences at once".to_owned();
         if proposal.fit.recompute {
             at_once += "; blocks are recomputed";
@@ -83,7 +97,12 @@ impl Page {
         let micro = proposal.fit.micro_batch.to_string();
         self.choice("micro-batch", answers.micro_batch.is_some(), micro, &at_once);
         self.choice("lr", answers.lr.is_some(), rate(proposal.lr), "learning rate at its peak");
-        self.choice("precision", answers.precision.is_some(), word(proposal.precision), "");
+        self.choice(
+            "precision",
+            answers.precision.is_some(),
+            word(proposal.precision),
+            "of weights and activations",
+        );
         let memory = format!("of {}: {}", bytes(proposal.hardware.memory), proposal.hardware.name);
         self.choice("share", answers.share.is_some(), proposal.share.to_string(), &memory);
     }
@@ -96,7 +115,7 @@ impl Page {
         let part = 100.0 * takes as f64 / proposal.memory().max(1) as f64;
         let share = format!("{part:.0}% of the share, which is {}", bytes(proposal.memory()));
         self.cost("memory", &bytes(takes), &share);
-        let assumes = format!("training alone, estimated {}", proposal.hardware.assumes());
+        let assumes = format!("estimated, {}", proposal.hardware.assumes());
         self.cost("time", &duration(proposal.seconds), &assumes);
         self.cost("disk", &bytes(proposal.disk), "about, for all that stays");
     }
@@ -141,9 +160,10 @@ mod tests {
 
     #[test]
     fn counts_keep_all_their_digits() {
-        let seen = [1, 999, 1000, 2500, 16_384, 1_200_000, 26_000_000, 2_500_000_000, 2_500_000_001].map(short);
+        let seen =
+            [1, 999, 1000, 2500, 16_384, 1_200_000, 26_000_000, 2_500_000_000, 2_500_000_001].map(short);
         assert_eq!(seen, ["1", "999", "1k", "2.5k", "16384", "1.2M", "26M", "2.5B", "2500000001"]);
-        for number in (0..64).map(|power| (1_u64 << power) * 5 / 3) {
+        for number in (0..62).map(|power| (1_u64 << power) / 3 * 5) {
             assert_eq!(Count::parse(&short(number)).unwrap().0, number);
         }
         assert_eq!([rate(3e-3), rate(6e-4), rate(1.0)], ["3e-3", "6e-4", "1e0"]);

@@ -124,7 +124,19 @@ fn enter_all_the_way_is_a_page_that_tries() {
 fn values_are_set_kept_and_taken_back() {
     let desk = Desk::small();
     let lines = ["2", "ja,en", "1 7", "balanced", "base", "0.9", "8h"];
-    let told = ["model=30m", "tokens 50M", "lr=huge", "no=1", "model", "mix=none=1", "?", "r", "micro_batch=2", "", "mine"];
+    let told = [
+        "model=30m",
+        "tokens 50M",
+        "lr=huge",
+        "no=1",
+        "model",
+        "mix=none=1",
+        "?",
+        "r",
+        "micro_batch=2",
+        "",
+        "mine",
+    ];
     let came = desk.typed(&[], &[&lines[..], &told[..]].concat());
     assert_eq!(came.code.unwrap(), exit::DONE, "{}", came.heard);
     let heard = &came.heard;
@@ -159,9 +171,14 @@ fn what_flags_say_is_not_asked() {
     }
     assert!(came.heard.contains("share [0.5]") && came.heard.contains("time [1d]"), "{}", came.heard);
     // What is not there is said where it was typed, and asked again.
-    let came = desk.typed(&["--goal", "try"], &["en", "texts/*.md", "99", "texts/*.txt", "base", "", "", "two"]);
+    let came =
+        desk.typed(&["--goal", "try"], &["en", "texts/*.md", "99", "texts/*.txt", "base", "", "", "two"]);
     assert_eq!(came.code.unwrap(), exit::DONE, "{}", came.heard);
-    assert!(came.heard.contains("matches no file") && came.heard.contains("there is no 99 in the list"), "{}", came.heard);
+    assert!(
+        came.heard.contains("matches no file") && came.heard.contains("there is no 99 in the list"),
+        "{}",
+        came.heard
+    );
     assert!(desk.read("pipelines/two.yaml").contains("paths: [\"../texts/*.txt\"]"));
 }
 
@@ -189,7 +206,10 @@ fn nothing_is_written_over_unless_somebody_says_so() {
     let desk = Desk::small();
     desk.write("pipelines/a.yaml", "mine\n");
     let error = desk.init(&["a"]).code.unwrap_err();
-    assert_eq!((error.code, error.to_string().as_str()), (2, "`pipelines/a.yaml` is there already, and stays as it is"));
+    assert_eq!(
+        (error.code, error.to_string().as_str()),
+        (2, "`pipelines/a.yaml` is there already, and stays as it is")
+    );
     assert!(error.hints[0].contains("--force") && error.hints[0].contains("--to"));
     assert_eq!((desk.read("pipelines/a.yaml").as_str(), there(&desk.path("")).len()), ("mine\n", 1));
     assert_eq!(desk.init(&["a", "--force"]).code.unwrap(), exit::DONE);
@@ -217,9 +237,13 @@ fn a_page_stands_where_it_is_wanted() {
     let page = desk.read("deep/er/page.yaml");
     assert!(page.contains("name: page") && page.contains("../../configs/models/tiny_1m.yaml"), "{page}");
     let printed = desk.init(&["x", "--print"]);
+    assert!(printed.code.is_ok(), "{:?}", printed.code);
     assert!(printed.printed.contains("name: x") && !desk.path("pipelines/x.yaml").exists());
     let json: serde_json::Value = serde_json::from_str(&desk.init(&["x", "--json"]).printed).unwrap();
-    assert_eq!((&json["page"], &json["written"][0]), (&"pipelines/x.yaml".into(), &"pipelines/x.yaml".into()));
+    assert_eq!(
+        (&json["page"], &json["written"][0]),
+        (&"pipelines/x.yaml".into(), &"pipelines/x.yaml".into())
+    );
     assert_eq!((&json["parameters"], &json["memory"]["fits"]), (&1_279_360.into(), &true.into()));
 }
 

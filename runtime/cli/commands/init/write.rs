@@ -12,6 +12,8 @@ use std::path::PathBuf;
 pub(crate) struct Writing {
     /// Those to be written.
     pub(crate) new: Vec<File>,
+    /// Those that are there and stay, with what stands in them.
+    kept: Vec<(PathBuf, String)>,
     /// What stands there is replaced.
     pub(crate) force: bool,
 }
@@ -19,10 +21,12 @@ pub(crate) struct Writing {
 impl Writing {
     /// Leaves out what is there and as good. What is there and something else is an error, but with `--force`.
     pub(crate) fn of(files: Vec<File>, place: &Place, force: bool) -> CliResult<Self> {
-        let mut new = Vec::new();
+        let (mut new, mut kept) = (Vec::new(), Vec::new());
         for file in files {
             match fs::read(&file.path) {
-                Ok(there) if file.shared || there == file.text.as_bytes() => {}
+                Ok(there) if file.shared || there == file.text.as_bytes() => {
+                    kept.push((file.path, String::from_utf8_lossy(&there).into_owned()));
+                }
                 Ok(_) if !force => return Err(there(&file, place)),
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(CliError::io(exit::FAILED, "cannot read", &file.path)(error));
@@ -30,16 +34,17 @@ impl Writing {
                 _ => new.push(file),
             }
         }
-        Ok(Self { new, force })
+        Ok(Self { new, kept, force })
     }
 
     /// Checks the page as `muse validate` does, as it stands and as a smoke run, before anything is on disk.
     pub(crate) fn check(&self, app: &App<'_>, place: &Place, page: &File) -> CliResult<()> {
-        let mut texts: Vec<(PathBuf, String)> =
-            self.new.iter().map(|file| (file.path.clone(), file.text.clone())).collect();
+        // From a folder that is not there yet no way leads to what is, so that is handed over, too.
+        let new = self.new.iter().map(|file| (file.path.clone(), file.text.clone()));
+        let mut texts: Vec<(PathBuf, String)> = new.chain(self.kept.iter().cloned()).collect();
         texts.push((page.path.clone(), page.text.clone()));
         for preset in [None, Some("smoke")] {
-            // Paths of a folder that is not there lead nowhere yet; what they name was looked for when it was typed.
+            // Its input files were looked for when they were typed.
             app.check_unwritten(&page.path, &texts, preset, place.folder.is_dir())?;
         }
         Ok(())
@@ -52,7 +57,11 @@ impl Writing {
             if let Some(folder) = file.path.parent() {
                 fs::create_dir_all(folder).map_err(CliError::io(exit::FAILED, "cannot make", folder))?;
             }
-            if self.force { self.replace(file)? } else { create(file, place)? }
+            if self.force {
+                self.replace(file)?
+            } else {
+                create(file, place)?
+            }
             written.push(file.path.clone());
         }
         written.reverse();
@@ -94,7 +103,10 @@ pub(crate) fn there_at(place: &Place) -> CliError {
 fn there(file: &File, place: &Place) -> CliError {
     let shown = match file.path == place.page {
         true => place.shown.clone(),
-        false => super::data::between(&place.root, &file.path).unwrap_or_else(|| file.path.clone()).display().to_string(),
+        false => super::data::between(&place.root, &file.path)
+            .unwrap_or_else(|| file.path.clone())
+            .display()
+            .to_string(),
     };
     CliError::usage(format!("`{shown}` is there already, and stays as it is"))
         .hint("give another NAME, name another file by `--to`, or write over it by `--force`")

@@ -43,7 +43,15 @@ pub struct Options<'a> {
 impl<'a> Options<'a> {
     /// Options with nothing set.
     pub fn new(kinds: &'a Kinds) -> Self {
-        Self { kinds, plugins: None, sets: &[], preset: None, env: None, look_for_files: true, unwritten: &[] }
+        Self {
+            kinds,
+            plugins: None,
+            sets: &[],
+            preset: None,
+            env: None,
+            look_for_files: true,
+            unwritten: &[],
+        }
     }
 }
 

@@ -159,4 +159,3 @@ fn short(path: &Path) -> PathBuf {
     }
     short
 }
-

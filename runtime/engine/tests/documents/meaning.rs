@@ -203,7 +203,8 @@ fn the_example_of_the_docs_is_right() {
 fn a_file_is_checked_before_it_is_on_disk() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("pipelines/p.yaml");
-    let page = "muse: 1\ninclude: [../shared/a.yaml]\nstages: { x: { uses: command, with: { run: ls } } }\n".to_owned();
+    let page = "muse: 1\ninclude: [../shared/a.yaml]\nstages: { x: { uses: command, with: { run: ls } } }\n"
+        .to_owned();
     let shared = "stages: { y: { uses: command, with: { run: ls } } }\n".to_owned();
     let texts = [(path.clone(), page), (folder.path().join("shared/./a.yaml"), shared)];
     let read = |texts| load(&path, &Options { unwritten: texts, ..Options::new(&KINDS) });

@@ -48,7 +48,10 @@ impl Page<'_> {
             Form::Base => (format!("muse generate {page}:base --prompt '…'"), "let it write"),
         };
         let lines = [
-            (format!("muse run {page}{without} --preset smoke"), "seconds, learns nothing: does all of it work?"),
+            (
+                format!("muse run {page}{without} --preset smoke"),
+                "seconds, learns nothing: does all of it work?",
+            ),
             (format!("muse run {page}"), "the training; stop it when you like, it goes on"),
             uses,
         ];
@@ -62,7 +65,12 @@ impl Page<'_> {
         let proposal = self.proposal;
         let memory = bytes(proposal.fit.cost.training.total);
         let page = shell_word(&self.place.shown);
-        let _ = writeln!(text, "# Counted, not measured, for {} with {}:", proposal.hardware.name, bytes(proposal.hardware.memory));
+        let _ = writeln!(
+            text,
+            "# Counted, not measured, for {} with {}:",
+            proposal.hardware.name,
+            bytes(proposal.hardware.memory)
+        );
         let _ = writeln!(text, "#   Memory  {memory}: `muse params {page}:base` shows what goes where");
         let time = duration(proposal.seconds);
         let _ = writeln!(text, "#   Time    {time} of training, estimated {}", proposal.hardware.assumes());

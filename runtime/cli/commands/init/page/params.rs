@@ -3,7 +3,7 @@ use super::Page;
 use crate::commands::init::answers::{Goal, Precision, word};
 use crate::commands::init::data::What;
 use crate::commands::init::proposal::Taken;
-use crate::commands::init::proposal::rules::eval_every;
+use crate::commands::init::proposal::rules::{CHAT_EPOCHS, eval_every};
 use crate::commands::init::table::{rate, short};
 use std::fmt::Write as _;
 
@@ -55,7 +55,12 @@ impl Page<'_> {
         };
         let texts = || proposal.texts.iter().chain(&proposal.chats);
         if texts().any(|taken| matches!(taken.source.what, What::Hub(..))) {
-            add("source", "hub".into(), "a smoke run writes its own texts in place of those of the hub", Some("synthetic"));
+            add(
+                "source",
+                "hub".into(),
+                "a smoke run writes its own texts in place of those of the hub",
+                Some("synthetic"),
+            );
         }
         for taken in texts() {
             let number = taken.documents.map_or_else(|| "null".to_owned(), short);
@@ -70,9 +75,19 @@ impl Page<'_> {
         add("context", proposal.context.to_string(), "tokens of a sequence", Some("64"));
         let smoke = self.named(&self.smoke_path());
         add("model", super::quoted(&self.named(&self.model_path())), "", Some(&super::quoted(&smoke)));
-        add("tokens", short(proposal.tokens), "to learn from; a longer training goes on from a shorter one", Some("1024"));
+        add(
+            "tokens",
+            short(proposal.tokens),
+            "to learn from; a longer training goes on from a shorter one",
+            Some("1024"),
+        );
         add("batch_tokens", proposal.batch_tokens.to_string(), "of a step", Some("256"));
-        add("micro_batch", proposal.fit.micro_batch.to_string(), "sequences at once: memory goes by this", Some("4"));
+        add(
+            "micro_batch",
+            proposal.fit.micro_batch.to_string(),
+            "sequences at once: memory goes by this",
+            Some("4"),
+        );
         add("lr", rate(proposal.lr), "the learning rate at its peak: the first thing to sweep", None);
         add("precision", word(proposal.precision), "", Some(&word(Precision::F32)));
         add("eval_every", eval_every(proposal.steps()).to_string(), "steps", Some("2"));
@@ -85,7 +100,12 @@ impl Page<'_> {
                     add("chat_steps", steps.to_string(), "of learning to answer", Some("2"));
                 }
                 Goal::Real | Goal::Benchmark => {
-                    add("chat_epochs", "2".into(), "how often all chats are learned from", Some("0.05"));
+                    add(
+                        "chat_epochs",
+                        CHAT_EPOCHS.to_string(),
+                        "how often all chats are learned from",
+                        Some("0.05"),
+                    );
                 }
             }
             add("chat_batch_tokens", batch.to_string(), "", Some("256"));
@@ -94,7 +114,8 @@ impl Page<'_> {
         if self.tasks().len() > 1 {
             let tasks = |names: &[&str]| {
                 let path = |name: &&str| self.place.root.join(format!("configs/tasks/{name}.yaml"));
-                let paths: Vec<String> = names.iter().map(|name| super::quoted(&self.named(&path(name)))).collect();
+                let paths: Vec<String> =
+                    names.iter().map(|name| super::quoted(&self.named(&path(name)))).collect();
                 format!("[{}]", paths.join(", "))
             };
             add("tasks", tasks(&self.tasks()), "", Some(&tasks(&["held_out"])));

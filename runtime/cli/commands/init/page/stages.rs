@@ -28,9 +28,14 @@ impl Page<'_> {
         }
         let names: Vec<&str> = proposal.texts.iter().map(|taken| taken.source.name.as_str()).collect();
         let mixed = names.len() > 1;
-        let about = if mixed { "Nothing twice, mixed by shares of bytes, in random order." } else { "Nothing twice, in random order." };
+        let about = if mixed {
+            "Nothing twice, mixed by shares of bytes, in random order."
+        } else {
+            "Nothing twice, in random order."
+        };
         let _ = writeln!(text, "\n  # {about} `muse inspect {}:text` tells what went.", self.place.shown);
-        let _ = writeln!(text, "  text:\n    uses: clean\n    inputs: {{ corpus: {} }}\n    with:", list(&names));
+        let _ =
+            writeln!(text, "  text:\n    uses: clean\n    inputs: {{ corpus: {} }}\n    with:", list(&names));
         let all_hub = proposal.texts.iter().all(|taken| matches!(taken.source.what, What::Hub(..)));
         let programs = proposal.texts.iter().any(|taken| taken.source.class == Class::Code);
         let known = proposal.languages.iter().all(|language| [Language::Ja, Language::En].contains(language));
@@ -40,7 +45,9 @@ impl Page<'_> {
         let dedup = if proposal.goal == Goal::Try { "exact" } else { "minhash" };
         let _ = writeln!(text, "      dedup: {dedup}");
         if mixed {
-            let part = |taken: &Taken| format!("{}: {}", taken.source.name, (taken.share * 1e4).round().max(1.0) / 1e4);
+            let part = |taken: &Taken| {
+                format!("{}: {}", taken.source.name, (taken.share * 1e4).round().max(1.0) / 1e4)
+            };
             let parts: Vec<String> = proposal.texts.iter().map(part).collect();
             let _ = writeln!(text, "      weights: {{ {} }}", parts.join(", "));
             let _ = writeln!(text, "      repeat: {TIMES}            # the scarcest text may come so often");
@@ -58,23 +65,34 @@ impl Page<'_> {
             What::Synthetic => {
                 // Dialogues are others than those of the stories' seed.
                 let seed = self.proposal.seed + 1 + u64::from(chats);
-                format!("source: synthetic{languages}, count: {documents}, dialogues: {dialogues}, seed: {seed}")
+                format!(
+                    "source: synthetic{languages}, count: {documents}, dialogues: {dialogues}, seed: {seed}"
+                )
             }
             What::Files(path) => {
                 format!("source: file, paths: [{}], limit: {documents}, name: {name}", super::quoted(path))
             }
-            What::Hub(repo, config) => {
-                let config = config.as_ref().map_or_else(String::new, |config| format!(", config: {}", super::quoted(config)));
-                let split = taken.source.set.and_then(|set| set.split);
-                let split = split.map_or_else(String::new, |split| format!(", split: {split}"));
-                // What the generator goes by in a smoke run; the hub has no such fields.
-                let smoke = format!("{languages}, dialogues: {dialogues}");
-                let source = "\"${params.source}\"";
-                let limit = format!("limit: {documents}, name: {name}");
-                format!("source: {source}, repo: {}{config}{split}, {limit}{smoke}", super::quoted(repo))
-            }
+            What::Hub(repo, config) => return self.of_hub(text, taken, repo, config.as_deref(), chats),
         };
         let _ = writeln!(text, "  {name}:\n    uses: download\n    with: {{ {with} }}");
+    }
+
+    fn of_hub(&self, text: &mut String, taken: &Taken, repo: &str, config: Option<&str>, chats: bool) {
+        let speaks = self.languages();
+        let split = taken.source.set.and_then(|set| set.split);
+        let lines = [
+            Some("source: \"${params.source}\"".to_owned()),
+            Some(format!("repo: {}", super::quoted(repo))),
+            config.map(|config| format!("config: {}", super::quoted(config))),
+            split.map(|split| format!("split: {split}")),
+            Some(format!("limit: \"${{params.{}}}\"", documents(taken))),
+            Some(format!("name: {}", taken.source.name)),
+            // The hub has no such fields: they are for the generator, in a smoke run.
+            (!speaks.is_empty()).then(|| format!("languages: [{speaks}]")),
+            Some(format!("dialogues: {}", u8::from(chats))),
+        ];
+        let _ = writeln!(text, "  {}:\n    uses: download\n    with:", taken.source.name);
+        lines.into_iter().flatten().for_each(|line| *text += &format!("      {line}\n"));
     }
 
     /// The languages that the generator speaks, of those of the page.
@@ -112,12 +130,19 @@ impl Page<'_> {
             _ => ("a hundredth of the documents", "0.01"),
         };
         let _ = writeln!(text, "  # Sequences to train on, and {about} kept aside to measure on.");
-        let _ = writeln!(text, "  packed:\n    uses: pack\n    inputs: {{ corpus: text, tokenizer: tokenizer }}");
+        let _ =
+            writeln!(text, "  packed:\n    uses: pack\n    inputs: {{ corpus: text, tokenizer: tokenizer }}");
         let context = "context: \"${params.context}\"";
         let _ = writeln!(text, "    with: {{ {context}, strategy: best-fit, validation: {validation} }}");
         if !proposal.chats.is_empty() {
-            let _ = writeln!(text, "  packed_talk:\n    uses: pack\n    inputs: {{ corpus: talk, tokenizer: tokenizer }}");
-            let _ = writeln!(text, "    with: {{ {context}, strategy: best-fit, validation: 0.02, mask: assistant }}");
+            let _ = writeln!(
+                text,
+                "  packed_talk:\n    uses: pack\n    inputs: {{ corpus: talk, tokenizer: tokenizer }}"
+            );
+            let _ = writeln!(
+                text,
+                "    with: {{ {context}, strategy: best-fit, validation: 0.02, mask: assistant }}"
+            );
         }
     }
 
@@ -170,7 +195,9 @@ impl Page<'_> {
 
     /// What training stages share: how they fit into memory.
     fn trains(&self) -> String {
-        let mut text = "      micro_batch: \"${params.micro_batch}\"\n      precision: \"${params.precision}\"\n".to_owned();
+        let mut text =
+            "      micro_batch: \"${params.micro_batch}\"\n      precision: \"${params.precision}\"\n"
+                .to_owned();
         if self.proposal.fit.int8 {
             text += "      optimizer: { state: int8 }     # a byte in place of four, and a scale for 256\n";
         }
@@ -194,20 +221,31 @@ impl Page<'_> {
         ];
         for (name, repo, files) in questions.into_iter().filter(|(name, ..)| tasks.contains(name)) {
             let _ = writeln!(text, "  {name}:\n    uses: download");
-            let _ = writeln!(text, "    with: {{ source: hub, as: files, repo: {repo}, files: [\"{files}\"] }}");
+            let _ =
+                writeln!(text, "    with: {{ source: hub, as: files, repo: {repo}, files: [\"{files}\"] }}");
         }
         let held_out = self.place.root.join("configs/tasks/held_out.yaml");
         let (data, asked) = match tasks.len() {
             1 => ("packed".to_owned(), format!("[{}]", super::quoted(&self.named(&held_out)))),
             _ => ("\"${params.eval_data}\"".to_owned(), "\"${params.tasks}\"".to_owned()),
         };
-        let _ = writeln!(text, "  eval:\n    uses: eval\n    inputs: {{ model: {models}, tokenizer: tokenizer, data: {data} }}");
+        let _ = writeln!(
+            text,
+            "  eval:\n    uses: eval\n    inputs: {{ model: {models}, tokenizer: tokenizer, data: {data} }}"
+        );
         let _ = writeln!(text, "    with: {{ tasks: {asked} }}");
         let dtype = if self.proposal.goal == Goal::Try { "f32" } else { "bf16" };
         let get = format!("muse get {} model --to DIR", self.place.shown);
-        let _ = writeln!(text, "\n  # What Python's `transformers` loads, with a card that tells how it was made: `{get}`.");
-        let _ = writeln!(text, "  model:\n    uses: export\n    inputs: {{ model: {last}, tokenizer: tokenizer }}");
-        let _ = writeln!(text, "    with: {{ format: hf, dtype: {dtype}, name: {} }}", super::quoted(self.name));
+        let _ = writeln!(
+            text,
+            "\n  # What Python's `transformers` loads, with a card that tells how it was made: `{get}`."
+        );
+        let _ = writeln!(
+            text,
+            "  model:\n    uses: export\n    inputs: {{ model: {last}, tokenizer: tokenizer }}"
+        );
+        let _ =
+            writeln!(text, "    with: {{ format: hf, dtype: {dtype}, name: {} }}", super::quoted(self.name));
     }
 }
 

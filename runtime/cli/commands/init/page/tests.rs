@@ -17,8 +17,24 @@ fn every_combination_validates() {
         &["--data", "one.md", "--chats", "chats.jsonl"],
         &["--data", "hub:wikimedia/wikipedia:20231101.ja"],
         &["--data", "hub:some/thing", "--chats", "hub:some/chats:part", "--data", "general:more=texts"],
-        &["--data", "code:src=texts/a.txt", "--data", "japanese:one.md", "--data", "synthetic", "--mix", "japanese"],
-        &["--data", "code:src=texts/a.txt", "--data", "hub:HuggingFaceFW/fineweb-edu:sample-10BT", "--mix", "src=1"],
+        &[
+            "--data",
+            "code:src=texts/a.txt",
+            "--data",
+            "japanese:one.md",
+            "--data",
+            "synthetic",
+            "--mix",
+            "japanese",
+        ],
+        &[
+            "--data",
+            "code:src=texts/a.txt",
+            "--data",
+            "hub:HuggingFaceFW/fineweb-edu:sample-10BT",
+            "--mix",
+            "src=1",
+        ],
     ];
     let (mut made, mut refused) = (0, 0);
     for found in machines() {
@@ -32,13 +48,17 @@ fn every_combination_validates() {
             for languages in ["ja", "en", "ja,en", "zh", "ko,en"] {
                 for form in [&["--form", "chat"][..], &["--form", "base"], &[]] {
                     for (text, device) in texts.iter().flat_map(|text| [(text, "auto"), (text, "cpu")]) {
-                        let answers = ["page", "--print", "--goal", goal, "--languages", languages, "--device", device];
+                        let answers =
+                            ["page", "--print", "--goal", goal, "--languages", languages, "--device", device];
                         let words = [&answers[..], form, *text].concat();
                         match desk.init(&words).code {
                             Ok(_) => made += 1,
                             // It says which flag is missing; what is wrong with a page would have a place.
                             Err(error) => {
-                                assert!(error.hints.iter().any(|hint| hint.contains("--")), "{words:?}: {error:?}");
+                                assert!(
+                                    error.hints.iter().any(|hint| hint.contains("--")),
+                                    "{words:?}: {error:?}"
+                                );
                                 refused += 1;
                             }
                         }
@@ -61,10 +81,17 @@ fn a_page_for_real_says_what_it_takes_and_whose_it_is() {
     let [_, found, _] = machines();
     let desk = Desk::new(found);
     desk.write("src/a.py", "print(1)\n");
+    std::fs::File::create(desk.path("src/b.py")).and_then(|file| file.set_len(9 << 30)).unwrap();
     desk.write("docs/schema/pipeline.schema.json", "{}");
-    let words = ["both", "--print", "--goal", "real", "--languages", "ja,en", "--mix", "japanese", "--time", "3d"];
+    let words =
+        ["both", "--print", "--goal", "real", "--languages", "ja,en", "--mix", "japanese", "--time", "3d"];
     let texts = ["--data", "hub:wikimedia/wikipedia:20231101.ja", "--data", "code:src=src/*.py"];
-    let more = ["--data", "hub:HuggingFaceFW/fineweb-edu:sample-10BT", "--chats", "hub:kunishou/databricks-dolly-15k-ja"];
+    let more = [
+        "--data",
+        "hub:HuggingFaceFW/fineweb-edu:sample-10BT",
+        "--chats",
+        "hub:kunishou/databricks-dolly-15k-ja",
+    ];
     insta::assert_snapshot!(desk.init(&[&words[..], &texts[..], &more[..]].concat()).printed);
 }
 

@@ -50,11 +50,14 @@ impl Asked<'_> {
         let least = if self.micro_batch.is_some() { most } else { 1 };
         let ways = [(false, false), (true, false), (true, true)];
         let ways = ways.into_iter().filter(|(_, int8)| !(*int8 && self.exact));
-        let halves = || std::iter::successors(Some(most), |half| Some(half / 2)).take_while(|half| *half >= least);
+        let halves =
+            || std::iter::successors(Some(most), |half| Some(half / 2)).take_while(|half| *half >= least);
         let all = ways.flat_map(|(recompute, int8)| halves().map(move |micro| (micro, recompute, int8)));
-        let all: Vec<Fit> = all.map(|(micro, recompute, int8)| self.way(micro, recompute, int8, sequences)).collect();
+        let all: Vec<Fit> =
+            all.map(|(micro, recompute, int8)| self.way(micro, recompute, int8, sequences)).collect();
         let enough = |fit: &&Fit| {
-            fit.fits && (fit.micro_batch == most || fit.micro_batch.saturating_mul(self.context) >= ENOUGH_AT_ONCE)
+            fit.fits
+                && (fit.micro_batch == most || fit.micro_batch.saturating_mul(self.context) >= ENOUGH_AT_ONCE)
         };
         let found = all.iter().find(enough).or_else(|| all.iter().find(|fit| fit.fits)).or(all.last());
         found.copied().unwrap_or_else(|| self.way(1, true, !self.exact, sequences))
@@ -114,7 +117,10 @@ mod tests {
     #[test]
     fn what_costs_least_goes_first() {
         let plenty = fit(80 << 30, |_| ());
-        assert_eq!((plenty.micro_batch, plenty.recompute, plenty.int8, plenty.fits), (16, false, false, true));
+        assert_eq!(
+            (plenty.micro_batch, plenty.recompute, plenty.int8, plenty.fits),
+            (16, false, false, true)
+        );
         let mut ways = Vec::new();
         for memory in (1..=40).rev().map(|quarters| quarters << 28) {
             let fit = fit(memory, |_| ());
@@ -124,7 +130,10 @@ mod tests {
                 ways.push(way);
             }
         }
-        assert_eq!(ways, [(false, false, true), (true, false, true), (true, true, true), (true, true, false)]);
+        assert_eq!(
+            ways,
+            [(false, false, true), (true, false, true), (true, true, true), (true, true, false)]
+        );
     }
 
     #[test]

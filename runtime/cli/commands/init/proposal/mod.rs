@@ -69,15 +69,22 @@ pub(crate) fn propose(
         answers,
         hardware,
         goal: answers.goal.unwrap_or(Goal::Try),
-        precision: answers.precision.unwrap_or(if hardware.on_gpu { Precision::Bf16 } else { Precision::F32 }),
+        precision: answers.precision.unwrap_or(if hardware.on_gpu {
+            Precision::Bf16
+        } else {
+            Precision::F32
+        }),
         share: answers.share.unwrap_or(SHARE),
+        talk: !chats.is_empty(),
         // Text that may be seen a few times lasts for as many tokens as it has bytes.
         lasts: texts
             .iter()
             .zip(&shares)
             .filter(|(_, share)| **share > 0.0)
-            .filter_map(|(text, share)| Some(text.bytes? as f64 / share))
-            .map(|bytes| (bytes as u64).saturating_mul(rules::TIMES) / rules::BYTES_EACH)
+            .filter_map(|(text, share)| Some((text.bytes? as f64 / share, text)))
+            .map(|(bytes, text)| {
+                ((bytes as u64).saturating_mul(rules::TIMES) / rules::BYTES_EACH, text.name.clone())
+            })
             .min(),
     };
     // A text without a share has no place on the page.
@@ -92,8 +99,10 @@ struct Desk<'a> {
     goal: Goal,
     precision: Precision,
     share: f64,
-    /// Tokens for which the data lasts, where that is known.
-    lasts: Option<u64>,
+    /// It learns to answer, too.
+    talk: bool,
+    /// Tokens for which the data lasts, where that is known, and the text that ends first.
+    lasts: Option<(u64, String)>,
 }
 
 /// A model, how long it learns, and how it fits.
@@ -109,6 +118,15 @@ impl Desk<'_> {
     /// The memory that a step may take.
     fn memory(&self) -> u64 {
         (self.hardware.memory as f64 * self.share) as u64
+    }
+
+    /// Tokens of chats for each of texts.
+    fn talks(&self) -> f64 {
+        match (self.talk, self.goal) {
+            (false, _) => 0.0,
+            (true, Goal::Try) => 0.3,
+            (true, _) => 0.1,
+        }
     }
 
     fn budget(&self) -> f64 {
@@ -152,11 +170,17 @@ impl Desk<'_> {
         });
         // How long it may learn goes by operations, and these by how it fits, for which the size of a step hardly counts.
         let fit = self.fit(&sized, context, 1 << 30);
-        let affords = self.hardware.speed(self.precision) * self.budget() / fit.operations();
+        // Learning to answer comes on top.
+        let learns = self.budget() / (1.0 + self.talks());
+        let affords = learns / self.seconds_each(&sized, context, &fit);
         let wanted = parameters.saturating_mul(rules::TOKENS_EACH);
         let timed = self.answers.time.is_some() || self.goal == Goal::Try || self.answers.model.is_none();
         let affords = if timed && !fixed { affords as u64 } else { u64::MAX };
-        let lasts = if self.goal == Goal::Real { self.lasts.unwrap_or(u64::MAX) } else { u64::MAX };
+        let lasts = if self.goal == Goal::Real {
+            self.lasts.as_ref().map_or(u64::MAX, |(lasts, _)| *lasts)
+        } else {
+            u64::MAX
+        };
         let learned = wanted.min(affords).min(lasts);
         let tokens = self.answers.tokens.unwrap_or_else(|| rules::rounded(learned.max(context * 100), 2));
         let usual = match (fixed, self.hardware.on_gpu) {
@@ -173,6 +197,13 @@ impl Desk<'_> {
         };
         let good = fit.fits && enough;
         (Choice { sized, context, tokens, batch_tokens, fit }, good)
+    }
+
+    /// Seconds that a token takes.
+    fn seconds_each(&self, sized: &Sized, context: u64, fit: &Fit) -> f64 {
+        let at_once = fit.micro_batch.saturating_mul(context).max(1) as f64;
+        let blocks = self.hardware.block() * sized.model.layers as f64;
+        fit.operations() / self.hardware.speed(self.precision) + blocks / at_once
     }
 
     fn fit(&self, sized: &Sized, context: u64, batch_tokens: u64) -> Fit {
@@ -196,15 +227,19 @@ impl Desk<'_> {
         let Choice { sized, context, tokens, batch_tokens, fit } = self.choose();
         let parameters = sized.parameters();
         let needs = |share: f64| tokens as f64 * share * rules::BYTES_EACH as f64 * 1.2;
-        let texts: Vec<Taken> = texts.into_iter().map(|(source, share)| take(source, share, needs(share))).collect();
-        let chats: Vec<Taken> = chats.into_iter().map(|source| take(source, 1.0, tokens as f64 / 2.0)).collect();
+        let texts: Vec<Taken> =
+            texts.into_iter().map(|(source, share)| take(source, share, needs(share))).collect();
+        let chat_tokens = tokens as f64 * self.talks();
+        // Each set of chats gives as much as the others, as far as it goes.
+        let each = chat_tokens * rules::BYTES_EACH as f64 / rules::CHAT_EPOCHS / chats.len().max(1) as f64;
+        let chats: Vec<Taken> = chats.into_iter().map(|source| take(source, 1.0, each)).collect();
+        let taken: f64 = chats.iter().map(|taken| taken.bytes(tokens)).sum();
         let chat_tokens = match self.goal {
-            _ if chats.is_empty() => 0,
-            Goal::Try => tokens / 3,
-            _ => chats.iter().filter_map(|chats| chats.source.bytes).sum::<u64>() * 2 / rules::BYTES_EACH,
-        };
-        let speed = self.hardware.speed(self.precision);
-        let seconds = tokens.saturating_add(chat_tokens) as f64 * fit.operations() / speed;
+            Goal::Try => chat_tokens,
+            // Chats of one's own are learned whole.
+            _ => taken * rules::CHAT_EPOCHS / rules::BYTES_EACH as f64,
+        } as u64;
+        let seconds = tokens.saturating_add(chat_tokens) as f64 * self.seconds_each(&sized, context, &fit);
         let text: f64 = texts.iter().chain(&chats).map(|taken| taken.bytes(tokens)).sum();
         // A text lies there as it came, as it was cleaned, mixed and packed; weights and what goes with them in four checkpoints.
         let disk = (text * 6.0) as u64 + parameters.saturating_mul(50);
@@ -240,19 +275,23 @@ impl Desk<'_> {
         let (takes, has) = (proposal.fit.cost.training.total, proposal.memory());
         if !proposal.fit.fits {
             let (takes, has) = (bytes(takes), bytes(has));
-            notes.push(format!("a step takes {takes}, and the share is {has}: a smaller model, or a larger share"));
+            notes.push(format!(
+                "a step takes {takes}, and the share is {has}: a smaller model, or a larger share"
+            ));
         }
         if proposal.seconds > 2.0 * self.budget() {
             let (takes, may) = (duration(proposal.seconds), duration(self.budget()));
             notes.push(format!("training takes {takes}, where {may} is usual here or was asked for"));
         }
-        if let Some(lasts) = self.lasts.filter(|lasts| proposal.tokens > lasts.saturating_mul(2)) {
-            let times = proposal.tokens.saturating_mul(rules::TIMES) / lasts.max(1);
-            notes.push(format!("all text is seen {times} times: more text would do more than more steps"));
+        if let Some((lasts, name)) = self.lasts.as_ref().filter(|(lasts, _)| proposal.tokens / 2 > *lasts) {
+            let times = crate::format::exact(proposal.tokens.saturating_mul(rules::TIMES) / lasts.max(&1));
+            notes.push(format!("`{name}` is seen {times} times: more of it would do more than more steps"));
         }
         let changed = self.answers.model.is_some()
             || [self.answers.vocab, self.answers.context, self.answers.tokens].iter().any(Option::is_some)
-            || [self.answers.batch_tokens, self.answers.micro_batch, self.answers.seed].iter().any(Option::is_some)
+            || [self.answers.batch_tokens, self.answers.micro_batch, self.answers.seed]
+                .iter()
+                .any(Option::is_some)
             || self.answers.lr.is_some()
             || self.answers.precision.is_some();
         if self.goal == Goal::Benchmark && changed {
@@ -291,7 +330,6 @@ fn take(source: Source, share: f64, bytes: f64) -> Taken {
     let documents = match (&source.what, source.set) {
         (What::Synthetic, _) => Some(wants(rules::STORY).clamp(1_000, 500_000)),
         (What::Files(_), _) => None,
-        (What::Hub(..), Some(set)) if set.chats => None,
         (What::Hub(..), Some(set)) => Some(wants(set.each).max(1_000)).filter(|wants| *wants < set.documents),
         (What::Hub(..), None) => Some(wants(2_000).max(1_000)),
     };

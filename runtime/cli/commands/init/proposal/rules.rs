@@ -7,6 +7,8 @@ pub(crate) const TOKENS_EACH: u64 = 20;
 pub(crate) const BYTES_EACH: u64 = 4;
 /// How often text may be seen before it is worth less than new text.
 pub(crate) const TIMES: u64 = 4;
+/// How often chats are learned from.
+pub(crate) const CHAT_EPOCHS: f64 = 2.0;
 /// Bytes of a story of the generator.
 pub(crate) const STORY: u64 = 300;
 

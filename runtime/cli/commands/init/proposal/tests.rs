@@ -12,7 +12,8 @@ fn text(name: &str, class: Class, bytes: Option<u64>) -> Source {
 }
 
 fn machine(gpu: bool, memory: u64) -> Hardware {
-    let found = if gpu { Found::of(16, 64 * GIB, &[("NVIDIA H100", memory)]) } else { Found::of(8, memory, &[]) };
+    let found =
+        if gpu { Found::of(16, 64 * GIB, &[("NVIDIA H100", memory)]) } else { Found::of(8, memory, &[]) };
     found.choose(&Answers::default()).unwrap()
 }
 
@@ -56,11 +57,20 @@ fn a_proposal_takes_no_more_than_it_may() {
             assert_eq!(proposal.fit.fits, takes <= proposal.memory(), "{answers:?} {memory}");
             // Only where even the smallest model is too large does it not fit, and then it says so.
             let smallest = proposal.sized.model.layers == 4;
-            assert!(proposal.fit.fits || smallest && !proposal.notes.is_empty(), "{answers:?} {memory} {proposal:?}");
+            assert!(
+                proposal.fit.fits || smallest && !proposal.notes.is_empty(),
+                "{answers:?} {memory} {proposal:?}"
+            );
             assert!(proposal.batch_tokens >= proposal.context && proposal.steps() >= 1);
-            assert!(proposal.fit.micro_batch * proposal.context <= proposal.batch_tokens.max(proposal.context) * 2);
+            assert!(
+                proposal.fit.micro_batch * proposal.context
+                    <= proposal.batch_tokens.max(proposal.context) * 2
+            );
             let model = &proposal.sized.model;
-            assert_eq!((model.check(), model.width % model.heads, model.heads % model.kv_heads()), (vec![], 0, 0));
+            assert_eq!(
+                (model.check(), model.width % model.heads, model.heads % model.kv_heads()),
+                (vec![], 0, 0)
+            );
             assert!(proposal.seconds.is_finite() && proposal.seconds > 0.0);
         }
     }
@@ -105,13 +115,27 @@ fn a_benchmark_is_the_same_whatever_the_machine_and_its_data() {
     let values = |hardware: &Hardware, bytes| {
         let proposal = of(&answers, hardware, bytes);
         let Proposal { vocab, context, tokens, batch_tokens, lr, seed, fit, .. } = proposal;
-        (proposal.sized.name, vocab, context, tokens, batch_tokens, fit.micro_batch, fit.int8, lr.to_bits(), seed)
+        (
+            proposal.sized.name,
+            vocab,
+            context,
+            tokens,
+            batch_tokens,
+            fit.micro_batch,
+            fit.int8,
+            lr.to_bits(),
+            seed,
+        )
     };
     let large = values(&machine(true, 80 * GIB), None);
     assert_eq!(large, values(&machine(true, 6 * GIB), Some(1000)));
     assert_eq!((large.0, large.3, large.4), (Some("125m"), 2_500_000_000, 1 << 19));
     assert_eq!(values(&machine(false, 4 * GIB), None), values(&machine(false, 512 * GIB), Some(5)));
-    let own = of(&real(|all| (all.goal, all.seed) = (Some(Goal::Benchmark), Some(1))), &machine(true, 80 * GIB), None);
+    let own = of(
+        &real(|all| (all.goal, all.seed) = (Some(Goal::Benchmark), Some(1))),
+        &machine(true, 80 * GIB),
+        None,
+    );
     assert!(own.notes.iter().any(|note| note.contains("values of your own")), "{:?}", own.notes);
 }
 
@@ -121,6 +145,7 @@ fn a_text_without_a_share_is_not_fetched() {
     answers.mix = Some("a=3,b=1".parse().unwrap());
     let texts = ["a", "b", "c"].map(|name| text(name, Class::General, Some(GIB))).to_vec();
     let proposal = propose(&answers, &machine(false, 8 * GIB), texts, Vec::new()).unwrap();
-    let shares: Vec<_> = proposal.texts.iter().map(|taken| (taken.source.name.as_str(), taken.share)).collect();
+    let shares: Vec<_> =
+        proposal.texts.iter().map(|taken| (taken.source.name.as_str(), taken.share)).collect();
     assert_eq!(shares, [("a", 0.75), ("b", 0.25)]);
 }
