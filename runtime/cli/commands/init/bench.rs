@@ -1,7 +1,8 @@
 //! From answers to a proposal: what is left open is filled in, data is looked for, the machine is chosen.
 use super::answers::{Answers, Form, Goal, Language};
-use super::data::{Given, Look, Source};
+use super::data::{Given, Source};
 use super::hardware::Found;
+use super::look::Look;
 use super::place::Place;
 use super::proposal::{Proposal, propose};
 use super::sets;

@@ -7,6 +7,7 @@ mod bench;
 mod data;
 mod hardware;
 mod lines;
+mod look;
 mod mix;
 mod page;
 mod place;

@@ -1,8 +1,7 @@
 //! Where a page will stand.
-use super::data::between;
 use crate::app::App;
 use crate::failure::{CliError, CliResult};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Where a page will stand.
 #[derive(Clone, Debug)]
@@ -42,6 +41,32 @@ pub(crate) fn name(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err("expected letters, digits, `_` and `-`, such as `first_try`".into())
+}
+
+/// How one gets from a folder to a path, without looking at the disk.
+pub(crate) fn between(from: &Path, to: &Path) -> Option<PathBuf> {
+    let plain = |path: &Path| {
+        let mut parts: Vec<Component<'_>> = Vec::new();
+        for part in path.components() {
+            match part {
+                Component::CurDir => {}
+                Component::ParentDir if matches!(parts.last(), Some(Component::Normal(_))) => {
+                    parts.pop();
+                }
+                part => parts.push(part),
+            }
+        }
+        parts.into_iter().map(|part| part.as_os_str().to_owned()).collect::<Vec<_>>()
+    };
+    if from.is_absolute() != to.is_absolute() {
+        return None;
+    }
+    let (from, to) = (plain(from), plain(to));
+    let common = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
+    let mut path = PathBuf::new();
+    from.iter().skip(common).for_each(|_| path.push(".."));
+    to.iter().skip(common).for_each(|part| path.push(part));
+    Some(path)
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 //! Sizes of models: those that come along in `configs/models/`, and ones of any size in their likeness.
+use super::proposal::rules::below;
 use muse_stage::Count;
 use muse_stages::budget::{Model, Parameters};
 
@@ -96,13 +97,7 @@ pub(crate) fn known(text: &str) -> Result<String, String> {
 
 /// How many tokens the vocabulary of a model of this size has: about as those that come along have it.
 fn vocabulary(parameters: u64) -> usize {
-    match parameters {
-        ..4_000_000 => 4096,
-        ..20_000_000 => 16_384,
-        ..200_000_000 => 32_768,
-        ..600_000_000 => 49_152,
-        _ => 65_536,
-    }
+    below(parameters, &[(4, 4096), (20, 16_384), (200, 32_768), (600, 49_152)], 65_536)
 }
 
 /// A model of usual form.

@@ -1,7 +1,6 @@
 //! What was proposed and written, for programs and for people.
 use super::answers::{Form, word};
-use super::data::between;
-use super::place::Place;
+use super::place::{Place, between};
 use super::proposal::{Proposal, Taken};
 use crate::format::shell_word;
 use crate::paint::Paint;

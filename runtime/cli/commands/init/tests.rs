@@ -244,7 +244,7 @@ fn a_page_stands_where_it_is_wanted() {
         (&json["page"], &json["written"][0]),
         (&"pipelines/x.yaml".into(), &"pipelines/x.yaml".into())
     );
-    assert_eq!((&json["parameters"], &json["memory"]["fits"]), (&1_279_360.into(), &true.into()));
+    assert_eq!((&json["parameters"], &json["memory"]["fits"]), (&1_279_616.into(), &true.into()));
 }
 
 #[test]

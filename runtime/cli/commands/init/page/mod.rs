@@ -4,9 +4,9 @@ mod params;
 mod stages;
 #[cfg(test)]
 mod tests;
+mod texts;
 
-use super::data::between;
-use super::place::Place;
+use super::place::{Place, between};
 use super::proposal::Proposal;
 use std::path::{Path, PathBuf};
 

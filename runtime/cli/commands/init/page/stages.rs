@@ -1,10 +1,6 @@
 //! The stages of a page: from text to a model that others load.
 use super::Page;
-use super::params::documents;
-use crate::commands::init::answers::{Goal, Language, word};
-use crate::commands::init::data::{Class, What};
-use crate::commands::init::proposal::Taken;
-use crate::commands::init::proposal::rules::TIMES;
+use crate::commands::init::answers::Goal;
 use std::fmt::Write as _;
 
 impl Page<'_> {
@@ -17,104 +13,6 @@ impl Page<'_> {
         self.chat(&mut text);
         self.end(&mut text);
         text
-    }
-
-    /// Texts, one stage each, and what is made of them.
-    fn texts(&self, text: &mut String) {
-        let proposal = self.proposal;
-        *text += "  # What it learns to write from.\n";
-        for taken in &proposal.texts {
-            self.download(text, taken, false);
-        }
-        let names: Vec<&str> = proposal.texts.iter().map(|taken| taken.source.name.as_str()).collect();
-        let mixed = names.len() > 1;
-        let about = if mixed {
-            "Nothing twice, mixed by shares of bytes, in random order."
-        } else {
-            "Nothing twice, in random order."
-        };
-        let _ = writeln!(text, "\n  # {about} `muse inspect {}:text` tells what went.", self.place.shown);
-        let _ =
-            writeln!(text, "  text:\n    uses: clean\n    inputs: {{ corpus: {} }}\n    with:", list(&names));
-        let all_hub = proposal.texts.iter().all(|taken| matches!(taken.source.what, What::Hub(..)));
-        let programs = proposal.texts.iter().any(|taken| taken.source.class == Class::Code);
-        let known = proposal.languages.iter().all(|language| [Language::Ja, Language::En].contains(language));
-        if all_hub && !programs && known {
-            let _ = writeln!(text, "      language: [{}]\n      min_chars: 50", self.languages());
-        }
-        let dedup = if proposal.goal == Goal::Try { "exact" } else { "minhash" };
-        let _ = writeln!(text, "      dedup: {dedup}");
-        if mixed {
-            let part = |taken: &Taken| {
-                format!("{}: {}", taken.source.name, (taken.share * 1e4).round().max(1.0) / 1e4)
-            };
-            let parts: Vec<String> = proposal.texts.iter().map(part).collect();
-            let _ = writeln!(text, "      weights: {{ {} }}", parts.join(", "));
-            let _ = writeln!(text, "      repeat: {TIMES}            # the scarcest text may come so often");
-        }
-        let _ = writeln!(text, "      shuffle: true\n      seed: {}\n", proposal.seed);
-    }
-
-    fn download(&self, text: &mut String, taken: &Taken, chats: bool) {
-        let documents = format!("\"${{params.{}}}\"", documents(taken));
-        let dialogues = u8::from(chats);
-        let speaks = self.languages();
-        let languages = if speaks.is_empty() { String::new() } else { format!(", languages: [{speaks}]") };
-        let name = &taken.source.name;
-        let with = match &taken.source.what {
-            What::Synthetic => {
-                // Dialogues are others than those of the stories' seed.
-                let seed = self.proposal.seed + 1 + u64::from(chats);
-                format!(
-                    "source: synthetic{languages}, count: {documents}, dialogues: {dialogues}, seed: {seed}"
-                )
-            }
-            What::Files(path) => {
-                format!("source: file, paths: [{}], limit: {documents}, name: {name}", super::quoted(path))
-            }
-            What::Hub(repo, config) => return self.of_hub(text, taken, repo, config.as_deref(), chats),
-        };
-        let _ = writeln!(text, "  {name}:\n    uses: download\n    with: {{ {with} }}");
-    }
-
-    fn of_hub(&self, text: &mut String, taken: &Taken, repo: &str, config: Option<&str>, chats: bool) {
-        let speaks = self.languages();
-        let split = taken.source.set.and_then(|set| set.split);
-        let lines = [
-            Some("source: \"${params.source}\"".to_owned()),
-            Some(format!("repo: {}", super::quoted(repo))),
-            config.map(|config| format!("config: {}", super::quoted(config))),
-            split.map(|split| format!("split: {split}")),
-            Some(format!("limit: \"${{params.{}}}\"", documents(taken))),
-            Some(format!("name: {}", taken.source.name)),
-            // The hub has no such fields: they are for the generator, in a smoke run.
-            (!speaks.is_empty()).then(|| format!("languages: [{speaks}]")),
-            Some(format!("dialogues: {}", u8::from(chats))),
-        ];
-        let _ = writeln!(text, "  {}:\n    uses: download\n    with:", taken.source.name);
-        lines.into_iter().flatten().for_each(|line| *text += &format!("      {line}\n"));
-    }
-
-    /// The languages that the generator speaks, of those of the page.
-    fn languages(&self) -> String {
-        let speaks = |language: &&Language| [Language::Ja, Language::En].contains(*language);
-        let all: Vec<String> = self.proposal.languages.iter().filter(speaks).copied().map(word).collect();
-        all.join(", ")
-    }
-
-    /// Chats: all of them, or nothing.
-    fn talk(&self, text: &mut String) {
-        let chats = &self.proposal.chats;
-        if chats.is_empty() {
-            return;
-        }
-        *text += "  # Chats. Only what the assistant says is learned.\n";
-        for taken in chats {
-            self.download(text, taken, true);
-        }
-        let names: Vec<&str> = chats.iter().map(|taken| taken.source.name.as_str()).collect();
-        let _ = writeln!(text, "  talk:\n    uses: clean\n    inputs: {{ corpus: {} }}", list(&names));
-        let _ = writeln!(text, "    with: {{ dedup: exact, shuffle: true, seed: {} }}\n", self.proposal.seed);
     }
 
     fn tokens(&self, text: &mut String) {
@@ -247,9 +145,4 @@ impl Page<'_> {
         let _ =
             writeln!(text, "    with: {{ format: hf, dtype: {dtype}, name: {} }}", super::quoted(self.name));
     }
-}
-
-/// One stage, or a list of several.
-fn list(names: &[&str]) -> String {
-    if let [one] = names { (*one).to_owned() } else { format!("[{}]", names.join(", ")) }
 }

@@ -1,29 +1,23 @@
 //! What is proposed: pure arithmetic over answers, a machine and what is known of the data.
+mod desk;
 mod fit;
 pub(crate) mod rules;
+mod taken;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use fit::{Asked, Fit};
+pub(crate) use taken::Taken;
 
 use super::answers::{Answers, Form, Goal, Language, Precision};
-use super::data::{Source, What};
+use super::data::Source;
 use super::hardware::Hardware;
 use super::mix::Mix;
 use super::sizes::Sized;
+use desk::Desk;
 
 /// The share of the memory that is used where nobody says: the rest is for what else runs, and for what the planner leaves out.
 const SHARE: f64 = 0.5;
-
-/// A text, and how much of it is taken.
-#[derive(Clone, Debug)]
-pub(crate) struct Taken {
-    pub(crate) source: Source,
-    /// Its share of the mix.
-    pub(crate) share: f64,
-    /// The most documents; all of them, where there is no number.
-    pub(crate) documents: Option<u64>,
-}
 
 /// A whole recipe.
 #[derive(Clone, Debug)]
@@ -92,215 +86,6 @@ pub(crate) fn propose(
     Ok(desk.proposal(texts.collect(), chats))
 }
 
-/// What a proposal is made from.
-struct Desk<'a> {
-    answers: &'a Answers,
-    hardware: &'a Hardware,
-    goal: Goal,
-    precision: Precision,
-    share: f64,
-    /// It learns to answer, too.
-    talk: bool,
-    /// Tokens for which the data lasts, where that is known, and the text that ends first.
-    lasts: Option<(u64, String)>,
-}
-
-/// A model, how long it learns, and how it fits.
-struct Choice {
-    sized: Sized,
-    context: u64,
-    tokens: u64,
-    batch_tokens: u64,
-    fit: Fit,
-}
-
-impl Desk<'_> {
-    /// The memory that a step may take.
-    fn memory(&self) -> u64 {
-        (self.hardware.memory as f64 * self.share) as u64
-    }
-
-    /// Tokens of chats for each of texts.
-    fn talks(&self) -> f64 {
-        match (self.talk, self.goal) {
-            (false, _) => 0.0,
-            (true, Goal::Try) => 0.3,
-            (true, _) => 0.1,
-        }
-    }
-
-    fn budget(&self) -> f64 {
-        self.answers.time.unwrap_or_else(|| rules::seconds(self.goal)) as f64
-    }
-
-    /// The largest model that memory, time and data allow; the smallest, where none does; the one that was asked for.
-    fn choose(&self) -> Choice {
-        let asked = self.answers.model.as_deref().and_then(Sized::of);
-        let asked = asked.or_else(|| match (self.goal, self.hardware.on_gpu) {
-            (Goal::Benchmark, true) => Sized::shipped("125m"),
-            (Goal::Benchmark, false) => Sized::shipped("tiny_1m"),
-            _ => None,
-        });
-        if let Some(sized) = asked {
-            return self.with(sized).0;
-        }
-        let mut last = None;
-        for sized in Sized::ladder() {
-            let (choice, good) = self.with(sized);
-            if good {
-                return choice;
-            }
-            last = Some(choice);
-        }
-        last.unwrap_or_else(|| self.with(Sized::near(1_000_000)).0)
-    }
-
-    /// What comes of a model, and whether it is good for the goal.
-    fn with(&self, sized: Sized) -> (Choice, bool) {
-        let vocab = self.answers.vocab.and_then(|vocab| usize::try_from(vocab).ok());
-        let sized = match vocab {
-            Some(vocab) => sized.with_vocabulary(vocab),
-            None => sized,
-        };
-        let parameters = sized.parameters();
-        let fixed = self.goal == Goal::Benchmark;
-        let context = self.answers.context.unwrap_or_else(|| match fixed && self.hardware.on_gpu {
-            true => 1024,
-            false => rules::context(self.goal, parameters, self.hardware.on_gpu),
-        });
-        // How long it may learn goes by operations, and these by how it fits, for which the size of a step hardly counts.
-        let fit = self.fit(&sized, context, 1 << 30);
-        // Learning to answer comes on top.
-        let learns = self.budget() / (1.0 + self.talks());
-        let affords = learns / self.seconds_each(&sized, context, &fit);
-        let wanted = parameters.saturating_mul(rules::TOKENS_EACH);
-        let timed = self.answers.time.is_some() || self.goal == Goal::Try || self.answers.model.is_none();
-        let affords = if timed && !fixed { affords as u64 } else { u64::MAX };
-        let lasts = if self.goal == Goal::Real {
-            self.lasts.as_ref().map_or(u64::MAX, |(lasts, _)| *lasts)
-        } else {
-            u64::MAX
-        };
-        let learned = wanted.min(affords).min(lasts);
-        let tokens = self.answers.tokens.unwrap_or_else(|| rules::rounded(learned.max(context * 100), 2));
-        let usual = match (fixed, self.hardware.on_gpu) {
-            (true, true) => 1 << 19,
-            (true, false) => 1 << 14,
-            _ => rules::batch_tokens(parameters, tokens, context),
-        };
-        let batch_tokens = self.answers.batch_tokens.unwrap_or(usual).clamp(context, 1 << 30);
-        let fit = self.fit(&sized, context, batch_tokens);
-        let enough = match (self.answers.tokens, self.goal) {
-            (Some(tokens), _) => tokens <= affords && wanted / 2 <= tokens,
-            (None, Goal::Try) => learned >= wanted / 4,
-            (None, _) => learned >= wanted,
-        };
-        let good = fit.fits && enough;
-        (Choice { sized, context, tokens, batch_tokens, fit }, good)
-    }
-
-    /// Seconds that a token takes.
-    fn seconds_each(&self, sized: &Sized, context: u64, fit: &Fit) -> f64 {
-        let at_once = fit.micro_batch.saturating_mul(context).max(1) as f64;
-        let blocks = self.hardware.block() * sized.model.layers as f64;
-        fit.operations() / self.hardware.speed(self.precision) + blocks / at_once
-    }
-
-    fn fit(&self, sized: &Sized, context: u64, batch_tokens: u64) -> Fit {
-        let fixed = self.goal == Goal::Benchmark;
-        let usual = if self.hardware.on_gpu { 8 } else { 64 };
-        Asked {
-            model: &sized.model,
-            context,
-            batch_tokens,
-            precision: self.precision,
-            // These are part of the key, and a benchmark has the same everywhere.
-            micro_batch: self.answers.micro_batch.or(fixed.then_some(usual)),
-            exact: fixed,
-            on_gpu: self.hardware.on_gpu,
-            memory: self.memory(),
-        }
-        .fit()
-    }
-
-    fn proposal(&self, texts: Vec<(Source, f64)>, chats: Vec<Source>) -> Proposal {
-        let Choice { sized, context, tokens, batch_tokens, fit } = self.choose();
-        let parameters = sized.parameters();
-        let needs = |share: f64| tokens as f64 * share * rules::BYTES_EACH as f64 * 1.2;
-        let texts: Vec<Taken> =
-            texts.into_iter().map(|(source, share)| take(source, share, needs(share))).collect();
-        let chat_tokens = tokens as f64 * self.talks();
-        // Each set of chats gives as much as the others, as far as it goes.
-        let each = chat_tokens * rules::BYTES_EACH as f64 / rules::CHAT_EPOCHS / chats.len().max(1) as f64;
-        let chats: Vec<Taken> = chats.into_iter().map(|source| take(source, 1.0, each)).collect();
-        let taken: f64 = chats.iter().map(|taken| taken.bytes(tokens)).sum();
-        let chat_tokens = match self.goal {
-            Goal::Try => chat_tokens,
-            // Chats of one's own are learned whole.
-            _ => taken * rules::CHAT_EPOCHS / rules::BYTES_EACH as f64,
-        } as u64;
-        let seconds = tokens.saturating_add(chat_tokens) as f64 * self.seconds_each(&sized, context, &fit);
-        let text: f64 = texts.iter().chain(&chats).map(|taken| taken.bytes(tokens)).sum();
-        // A text lies there as it came, as it was cleaned, mixed and packed; weights and what goes with them in four checkpoints.
-        let disk = (text * 6.0) as u64 + parameters.saturating_mul(50);
-        let mut proposal = Proposal {
-            goal: self.goal,
-            languages: self.answers.languages.clone(),
-            form: if chats.is_empty() { Form::Base } else { Form::Chat },
-            texts,
-            chats,
-            hardware: self.hardware.clone(),
-            share: self.share,
-            vocab: sized.model.vocab_size.unwrap_or_default() as u64,
-            sized,
-            context,
-            tokens,
-            batch_tokens,
-            precision: self.precision,
-            lr: self.answers.lr.unwrap_or_else(|| rules::lr(parameters)),
-            seed: self.answers.seed.unwrap_or(0),
-            fit,
-            chat_tokens,
-            seconds,
-            disk,
-            notes: Vec::new(),
-        };
-        proposal.notes = self.notes(&proposal);
-        proposal
-    }
-
-    fn notes(&self, proposal: &Proposal) -> Vec<String> {
-        use crate::format::{bytes, duration};
-        let mut notes = Vec::new();
-        let (takes, has) = (proposal.fit.cost.training.total, proposal.memory());
-        if !proposal.fit.fits {
-            let (takes, has) = (bytes(takes), bytes(has));
-            notes.push(format!(
-                "a step takes {takes}, and the share is {has}: a smaller model, or a larger share"
-            ));
-        }
-        if proposal.seconds > 2.0 * self.budget() {
-            let (takes, may) = (duration(proposal.seconds), duration(self.budget()));
-            notes.push(format!("training takes {takes}, where {may} is usual here or was asked for"));
-        }
-        if let Some((lasts, name)) = self.lasts.as_ref().filter(|(lasts, _)| proposal.tokens / 2 > *lasts) {
-            let times = crate::format::exact(proposal.tokens.saturating_mul(rules::TIMES) / lasts.max(&1));
-            notes.push(format!("`{name}` is seen {times} times: more of it would do more than more steps"));
-        }
-        let changed = self.answers.model.is_some()
-            || [self.answers.vocab, self.answers.context, self.answers.tokens].iter().any(Option::is_some)
-            || [self.answers.batch_tokens, self.answers.micro_batch, self.answers.seed]
-                .iter()
-                .any(Option::is_some)
-            || self.answers.lr.is_some()
-            || self.answers.precision.is_some();
-        if self.goal == Goal::Benchmark && changed {
-            notes.push("with values of your own it compares with runs of the same values alone".into());
-        }
-        notes
-    }
-}
-
 impl Proposal {
     /// The memory that a step may take.
     pub(crate) fn memory(&self) -> u64 {
@@ -311,27 +96,4 @@ impl Proposal {
     pub(crate) fn steps(&self) -> u64 {
         self.tokens.div_ceil(self.batch_tokens.max(1))
     }
-}
-
-impl Taken {
-    /// How much text is taken, about.
-    fn bytes(&self, tokens: u64) -> f64 {
-        let each = self.source.set.map_or(2_000, |set| set.each);
-        let each = if self.source.what == What::Synthetic { rules::STORY } else { each };
-        let taken = self.documents.map(|documents| documents.saturating_mul(each));
-        let all = self.source.bytes.or(taken);
-        all.map_or(tokens as f64, |all| all.min(taken.unwrap_or(u64::MAX)) as f64)
-    }
-}
-
-/// How much of a text is taken for so many bytes.
-fn take(source: Source, share: f64, bytes: f64) -> Taken {
-    let wants = |each: u64| rules::rounded((bytes / each as f64).ceil().max(1.0) as u64, 2);
-    let documents = match (&source.what, source.set) {
-        (What::Synthetic, _) => Some(wants(rules::STORY).clamp(1_000, 500_000)),
-        (What::Files(_), _) => None,
-        (What::Hub(..), Some(set)) => Some(wants(set.each).max(1_000)).filter(|wants| *wants < set.documents),
-        (What::Hub(..), None) => Some(wants(2_000).max(1_000)),
-    };
-    Taken { source, share, documents }
 }

@@ -22,26 +22,23 @@ pub(crate) fn seconds(goal: Goal) -> u64 {
 
 /// Tokens of a sequence.
 pub(crate) fn context(goal: Goal, parameters: u64, on_gpu: bool) -> u64 {
-    match (goal, parameters) {
-        (Goal::Try, ..20_000_000) if !on_gpu => 256,
-        (Goal::Try, _) => 512,
-        (_, ..5_000_000) => 256,
-        (_, ..20_000_000) => 512,
-        (_, ..100_000_000) => 1024,
-        _ => 2048,
+    match (goal, on_gpu) {
+        (Goal::Try, false) => below(parameters, &[(20, 256)], 512),
+        (Goal::Try, true) => 512,
+        _ => below(parameters, &[(5, 256), (20, 512), (100, 1024)], 2048),
     }
 }
 
 /// The learning rate at its peak.
 pub(crate) fn lr(parameters: u64) -> f64 {
-    match parameters {
-        ..5_000_000 => 3e-3,
-        ..20_000_000 => 2e-3,
-        ..60_000_000 => 1e-3,
-        ..200_000_000 => 6e-4,
-        ..800_000_000 => 4e-4,
-        _ => 3e-4,
-    }
+    let rates = [(5, 3e-3), (20, 2e-3), (60, 1e-3), (200, 6e-4), (800, 4e-4)];
+    below(parameters, &rates, 3e-4)
+}
+
+/// What goes for a model of so many parameters, of bounds in millions and of what goes above them all.
+pub(crate) fn below<T: Copy>(parameters: u64, bounds: &[(u64, T)], above: T) -> T {
+    let found = bounds.iter().find(|(millions, _)| parameters < millions * 1_000_000);
+    found.map_or(above, |(_, value)| *value)
 }
 
 /// Tokens of a step: 16k for a million parameters, 500k for a hundred million, 4M for ten billion; fewer where there would be too

@@ -1,23 +1,17 @@
-//! The questions: those that no flag has answered, and then the proposal, which changes as values are set.
-use super::answers::{Answers, Form, Goal, Language, word};
-use super::bench::{Bench, complete, spoken};
-use super::data::Given;
-use super::lines::{Asks, Line};
-use super::sets::{self, Set};
-use super::table;
+//! The questions that no flag has answered.
+mod settle;
+
+use crate::commands::init::answers::{Answers, Form, Goal, Language, word};
+use crate::commands::init::bench::{Bench, complete, spoken};
+use crate::commands::init::data::Given;
+use crate::commands::init::lines::{Asks, Line};
+use crate::commands::init::sets::{self, Set};
 use crate::failure::{CliError, CliResult};
 use crate::format::{Table, bytes, shorten};
 use crate::paint::Paint;
 use crate::terminal::Terminal;
 use clap::ValueEnum;
 use std::str::FromStr;
-
-const HELP: &str = "\
-Enter      take the proposal
-KEY=VALUE  set a value and keep it: `model=30m`, `time=8h`, `device=cpu`,
-           `data=texts/*.txt`; all flags of `muse init --help` are keys
-r          take back what was set here
-q          end; nothing is written";
 
 /// Columns beside the names of sets.
 const WIDTH: usize = 62;
@@ -43,31 +37,7 @@ impl Questions<'_> {
         Ok(asked.then_some(answers))
     }
 
-    /// A name for the page that nothing speaks against.
-    pub(crate) fn name(
-        &mut self,
-        usual: &str,
-        free: impl Fn(&str) -> CliResult<()>,
-    ) -> CliResult<Option<String>> {
-        let mut names = (1..100).map(|number| match number {
-            1 => usual.to_owned(),
-            number => format!("{usual}_{number}"),
-        });
-        let proposed = names.find(|name| free(name).is_ok()).unwrap_or_else(|| usual.to_owned());
-        loop {
-            let Some(line) = self.ask(&format!("name [{proposed}]"))? else { return Ok(None) };
-            let name = if line.is_empty() { &proposed } else { &line };
-            match super::place::name(name)
-                .map_err(CliError::usage)
-                .and_then(|name| free(&name).map(|()| name))
-            {
-                Ok(name) => return Ok(Some(name)),
-                Err(error) => self.wrong(&error),
-            }
-        }
-    }
-
-    fn ask(&mut self, question: &str) -> CliResult<Option<String>> {
+    pub(super) fn ask(&mut self, question: &str) -> CliResult<Option<String>> {
         let question = format!("{}: ", self.paint.live(question));
         Ok(match self.asks.ask(&question)? {
             Line::Said(line) => Some(line),
@@ -242,48 +212,6 @@ impl Questions<'_> {
         }
         self.asks.say("\nHow long may training take? Such as 30min, 8h or 3d.");
         self.value(answers, "time", "1d")
-    }
-
-    /// Shows the proposal until it is right.
-    fn settle(&mut self, answers: &mut Answers) -> CliResult<bool> {
-        let begin = answers.clone();
-        loop {
-            let proposal = self.bench.propose(answers)?;
-            self.asks.say(&format!("\n{}", table::draw(&proposal, answers, self.paint)));
-            self.asks.say("Enter takes it; KEY=VALUE sets and keeps a value (*); r resets; q ends; ? helps");
-            loop {
-                let Some(line) = self.ask("proposal")? else { return Ok(false) };
-                match line.as_str() {
-                    "" => return Ok(true),
-                    "q" | "quit" => return Ok(false),
-                    "?" | "help" => {
-                        self.asks.say(HELP);
-                        continue;
-                    }
-                    "r" | "reset" => *answers = begin.clone(),
-                    line => match self.changed(answers, line) {
-                        Ok(changed) => *answers = changed,
-                        Err(error) => {
-                            self.wrong(&error);
-                            continue;
-                        }
-                    },
-                }
-                break;
-            }
-        }
-    }
-
-    /// The answers with a value set, where a proposal comes of them.
-    fn changed(&self, answers: &Answers, line: &str) -> CliResult<Answers> {
-        let Some((key, value)) = line.split_once('=').or_else(|| line.split_once(' ')) else {
-            return Err(CliError::usage(format!("`{line}` sets nothing"))
-                .hint("write `KEY=VALUE`, such as `model=30m`"));
-        };
-        let mut changed = answers.clone();
-        changed.set(key.trim(), value.trim()).map_err(CliError::usage)?;
-        self.bench.propose(&changed)?;
-        Ok(changed)
     }
 }
 
