@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 const FIRST_STEPS: &str = "\
 First steps:
+  muse init                                  asks, and writes a page of your own
   muse plan pipelines/quickstart.yaml        what a run would do, and why
   muse run pipelines/quickstart.yaml         do it; a second time nothing runs
   muse why pipelines/quickstart.yaml STAGE   what a stage's result depends on

@@ -49,19 +49,19 @@ pub(crate) struct Answers {
     #[arg(long, value_name = "SIZE", value_parser = super::sizes::known)]
     pub(crate) model: Option<String>,
     /// How many tokens the tokenizer has.
-    #[arg(long, value_name = "N", value_parser = count)]
+    #[arg(long, value_name = "N", value_parser = count::<{ 1 << 22 }>)]
     pub(crate) vocab: Option<u64>,
     /// Tokens of a sequence.
-    #[arg(long, value_name = "N", value_parser = count)]
+    #[arg(long, value_name = "N", value_parser = count::<{ 1 << 20 }>)]
     pub(crate) context: Option<u64>,
     /// Tokens to learn from.
-    #[arg(long, value_name = "N", value_parser = count)]
+    #[arg(long, value_name = "N", value_parser = count::<1_000_000_000_000_000>)]
     pub(crate) tokens: Option<u64>,
     /// Tokens of a step.
-    #[arg(long, value_name = "N", value_parser = count)]
+    #[arg(long, value_name = "N", value_parser = count::<{ 1 << 30 }>)]
     pub(crate) batch_tokens: Option<u64>,
     /// Sequences that go through the model at once.
-    #[arg(long, value_name = "N", value_parser = count)]
+    #[arg(long, value_name = "N", value_parser = count::<{ 1 << 20 }>)]
     pub(crate) micro_batch: Option<u64>,
     /// The learning rate at its peak.
     #[arg(long, value_name = "RATE", value_parser = rate)]
@@ -168,9 +168,13 @@ impl Answers {
         if !keys.contains(&key) {
             return Err(format!("there is no `{key}`: {}", keys.join(", ")));
         }
-        // Several texts come one after the other, where a flag would be repeated.
-        let several = ["data", "chats"].contains(&key.as_str());
-        let values: Vec<&str> = if several { value.split_whitespace().collect() } else { vec![value] };
+        let words = || value.split([' ', ',']).filter(|word| !word.is_empty()).collect::<Vec<_>>();
+        let values: Vec<String> = match key.as_str() {
+            // Several texts come one after the other, where a flag would be repeated.
+            "data" | "chats" => value.split_whitespace().map(str::to_owned).collect(),
+            "languages" => vec![words().join(",")],
+            _ => vec![value.to_owned()],
+        };
         let flags = values.iter().map(|value| format!("--{key}={value}"));
         let matches = command.try_get_matches_from(flags).map_err(|error| {
             let text = error.to_string();
@@ -202,11 +206,9 @@ fn written_size(bytes: u64) -> String {
     whole.map_or_else(String::new, |(unit, name)| format!("{}{name}", bytes / unit))
 }
 
-fn count(text: &str) -> Result<u64, String> {
-    match Count::parse(text).map_err(|error| error.to_string())?.0 {
-        0 => Err("expected 1 or more".into()),
-        count => Ok(count),
-    }
+fn count<const MOST: u64>(text: &str) -> Result<u64, String> {
+    let count = Count::parse(text).map_err(|error| error.to_string())?.0;
+    if (1..=MOST).contains(&count) { Ok(count) } else { Err(format!("expected 1 to {MOST}")) }
 }
 
 fn time(text: &str) -> Result<u64, String> {
@@ -258,6 +260,8 @@ mod tests {
         answers.set("batch_tokens", "16k").unwrap();
         answers.set("data", "b  code:c=d").unwrap();
         answers.set("device", "cpu").unwrap();
+        answers.set("languages", "ja, en").unwrap();
+        assert_eq!(answers.languages, [Language::Ja, Language::En]);
         assert_eq!((answers.batch_tokens, answers.lr, &answers.gpu), (Some(16_000), Some(1e-3), &None));
         assert_eq!(answers.data.iter().map(ToString::to_string).collect::<Vec<_>>(), ["b", "code:c=d"]);
         assert!(answers.set("no", "1").unwrap_err().starts_with("there is no `no`: goal, languages"));

@@ -11,7 +11,7 @@ use muse_stages::budget;
 const CORE: f64 = 6e10;
 /// Two cores do 1.65 times what one does, and more of them go on like that.
 const CORES: f64 = 0.72;
-/// The share of a GPU's peak that a training does. CUDA has no fast bodies yet.
+/// The share of a GPU's peak that a training does: a guess, as CUDA has no fast bodies yet and no large model was timed.
 const SHARE_OF_PEAK: f64 = 0.1;
 /// Seconds that a GPU takes for a block, however little goes through it: `shakespeare_gpu` takes 0.14 for its six on an H100.
 const BLOCK: f64 = 0.02;

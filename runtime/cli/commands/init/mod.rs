@@ -125,7 +125,8 @@ fn made(app: &mut App<'_>, args: &InitArgs, found: Found, mut asks: Option<&mut 
     bench.place = Place::of(app, &name, args.to.as_deref())?;
     let proposal = bench.propose(&answers)?;
     let command = command(&name, args, &answers);
-    let files = Page { proposal: &proposal, name: &name, place: &bench.place, command }.files();
+    let page = Page { proposal: &proposal, name: &name, place: &bench.place, command };
+    let (files, smoke) = (page.files(), page.smoke());
     let page = files.first().cloned();
     let force = args.force || args.print;
     let writing = Writing::of(files, &bench.place, force)?;
@@ -141,7 +142,7 @@ fn made(app: &mut App<'_>, args: &InitArgs, found: Found, mut asks: Option<&mut 
         if asks.is_none() {
             app.terminal.say(&table::draw(&proposal, &answers, app.terminal.paint));
         }
-        app.terminal.say(&summary::written(&bench.place, &written, &proposal, app.terminal.paint));
+        app.terminal.say(&summary::written(&bench.place, &written, &proposal, &smoke, app.terminal.paint));
     }
     app.out.flush()?;
     Ok(exit::DONE)

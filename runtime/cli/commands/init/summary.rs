@@ -45,7 +45,13 @@ pub(crate) fn json(name: &str, place: &Place, proposal: &Proposal, written: &[Pa
 }
 
 /// What was written, and what to do with it.
-pub(crate) fn written(place: &Place, written: &[PathBuf], proposal: &Proposal, paint: Paint) -> String {
+pub(crate) fn written(
+    place: &Place,
+    written: &[PathBuf],
+    proposal: &Proposal,
+    smoke: &str,
+    paint: Paint,
+) -> String {
     let mut lines: Vec<String> =
         written.iter().map(|path| format!("{} {}", paint.good("wrote"), shown(place, path))).collect();
     if lines.is_empty() {
@@ -56,7 +62,7 @@ pub(crate) fn written(place: &Place, written: &[PathBuf], proposal: &Proposal, p
         Form::Chat => format!("muse chat {page}:chat"),
         Form::Base => format!("muse generate {page}:base --prompt …"),
     };
-    lines.push(format!("next  muse run {page} --preset smoke   # seconds: does it work?"));
+    lines.push(format!("next  {smoke}   # seconds: does it work?"));
     lines.push(format!("      muse run {page}\n      {last}"));
     lines.join("\n")
 }

@@ -46,7 +46,7 @@ impl Page {
 
     fn choices(&mut self, proposal: &Proposal, answers: &Answers) {
         let goal = match proposal.goal {
-            Goal::Try => "a small model in minutes, to see how all of it goes",
+            Goal::Try => "a small model in minutes",
             Goal::Real => "as good as memory, time and data allow",
             Goal::Benchmark => "the same for everybody",
         };

@@ -266,3 +266,36 @@ fn what_cannot_be_says_what_to_do() {
     assert!(wrong(&["--form", "base", "--chats", "data/a.txt"]).contains("--form"));
     assert_eq!(there(&desk.path("")), ["data/a.txt"]);
 }
+
+#[test]
+fn nothing_that_is_typed_is_too_much() {
+    let desk = Desk::new(Found::of(2, 8 << 30, &[("NVIDIA H100", 80 << 30)]));
+    let extremes = [
+        "--context=1048576",
+        "--context=1",
+        "--vocab=4194304 --model=20B",
+        "--vocab=1",
+        "--tokens=1000T",
+        "--tokens=1",
+        "--batch-tokens=1073741824",
+        "--batch-tokens=1 --context=4096",
+        "--micro-batch=1048576 --context=1048576 --batch-tokens=1G",
+        "--memory=1B",
+        "--memory=16777215TiB --model=20B",
+        "--share=1e-300",
+        "--time=1s",
+        "--time=500000w",
+        "--seed=18446744073709551615",
+        "--lr=1e-300",
+        "--lr=10",
+    ];
+    for extreme in extremes {
+        for goal in ["--goal=try", "--goal=real --data=synthetic", "--goal=benchmark"] {
+            let words: Vec<&str> = extreme.split(' ').chain(goal.split(' ')).chain(["--print"]).collect();
+            // What cannot be trained is an error with its place on the page, and never more than that.
+            if let Err(error) = desk.init(&words).code {
+                assert_eq!(error.code, exit::USAGE, "{words:?}: {error:?}");
+            }
+        }
+    }
+}

@@ -39,19 +39,22 @@ impl Page<'_> {
         format!("a model of {parameters} parameters {does} in {}, {why}.", names.join(" and "))
     }
 
-    fn how_to(&self, text: &mut String) {
+    /// The call that shows in seconds whether all of it works, without a network.
+    pub(crate) fn smoke(&self) -> String {
         let page = shell_word(&self.place.shown);
         // Questions come over the network, and a smoke run does without.
-        let without = if self.tasks().len() > 1 { " eval model" } else { "" };
+        let stages = if self.tasks().len() > 1 { " eval model" } else { "" };
+        format!("muse run {page}{stages} --preset smoke")
+    }
+
+    fn how_to(&self, text: &mut String) {
+        let page = shell_word(&self.place.shown);
         let uses = match self.proposal.form {
             Form::Chat => (format!("muse chat {page}:chat"), "talk with it"),
             Form::Base => (format!("muse generate {page}:base --prompt '…'"), "let it write"),
         };
         let lines = [
-            (
-                format!("muse run {page}{without} --preset smoke"),
-                "seconds, learns nothing: does all of it work?",
-            ),
+            (self.smoke(), "seconds, learns nothing: does all of it work?"),
             (format!("muse run {page}"), "the training; stop it when you like, it goes on"),
             uses,
         ];

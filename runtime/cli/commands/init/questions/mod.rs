@@ -57,7 +57,7 @@ impl Questions<'_> {
             let value = if line.is_empty() { usual } else { &line };
             match answers.set(key, value) {
                 Ok(()) => return Ok(true),
-                Err(why) => self.asks.say(&why),
+                Err(why) => self.wrong(&CliError::usage(why)),
             }
         }
     }
@@ -86,7 +86,7 @@ impl Questions<'_> {
             let value = if line.is_empty() { &usual } else { numbered.unwrap_or(&line) };
             match answers.set(key, value) {
                 Ok(()) => return Ok(true),
-                Err(why) => self.asks.say(&why),
+                Err(why) => self.wrong(&CliError::usage(why)),
             }
         }
     }
