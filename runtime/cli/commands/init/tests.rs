@@ -284,7 +284,7 @@ fn nothing_that_is_typed_is_too_much() {
         "--memory=16777215TiB --model=20B",
         "--share=1e-300",
         "--time=1s",
-        "--time=500000w",
+        "--time=30000w",
         "--seed=18446744073709551615",
         "--lr=1e-300",
         "--lr=10",
