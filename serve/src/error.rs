@@ -47,7 +47,9 @@ impl From<InferenceError> for ApiError {
         let message = error.to_string();
         match error {
             InferenceError::Busy { .. } => Self::new(StatusCode::TOO_MANY_REQUESTS, message),
-            InferenceError::Stopped(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, message),
+            InferenceError::Stopped(_) | InferenceError::Device(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
+            }
             InferenceError::Empty => Self::bad("prompt", message),
             InferenceError::TooLong { .. } => Self::bad("prompt", message).code("context_length_exceeded"),
             InferenceError::Artifact(_) | InferenceError::Unfit { .. } => Self::bad("", message),

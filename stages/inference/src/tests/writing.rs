@@ -147,7 +147,7 @@ fn of_a_whole_text_it_is_told_how_likely_the_prompt_was() {
         let ticket = writer.add(Order { sampling, ..whole }).unwrap();
         let (mut tokens, mut cached) = (Vec::new(), None);
         while writer.writing() + writer.waiting() > 0 {
-            for (_, news) in writer.step().into_iter().filter(|(one, _)| *one == ticket) {
+            for (_, news) in writer.step().unwrap().into_iter().filter(|(one, _)| *one == ticket) {
                 match news.unwrap() {
                     News::Piece(piece) => tokens.extend(piece.tokens),
                     News::Ended(ended) => cached = Some(ended.cached),
@@ -159,7 +159,8 @@ fn of_a_whole_text_it_is_told_how_likely_the_prompt_was() {
         assert_eq!((tokens[0].logprob, tokens[0].others.len()), (None, 0));
         // One way through the model for all of it.
         let mut engine = engine(1, room);
-        let logits = engine.run(&[More { slot: 0, ids: &ids[..ids.len() - 1], wanted: Wanted::All }]);
+        let logits =
+            engine.run(&[More { slot: 0, ids: &ids[..ids.len() - 1], wanted: Wanted::All }]).unwrap();
         for (row, token) in logits.chunks_exact(engine.vocabulary()).zip(&tokens[1..]) {
             let likely = Likely::new(&row[..TOKENIZER.vocab_size()]);
             assert!((token.logprob.unwrap() - likely.of(token.id)).abs() < 1e-4);
@@ -176,7 +177,7 @@ fn a_whole_text_tells_of_the_token_that_ends_it_and_of_a_prompt_alone() {
         writer.add(order).unwrap();
         let mut tokens = Vec::new();
         while writer.writing() + writer.waiting() > 0 {
-            for (_, news) in writer.step() {
+            for (_, news) in writer.step().unwrap() {
                 if let News::Piece(piece) = news.unwrap() {
                     tokens.extend(piece.tokens);
                 }
