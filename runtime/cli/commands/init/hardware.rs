@@ -79,7 +79,8 @@ impl Found {
         }
     }
 
-    fn has_gpus(&self) -> bool {
+    /// There is a GPU, whatever trains.
+    pub(crate) fn has_gpus(&self) -> bool {
         !self.machine.gpus.is_empty()
     }
 
