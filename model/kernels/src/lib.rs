@@ -9,7 +9,7 @@ mod grad;
 mod ops;
 mod plain;
 
-pub use cpu::{Cpu, fill, with_threads};
+pub use cpu::{Cpu, fill, likeliest, share_out, weights, with_threads};
 pub use cuda::{Gpu, GpuModel, gpu_memory, gpu_name};
 pub use decode::{CacheSize, Decode, DeviceError, DeviceResult, Feed, Heads, Kept, Step};
 pub use grad::back_from;

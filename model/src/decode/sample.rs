@@ -1,4 +1,5 @@
 //! Which token comes next: logits, made flatter or steeper, cut to the likely ones, and chance.
+use muse_kernels::{likeliest, weights};
 use std::cmp::Ordering;
 
 /// How the next token is chosen. The steps are taken in the order of the fields, as Hugging Face's `transformers` takes them.
@@ -40,10 +41,12 @@ impl Default for Sampling {
 impl Sampling {
     /// Whether the likeliest token is taken, as the model says it.
     pub fn takes_likeliest(&self) -> bool {
-        self.temperature <= 0.0
-            && self.repetition_penalty == 1.0
-            && self.presence_penalty == 0.0
-            && self.frequency_penalty == 0.0
+        self.temperature <= 0.0 && !self.penalizes()
+    }
+
+    /// Whether it matters what stood there already.
+    fn penalizes(&self) -> bool {
+        self.repetition_penalty != 1.0 || self.presence_penalty != 0.0 || self.frequency_penalty != 0.0
     }
 }
 
@@ -54,7 +57,7 @@ pub struct Sampler {
     chosen: u64,
 }
 
-/// A token and its logit.
+/// A token and its weight.
 type Candidate = (u32, f32);
 
 impl Sampler {
@@ -65,30 +68,29 @@ impl Sampler {
 
     /// The next token, behind a prompt and what was generated so far.
     pub fn next(&mut self, logits: &[f32], prompt: &[u32], generated: &[u32]) -> u32 {
-        let mut logits = logits.to_vec();
-        self.penalize(&mut logits, prompt, generated);
         let number = self.chosen;
         self.chosen += 1;
+        let mut penalized = Vec::new();
+        let logits = if self.sampling.penalizes() {
+            penalized.extend_from_slice(logits);
+            self.penalize(&mut penalized, prompt, generated);
+            &penalized
+        } else {
+            logits
+        };
         let Sampling { temperature, top_k, top_p, min_p, seed, .. } = self.sampling;
         if temperature <= 0.0 {
-            return likeliest(&logits);
+            return likeliest(logits) as u32;
         }
-        let mut candidates: Vec<Candidate> =
-            (0..).zip(logits.iter().map(|logit| (f64::from(*logit) / temperature) as f32)).collect();
-        let top_k = if top_k == 0 { candidates.len() } else { top_k };
-        if top_k < candidates.len() {
-            candidates.select_nth_unstable_by(top_k, likelier);
-            candidates.truncate(top_k);
+        let mut weights = weights(logits, temperature as f32);
+        if (1..weights.len()).contains(&top_k) || top_p < 1.0 {
+            cut(&mut weights, top_k, top_p);
         }
-        if top_p < 1.0 {
-            cut_to_share(&mut candidates, top_p);
+        // The likeliest weighs 1.
+        if min_p > 0.0 {
+            weights.iter_mut().filter(|weight| f64::from(**weight) < min_p).for_each(|weight| *weight = 0.0);
         }
-        // By number again, so that chance does not depend on how candidates were found.
-        candidates.sort_unstable_by_key(|(id, _)| *id);
-        let most = candidates.iter().fold(f32::NEG_INFINITY, |most, (_, logit)| most.max(*logit));
-        let least = f64::from(most) + min_p.ln();
-        candidates.retain(|(_, logit)| f64::from(*logit) >= least);
-        drawn(&candidates, most, uniform(seed, number))
+        drawn(&weights, uniform(seed, number))
     }
 
     fn penalize(&self, logits: &mut [f32], prompt: &[u32], generated: &[u32]) {
@@ -121,15 +123,24 @@ fn likelier(a: &Candidate, b: &Candidate) -> Ordering {
     b.1.total_cmp(&a.1).then(a.0.cmp(&b.0))
 }
 
-fn likeliest(logits: &[f32]) -> u32 {
-    (0..).zip(logits.iter().copied()).min_by(likelier).map_or(0, |(id, _)| id)
+/// Leaves weight to the `top_k` likeliest, where that is not 0, and of these to those that have a share together.
+fn cut(weights: &mut [f32], top_k: usize, top_p: f64) {
+    let mut candidates: Vec<Candidate> =
+        (0..).zip(weights.iter().copied()).filter(|(_, weight)| *weight > 0.0).collect();
+    if (1..candidates.len()).contains(&top_k) {
+        candidates.select_nth_unstable_by(top_k, likelier);
+        candidates.truncate(top_k);
+    }
+    if top_p < 1.0 {
+        cut_to_share(&mut candidates, top_p);
+    }
+    weights.fill(0.0);
+    candidates.into_iter().for_each(|(id, weight)| weights[id as usize] = weight);
 }
 
 /// Cuts to the likeliest candidates that have this share together, the one with which it is reached among them.
 fn cut_to_share(candidates: &mut Vec<Candidate>, share: f64) {
-    let most = candidates.iter().fold(f32::NEG_INFINITY, |most, (_, logit)| most.max(*logit));
-    let weight = |candidate: &Candidate| f64::from(candidate.1 - most).exp();
-    let enough = share * candidates.iter().map(weight).sum::<f64>();
+    let enough = share * candidates.iter().map(|(_, weight)| f64::from(*weight)).sum::<f64>();
     // The likeliest few have it, mostly: to sort all of a vocabulary takes longer than the model does.
     let mut sorted = 0;
     let mut sum = 0.0;
@@ -141,7 +152,7 @@ fn cut_to_share(candidates: &mut Vec<Candidate>, share: f64) {
         }
         rest[..next].sort_unstable_by(likelier);
         for candidate in &rest[..next] {
-            sum += weight(candidate);
+            sum += f64::from(candidate.1);
             sorted += 1;
             if sum >= enough {
                 return candidates.truncate(sorted);
@@ -150,17 +161,37 @@ fn cut_to_share(candidates: &mut Vec<Candidate>, share: f64) {
     }
 }
 
-/// The candidate at a share of the way through all, by their weights.
-fn drawn(candidates: &[Candidate], most: f32, share: f64) -> u32 {
-    let weight = |candidate: &Candidate| f64::from(candidate.1 - most).exp();
-    let mut left = share * candidates.iter().map(weight).sum::<f64>();
-    for candidate in candidates {
-        left -= weight(candidate);
-        if left < 0.0 {
-            return candidate.0;
+/// Weights that are added up together.
+const TOGETHER: usize = 256;
+
+/// The token at a share of the way through all, by their weights.
+fn drawn(weights: &[f32], share: f64) -> u32 {
+    let sums: Vec<f64> = weights.chunks(TOGETHER).map(sum).collect();
+    let mut left = share * sums.iter().sum::<f64>();
+    for (sum, (part, first)) in sums.iter().zip(weights.chunks(TOGETHER).zip((0..).step_by(TOGETHER))) {
+        if left >= *sum {
+            left -= sum;
+            continue;
+        }
+        for (weight, id) in part.iter().zip(first..) {
+            left -= f64::from(*weight);
+            if left < 0.0 {
+                return id;
+            }
         }
     }
-    candidates.last().map_or(0, |(id, _)| *id)
+    // Sums in another order may end a little before.
+    weights.iter().rposition(|weight| *weight > 0.0).map_or(0, |id| id as u32)
+}
+
+/// A sum in eight lanes.
+fn sum(weights: &[f32]) -> f64 {
+    let (eights, rest) = weights.as_chunks::<8>();
+    let mut lanes = [0.0_f64; 8];
+    for eight in eights {
+        lanes.iter_mut().zip(eight).for_each(|(lane, weight)| *lane += f64::from(*weight));
+    }
+    lanes.iter().sum::<f64>() + rest.iter().map(|weight| f64::from(*weight)).sum::<f64>()
 }
 
 /// A number in `[0, 1)` that depends on a seed and on how many were drawn before: SplitMix64.
@@ -242,11 +273,11 @@ mod tests {
     proptest! {
         /// The cut by parts is the cut of a sorted list.
         #[test]
-        fn a_share_is_that_of_the_sorted(values in prop::collection::vec(-8.0_f32..8.0, 1..2000), share in 0.01_f64..0.999) {
+        fn a_share_is_that_of_the_sorted(values in prop::collection::vec((-8.0_f32..8.0).prop_map(f32::exp), 1..2000), share in 0.01_f64..0.999) {
             let mut got: Vec<Candidate> = (0..).zip(values.iter().copied()).collect();
             let mut right = got.clone();
             right.sort_unstable_by(likelier);
-            let weight = |c: &Candidate| f64::from(c.1 - right[0].1).exp();
+            let weight = |c: &Candidate| f64::from(c.1);
             let all: f64 = right.iter().map(weight).sum();
             let mut sum = 0.0;
             let count = right.iter().position(|c| { sum += weight(c); sum >= share * all }).unwrap_or(right.len() - 1) + 1;

@@ -1,6 +1,6 @@
 //! [`Decode`] on the CPU.
 use super::numbers::{Floats, made};
-use super::vector::{largest, wide};
+use super::weights::likeliest;
 use super::{cached, fixed};
 use crate::decode::{CacheSize, Decode, DeviceResult, Heads, Kept, Step};
 use crate::ops::{Angles, Ops};
@@ -27,18 +27,6 @@ type Rows = Tensor<Flex, 2>;
 fn matrix(numbers: Vec<f32>, width: usize) -> Rows {
     let rows = numbers.len() / width.max(1);
     Tensor::from_data(TensorData::new(numbers, [rows, width]), (&Default::default(), DType::F32))
-}
-
-wide! {
-    fn most(x: &[f32]) -> f32 {
-        largest(x)
-    }
-}
-
-/// Where the largest number stands, the first of equals.
-fn best(x: &[f32]) -> usize {
-    let most = most(x);
-    x.iter().position(|x| *x == most).unwrap_or(0)
 }
 
 impl Decode for Cpu {
@@ -76,7 +64,7 @@ impl Decode for Cpu {
         _: usize,
         body: &mut dyn FnMut(&mut Self) -> DeviceResult<Option<Rows>>,
     ) -> DeviceResult<Vec<f32>> {
-        Ok(body(self)?.map_or_else(Vec::new, |rows| rows.into_data().iter::<f32>().collect()))
+        Ok(body(self)?.map_or_else(Vec::new, |rows| Floats::of(rows).get().to_vec()))
     }
 
     fn looked_up(&mut self, step: &Step<'_>, weight: &Self::Matrix) -> DeviceResult<Rows> {
@@ -100,7 +88,7 @@ impl Decode for Cpu {
     fn likeliest(&mut self, x: &Rows, among: usize) -> DeviceResult<Rows> {
         let [count, width] = x.dims();
         let numbers = Floats::of(x.clone());
-        let best = numbers.get().chunks_exact(width).map(|row| best(&row[..among.min(width)]) as f32);
+        let best = numbers.get().chunks_exact(width).map(|row| likeliest(&row[..among.min(width)]) as f32);
         Ok(made(best.collect(), [count, 1], DType::F32))
     }
 

@@ -18,14 +18,16 @@ mod threads;
 mod tiles;
 mod update;
 mod vector;
+mod weights;
 
 #[cfg(test)]
 pub(crate) use cached::{Cache, attend_kept};
 pub use decode::Cpu;
 #[cfg(test)]
 pub(crate) use head::head_loss_by;
-pub use share::fill;
+pub use share::{fill, share_out};
 pub use threads::with_threads;
+pub use weights::{likeliest, weights};
 
 use crate::ops::{AdamStep, Angles, Attended, Dropout, HeadLoss, Objective, Ops, Sight, Turned};
 use burn::backend::Flex;

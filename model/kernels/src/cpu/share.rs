@@ -16,6 +16,11 @@ pub fn fill(numbers: &mut [f32], work: impl Fn(usize, &mut [f32]) + Sync) {
     by_rows(numbers, 1, work);
 }
 
+/// Goes through things on the threads that operations have, one by one.
+pub fn share_out<T: Send>(all: &mut [T], work: impl Fn(&mut T) + Sync) {
+    by_parts([all], [1], |_, [one]| one.iter_mut().for_each(&work));
+}
+
 /// Hands out parts of whole rows: the number of the first row, and the rows.
 pub(super) fn by_rows(out: &mut [f32], width: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
     let rows = rows_of_part(width);

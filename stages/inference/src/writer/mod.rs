@@ -1,5 +1,6 @@
 //! Writes texts side by side: each step runs the next tokens of all that have a slot, and a portion of the prompts that came.
 mod text;
+mod turn;
 
 use crate::{Engine, InferenceError, More, News, Order, Result, Wanted};
 use muse_artifacts::tokenizer::Tokenizer;
@@ -124,9 +125,9 @@ impl Writer {
             .chunks_exact(all)
             .map(|row| Next::Logits(&row[..vocabulary]))
             .chain(likeliest.into_iter().map(Next::Token));
-        let mut news = Vec::new();
+        let mut turns = Vec::new();
         for ((slot, len), wanted) in portions.into_iter().zip(wanted) {
-            let Slot { held, text: Some((ticket, text)), .. } = &mut self.slots[slot] else { continue };
+            let Slot { held, text: Some((_, text)), .. } = &mut self.slots[slot] else { continue };
             let from = held.len();
             held.extend_from_slice(&text.ids()[from..from + len]);
             if wanted == Wanted::All {
@@ -144,23 +145,9 @@ impl Writer {
             if held.len() < text.ids().len() {
                 continue;
             }
-            let Some(row) = rows.next() else { continue };
-            let ticket = *ticket;
-            let over = match text.choose(row) {
-                Err(error) => Some(Err(error)),
-                Ok((piece, ended)) => {
-                    if !piece.text.is_empty() || !piece.tokens.is_empty() {
-                        news.push((ticket, Ok(News::Piece(piece))));
-                    }
-                    ended.map(|reason| Ok(News::Ended(text.ended(reason))))
-                }
-            };
-            if let Some(over) = over {
-                news.push((ticket, over));
-                self.slots[slot].text = None;
-            }
+            turns.extend(rows.next().map(|row| (slot, row)));
         }
-        Ok(news)
+        Ok(turn::all(&mut self.slots, &turns))
     }
 
     /// Gives free slots to orders that wait, each the one that holds most of its beginning.
