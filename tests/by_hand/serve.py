@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
 """`muse serve` in the hands of its users: the real OpenAI client, a real browser, many clients at once.
 
-    cargo build --release && tests/by_hand/serve.py [MUSE] [--clients 32] [--tokens 64] [--precision f32 bf16 int8]
+    cargo build --release && tests/by_hand/serve.py [MUSE] [--clients 32] [--tokens 64] [--precision f32 bf16 int8] [--device cuda]
 
-Needs Python with `openai` and `selenium`, Chromium with its driver. Ten minutes on two cores, nearly all of it load.
+Needs Python with `openai` and `selenium`, Chromium with its driver; with `--load-only` neither. Ten minutes on two cores, nearly all of
+it load.
 
 1. A model that learned three answers by heart gives them word for word: to the client, whole and streamed, and in the page.
 2. Tokens a second of one client, then of all of them streaming at once, three times in turn; the time to the first token, its
    median and its 99th percentile; memory before and after.
 """
-import argparse, json, os, pathlib, re, shutil, signal, statistics, subprocess, sys, tempfile, threading, time
-from openai import OpenAI
+import argparse, concurrent.futures, http.client, json, multiprocessing, pathlib, re, shutil, signal, statistics, subprocess, tempfile, time
 
 HEART = [("what is it", "a small red fox"), ("どこへ行く", "川へ洗濯に行きます。"), ("say it twice", "twice, twice")]
 # By their parameters.
@@ -43,7 +43,7 @@ def project(folder, model, context, steps, batch):
         for asked, answered in HEART:
             turns = [{"role": "user", "content": asked}, {"role": "assistant", "content": answered}]
             out.write(json.dumps({"messages": turns}, ensure_ascii=False) + "\n")
-    subprocess.run([MUSE, "run", "pipelines/p.yaml", "-q"], cwd=folder, check=True)
+    subprocess.run([MUSE, "run", "pipelines/p.yaml", "-q", "--device", "cpu"], cwd=folder, check=True)
 
 
 class Served:
@@ -52,7 +52,6 @@ class Served:
         self.log = open(folder / "serve.log", "w")
         self.process = subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, stderr=self.log, text=True)
         self.address = self.process.stdout.readline().strip()
-        self.client = OpenAI(base_url=self.address + "/v1", api_key="none", max_retries=0)
 
     def memory(self):
         return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{self.process.pid}/status").read_text())[1]) / 1024
@@ -63,11 +62,14 @@ class Served:
 
 
 def by_heart(served):
+    from openai import OpenAI
+
+    client = OpenAI(base_url=served.address + "/v1", api_key="none", max_retries=0)
     for asked, answered in HEART:
         ask = dict(model="p:base", messages=[{"role": "user", "content": asked}], temperature=0)
-        whole = served.client.chat.completions.create(**ask)
+        whole = client.chat.completions.create(**ask)
         assert whole.choices[0].message.content == answered, whole
-        parts = served.client.chat.completions.create(**ask, stream=True)
+        parts = client.chat.completions.create(**ask, stream=True)
         assert "".join(part.choices[0].delta.content or "" for part in parts) == answered
     print("the OpenAI client: word for word, whole and streamed")
 
@@ -104,28 +106,44 @@ def in_the_page(served):
     print("the page in Chromium: word for word, and nothing in its console")
 
 
-def stream(served, number, tokens, firsts):
-    begin = time.perf_counter()
+def stream(port, number, tokens, begun):
+    """One client, which only reads: how many tokens came, and when the first."""
     prompt = [3 + (number * 7 + at * at) % 250 for at in range(32)]
-    parts = served.client.completions.create(
-        model="p:base", prompt=prompt, max_tokens=tokens, temperature=1, seed=number, stream=True,
-        stream_options={"include_usage": True})
-    first, written = None, 0
-    for part in parts:
+    wish = dict(model="p:base", prompt=prompt, max_tokens=tokens, temperature=1, seed=number, stream=True,
+                stream_options={"include_usage": True})
+    begun.wait()
+    begin = time.perf_counter()
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    connection.request("POST", "/v1/completions", json.dumps(wish), {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    assert answer.status == 200, answer.read()
+    first, end = None, b""
+    while part := answer.read1():
         first = first or time.perf_counter() - begin
-        if part.usage:
-            written = part.usage.completion_tokens
-    firsts.append(first)
-    return written
+        end = (end + part)[-4096:]
+    written = int(re.findall(rb'"completion_tokens":(\d+)', end)[-1])
+    return written, first, begin, time.perf_counter()
+
+
+def clients_of(port, numbers, tokens, begun, told):
+    with concurrent.futures.ThreadPoolExecutor(len(numbers)) as pool:
+        told.put(list(pool.map(lambda number: stream(port, number, tokens, begun), numbers)))
 
 
 def load(served, clients, tokens):
-    firsts, written = [], []
-    begin = time.perf_counter()
-    threads = [threading.Thread(target=lambda n=n: written.append(stream(served, n, tokens, firsts))) for n in range(clients)]
-    [thread.start() for thread in threads]
-    [thread.join() for thread in threads]
-    return sum(written) / (time.perf_counter() - begin), firsts
+    """Tokens a second of all clients, and when each had its first; by a few processes, so that reading holds nobody up."""
+    port = int(served.address.rsplit(":", 1)[1])
+    context = multiprocessing.get_context("fork")
+    begun, told = context.Event(), context.Queue()
+    groups = [numbers for at in range(8) if (numbers := range(at, clients, 8))]
+    processes = [context.Process(target=clients_of, args=(port, numbers, tokens, begun, told)) for numbers in groups]
+    [process.start() for process in processes]
+    time.sleep(0.5)
+    begun.set()
+    all = [one for _ in processes for one in told.get()]
+    [process.join() for process in processes]
+    seconds = max(end for *_, end in all) - min(begin for _, _, begin, _ in all)
+    return sum(written for written, *_ in all) / seconds, [first for _, first, *_ in all]
 
 
 def main():
@@ -136,6 +154,7 @@ def main():
     parser.add_argument("--precision", nargs="+", default=["bf16"])
     parser.add_argument("--model", choices=MODELS, default="110m")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--load-only", action="store_true")
     args = parser.parse_args()
     global MUSE
@@ -156,7 +175,7 @@ def main():
 
 
 def under_load(folder, precision, args):
-    served = Served(folder, "--precision", precision, "--slots", str(args.clients))
+    served = Served(folder, "--device", args.device, "--precision", precision, "--slots", str(args.clients))
     load(served, args.clients, 8)
     before = served.memory()
     rates, firsts = {1: [], args.clients: []}, {1: [], args.clients: []}
@@ -168,7 +187,7 @@ def under_load(folder, precision, args):
     for clients in rates:
         some = sorted(firsts[clients])
         late = some[min(len(some) - 1, int(len(some) * 0.99))]
-        print(f"{args.model} {precision} {clients:3} clients: {statistics.median(rates[clients]):7.1f} tokens/s in all, first "
+        print(f"{args.model} {args.device} {precision} {clients:3} clients: {statistics.median(rates[clients]):7.1f} tokens/s in all, first "
               f"token {statistics.median(some) * 1e3:.0f} ms, 99% within {late * 1e3:.0f} ms")
     ratio = statistics.median(rates[args.clients]) / statistics.median(rates[1])
     print(f"{ratio:.1f} times the tokens of one client; memory {before:.0f} MiB before, {served.memory():.0f} MiB after", flush=True)
