@@ -44,7 +44,10 @@ impl Device {
     /// The GPU of that number, with kernels of that source.
     pub(super) fn new(index: usize, source: &str) -> DeviceResult<Self> {
         there()?;
-        let context = CudaContext::new(index).map_err(failed("the start"))?;
+        let context = CudaContext::new(index).map_err(|error| DeviceError {
+            message: format!("GPU {index} cannot be used: {}", failed("the start")(error)),
+            help: Some("`muse doctor` says what is there; `--device cpu` needs no GPU".into()),
+        })?;
         let capability = context.compute_capability().map_err(failed("the start"))?;
         if capability < (8, 0) {
             let (major, minor) = capability;

@@ -210,3 +210,16 @@ impl Decode for Gpu {
         attention::attend(self, step, all, heads, cache)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_there_is_no_gpu_that_is_said_with_what_to_do() {
+        // No machine has so many.
+        let asked = Gpu::new(1 << 16, GpuModel { kept: Kept::Bf16, head_width: 64, group: 1 });
+        let error = asked.err().expect("there is no such GPU");
+        assert!(error.help.as_ref().is_some_and(|help| help.contains("--device cpu")), "{error}");
+    }
+}
