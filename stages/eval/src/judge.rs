@@ -6,8 +6,6 @@ use muse_inference::Score;
 use muse_stage::StageError;
 use unicode_normalization::UnicodeNormalization;
 
-/// Words have no more letters than these on average, the space behind them counted: 6 in English, 9 in Finnish.
-const LETTERS: u64 = 20;
 /// What a filter gives that finds nothing.
 const NOTHING: &str = "[invalid]";
 
@@ -103,6 +101,16 @@ pub(crate) fn words(text: &str) -> u64 {
     words
 }
 
+/// How many letters a text has of scripts whose words stand side by side: Han, kana, Thai, Lao, Myanmar, Khmer.
+pub(crate) fn joined(text: &str) -> u64 {
+    let is = |letter: &char| {
+        matches!(letter, '\u{0e00}'..='\u{0eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}'
+            | '\u{3040}'..='\u{30ff}' | '\u{31f0}'..='\u{31ff}' | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}'
+            | '\u{f900}'..='\u{faff}' | '\u{ff66}'..='\u{ff9f}' | '\u{20000}'..='\u{3ffff}')
+    };
+    text.chars().filter(is).count() as u64
+}
+
 /// What texts come to, counted together. A number that is too large is none.
 pub(crate) fn measure(metric: Metric, all: &Measured) -> Option<f64> {
     let each = |count: u64| -all.likelihood / count.max(1) as f64;
@@ -117,7 +125,7 @@ pub(crate) fn measure(metric: Metric, all: &Measured) -> Option<f64> {
 
 /// Whether white space parts the words of texts: in Japanese, Chinese and Thai it does not, and what stands between is a sentence.
 pub(crate) fn has_words(all: &Measured) -> bool {
-    all.letters <= all.words * LETTERS
+    all.joined < all.words
 }
 
 /// The mean of some numbers, and its standard error: by the deviation of a sample, over the root of their number.
@@ -198,7 +206,7 @@ mod tests {
         assert_eq!(mean(&[1.0, 0.0, 1.0, 1.0]), (0.75, Some(0.25)));
         assert_eq!(mean(&[0.5]), (0.5, None));
         assert_eq!([words("a  b\nc"), words(""), words(" a "), words("日本\u{3000}語")], [3, 1, 3, 2]);
-        let all = Measured { likelihood: -8.0 * 2.0_f64.ln(), tokens: 2, bytes: 4, letters: 4, words: 1 };
+        let all = Measured { likelihood: -8.0 * 2.0_f64.ln(), tokens: 2, bytes: 4, joined: 0, words: 1 };
         let of = |metric| measure(metric, &all).unwrap();
         assert!((of(Metric::BitsPerByte) - 2.0).abs() < 1e-12);
         assert!((of(Metric::BytePerplexity) - 4.0).abs() < 1e-12);
@@ -210,10 +218,11 @@ mod tests {
     #[test]
     fn texts_have_words_where_white_space_parts_them() {
         let of = |text: &str| {
-            let letters = text.chars().count() as u64;
-            has_words(&Measured { letters, words: words(text), ..Measured::default() })
+            has_words(&Measured { joined: joined(text), words: words(text), ..Measured::default() })
         };
         assert!(of("Donaudampfschifffahrt ist ein langes Wort.") && of("слова, слова, слова") && of(""));
+        assert!(of("Mount Fuji (富士山) is a volcano.") && of("한국어는 낱말을 띄어 쓴다."));
+        assert!(!of("そうですね。") && !of("好") && !of("สวัสดี") && !of("はい。 どうぞ。"));
         assert!(!of(
             "元気な豚です。紅葉が山を染めていました。名物は茄子です。\n絵は藤沢学校に住む正直な猿です。車を持っていることで知られています。"
         ));

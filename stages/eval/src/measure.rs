@@ -1,5 +1,5 @@
 //! Texts that are measured: what is asked of a text, and what its likelihood is divided by.
-use crate::judge::words;
+use crate::judge::{joined, words};
 use crate::record::Measured;
 use muse_artifacts::tokenizer::Tokenizer;
 use muse_inference::Pair;
@@ -43,7 +43,7 @@ fn size(tokens: usize, texts: &[&str]) -> Measured {
         likelihood: 0.0,
         tokens: tokens as u64,
         bytes: sum(|text| text.len() as u64),
-        letters: sum(|text| text.chars().count() as u64),
+        joined: sum(joined),
         words: sum(words),
     }
 }
@@ -76,8 +76,7 @@ mod tests {
         );
         assert_eq!(pairs.len(), 2);
         let count = (first.len() + second.len()) as u64;
-        let right =
-            Measured { likelihood: 0.0, tokens: count, bytes: 13 + 13, letters: 5 + 13, words: 2 + 3 };
+        let right = Measured { likelihood: 0.0, tokens: count, bytes: 13 + 13, joined: 4, words: 2 + 3 };
         assert_eq!(measured, right);
         // What is longer than the model has room for is asked about in parts.
         let (pairs, same) = answers(&ids, &said, &tokenizer, end, 2).unwrap();

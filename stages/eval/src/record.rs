@@ -45,8 +45,8 @@ pub(crate) struct Measured {
     pub(crate) likelihood: f64,
     pub(crate) tokens: u64,
     pub(crate) bytes: u64,
-    /// Characters, as Python counts them.
-    pub(crate) letters: u64,
+    /// Letters of scripts whose words stand side by side.
+    pub(crate) joined: u64,
     pub(crate) words: u64,
 }
 

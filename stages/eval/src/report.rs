@@ -234,7 +234,7 @@ fn measured(task: &Task, records: &[&Record]) -> BTreeMap<String, Figure> {
     for one in records.iter().filter_map(|record| record.measured) {
         all.likelihood += one.likelihood;
         (all.tokens, all.bytes) = (all.tokens + one.tokens, all.bytes + one.bytes);
-        (all.letters, all.words) = (all.letters + one.letters, all.words + one.words);
+        (all.joined, all.words) = (all.joined + one.joined, all.words + one.words);
     }
     let wanted = |metric: &Metric| {
         *metric != Metric::WordPerplexity || task.metrics.contains(metric) || has_words(&all)
