@@ -203,13 +203,13 @@ fn the_example_of_the_docs_is_right() {
 fn a_file_is_checked_before_it_is_on_disk() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("pipelines/p.yaml");
-    let page = "muse: 1\ninclude: [../shared/a.yaml]\nstages: { x: { uses: command, with: { run: ls } } }\n"
+    let page = "muse: 1\ninclude: [../parts/a.yaml]\nstages: { x: { uses: command, with: { run: ls } } }\n"
         .to_owned();
-    let shared = "stages: { y: { uses: command, with: { run: ls } } }\n".to_owned();
-    let texts = [(path.clone(), page), (folder.path().join("shared/./a.yaml"), shared)];
+    let part = "stages: { y: { uses: command, with: { run: ls } } }\n".to_owned();
+    let texts = [(path.clone(), page), (folder.path().join("parts/./a.yaml"), part)];
     let read = |texts| load(&path, &Options { unwritten: texts, ..Options::new(&KINDS) });
     assert_eq!(read(&texts).unwrap().stages.len(), 2);
-    assert!(read(&texts[..1]).unwrap_err()[0].message.contains("../shared/a.yaml"));
+    assert!(read(&texts[..1]).unwrap_err()[0].message.contains("../parts/a.yaml"));
     assert!(read(&[]).is_err());
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
