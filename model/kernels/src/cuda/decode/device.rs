@@ -102,19 +102,11 @@ impl Device {
         Ok(Scratch::new(memory, Rc::clone(&self.free)))
     }
 
-    /// Numbers from the host, when all before is done.
-    pub(super) fn upload(&self, to: u64, numbers: &[f32]) -> DeviceResult<()> {
+    /// Numbers of the host go to the GPU, in order with the kernels. Memory that is not pinned is read before the call is over.
+    pub(super) fn copy_in<T>(&self, to: u64, numbers: &[T]) -> DeviceResult<()> {
         #[expect(unsafe_code, reason = "a call of CUDA's")]
-        // SAFETY: callers give memory that is as long. Memory that is not pinned is read before the call is over.
+        // SAFETY: callers give memory that is as long, and let pinned memory be until all is done.
         let done = unsafe { result::memcpy_htod_async(to, numbers, self.stream.cu_stream()) };
-        done.map_err(failed("a copy"))
-    }
-
-    /// The first numbers of pinned memory go to the GPU, in order with the kernels.
-    pub(super) fn copy_in(&self, to: u64, from: &Pinned<i32>) -> DeviceResult<()> {
-        #[expect(unsafe_code, reason = "a call of CUDA's")]
-        // SAFETY: callers give memory that is as long, and let the pinned memory be until all is done.
-        let done = unsafe { result::memcpy_htod_async(to, from.all(), self.stream.cu_stream()) };
         done.map_err(failed("a copy"))
     }
 

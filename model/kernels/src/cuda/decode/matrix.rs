@@ -85,7 +85,7 @@ impl Matrix {
     fn keep(&self, device: &Device, part: &[f32], first: usize, way: usize) -> DeviceResult<()> {
         let rows = part.len() / self.width;
         let scratch = device.memory(size_of_val(part))?;
-        device.upload(scratch.at(), part)?;
+        device.copy_in(scratch.at(), part)?;
         let args = [
             Arg::At(scratch.at()),
             Arg::At(self.numbers()),

@@ -110,7 +110,7 @@ impl Decode for Gpu {
     fn vector(&mut self, numbers: &[f32]) -> DeviceResult<Vector> {
         self.device.bind()?;
         let memory = self.device.zeros(4 * numbers.len().next_multiple_of(CHUNK))?;
-        self.device.upload(memory.at(), numbers)?;
+        self.device.copy_in(memory.at(), numbers)?;
         Ok(Vector { memory, len: numbers.len() })
     }
 

@@ -157,7 +157,7 @@ pub(super) fn run(
 
 /// Brings what is given to the GPU, does all, and brings what comes of it back. Gives how many numbers that are.
 fn once(gpu: &mut Gpu, body: &mut Body<'_>) -> DeviceResult<usize> {
-    gpu.device.copy_in(gpu.steps.there.at(), &gpu.steps.given)?;
+    gpu.device.copy_in(gpu.steps.there.at(), gpu.steps.given.all())?;
     let Some(rows) = body(gpu)? else { return Ok(0) };
     let count = rows.count * rows.stride;
     if count > gpu.steps.logits.all().len() {
