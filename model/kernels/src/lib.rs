@@ -1,7 +1,8 @@
 //! The operations of a language model: one trait over any backend of Burn, with faster bodies for some.
 //!
 //! [`Ops`] lists them; `plain` is what they mean, in Burn's own operations; `grad` hangs them into Burn's automatic
-//! differentiation; `cpu` has bodies for the CPU. A model that is written with `Ops` runs on all of them unchanged.
+//! differentiation; `cpu` has bodies for the CPU. A model that is written with `Ops` runs on all of them unchanged. [`Decode`] is what a
+//! model in use asks of a device; `cpu` and `cuda` have one each.
 mod cpu;
 mod cuda;
 mod decode;

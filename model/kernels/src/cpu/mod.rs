@@ -1,7 +1,7 @@
 //! Bodies for the CPU: fused, over contiguous rows, on as many threads as [`with_threads`] says, else on all.
 //!
-//! The work is cut into parts whose sizes depend on the shapes alone, and sums of parts are added in the parts' order, so
-//! the same instruction set gives the same bits for any number of threads.
+//! Sums are cut into parts whose sizes depend on the shapes alone, and those of parts are added in the parts' order, so the same
+//! instruction set gives the same bits for any number of threads. Where no sum is cut, parts may go by the threads.
 mod attention;
 mod cached;
 mod decode;

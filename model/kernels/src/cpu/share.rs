@@ -1,4 +1,4 @@
-//! Sharing work among threads, in parts that depend on its size alone.
+//! Sharing work among threads, in parts.
 use super::threads;
 use std::marker::PhantomData;
 use std::ops::Range;

@@ -11,8 +11,9 @@ wide! {
     fn weigh(logits: &[f32], most: f32, times: f32, out: &mut [f32]) {
         for (out, logit) in out.iter_mut().zip(logits) {
             let x = (logit - most) * times;
-            // What weighs next to nothing, and what is no number, weighs nothing.
-            *out = if x > -80.0 { exp(x) } else { 0.0 };
+            // What weighs next to nothing, and what is no number, weighs nothing; the likeliest weighs 1 whatever it is.
+            let weight = if x > -80.0 { exp(x) } else { 0.0 };
+            *out = if *logit == most { 1.0 } else { weight };
         }
     }
 }
@@ -43,6 +44,8 @@ mod tests {
             assert!((f64::from(weight) / right - 1.0).abs() < 3e-6, "{logit}");
         }
         assert_eq!(weights(&[1.0, f32::NEG_INFINITY, f32::NAN, 1.0], 1.0), [1.0, 0.0, 0.0, 1.0]);
+        assert_eq!(weights(&[1.0, f32::INFINITY, 2.0], 1.0), [0.0, 1.0, 0.0]);
+        assert_eq!(weights(&[1.0, 2.0, 0.0], 1e-40), [0.0, 1.0, 0.0]);
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Numbers in codes of 8 bits with a scale for each block.
-use crate::cpu::tiles::{BLOCK, HALF, QUAD};
+use crate::cpu::tiles::{BLOCK, QUAD};
 use crate::cpu::vector::{largest, wide};
-use half::f16;
 
 /// Rows in codes, each of as many blocks and quads as hold it.
 #[derive(Default)]
@@ -51,15 +50,4 @@ pub(super) fn coded(block: &[f32], codes: &mut [i8; BLOCK]) -> f32 {
     let times = if largest > 0.0 { 127.0 / largest } else { 0.0 };
     codes.iter_mut().zip(block).for_each(|(code, x)| *code = (x * times).round() as i8);
     largest / 127.0
-}
-
-/// A scale in half precision, which is not negative.
-#[inline(always)]
-pub(super) fn scale(bits: u16) -> f32 {
-    f32::from_bits(u32::from(bits) << 13) * HALF
-}
-
-/// Scales as files have them.
-pub(super) fn half_precision(scale: f32) -> u16 {
-    f16::from_f32(scale).to_bits()
 }

@@ -1,12 +1,11 @@
 //! Memory of weights, in pages as large as the system has: with small ones, to find out where each is takes half as long as to read it.
+use crate::cpu::lines::LINE;
 use memmap2::MmapMut;
 use std::alloc::{Layout, handle_alloc_error};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// Words that are asked of the system at once: 64 MiB, of which it hands out what is touched.
 const CHUNK: usize = 1 << 24;
-/// Words of a line of the CPU's caches, where each weight begins.
-const LINE: usize = 16;
 
 /// The chunk of which the next weights get their words, as long as others have some of it, and how many are taken.
 static OPEN: Mutex<(Weak<Chunk>, usize)> = Mutex::new((Weak::new(), 0));

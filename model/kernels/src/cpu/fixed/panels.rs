@@ -1,10 +1,10 @@
 //! How weights stand in memory: in panels, as products want them.
-use super::codes::{coded, half_precision, scale};
+use super::codes::coded;
 use super::pages::Words;
 use crate::cpu::share::by_parts;
 use crate::cpu::tiles::{BLOCK, OFFSET, PANEL, QUAD, SCALES, WORDS};
 use crate::decode::Kept;
-use half::bf16;
+use half::{bf16, f16};
 
 /// A weight `[rows, width]` in panels.
 pub(super) struct Panels {
@@ -56,7 +56,7 @@ impl Panels {
             Kept::Int8 => {
                 for (out, block) in out.chunks_mut(BLOCK).zip(panel.chunks(WORDS)) {
                     let (scales, codes) = block.split_at(SCALES);
-                    let scale = scale(bytemuck::cast_slice(scales)[at]);
+                    let scale = f16::from_bits(bytemuck::cast_slice::<u32, u16>(scales)[at]).to_f32();
                     let quads = codes.iter().skip(at).step_by(PANEL);
                     for (out, quad) in out.chunks_mut(QUAD).zip(quads) {
                         let codes = quad.to_ne_bytes().map(|code| f32::from((code ^ OFFSET) as i8) * scale);
@@ -87,7 +87,7 @@ fn put(row: &[f32], kept: Kept, panel: &mut [u32], at: usize) {
                 let (scales, words) = block.split_at_mut(SCALES);
                 let mut codes = [0; BLOCK];
                 let scale = coded(row, &mut codes);
-                bytemuck::cast_slice_mut(scales)[at] = half_precision(scale);
+                bytemuck::cast_slice_mut(scales)[at] = f16::from_f32(scale).to_bits();
                 let places = words.iter_mut().skip(at).step_by(PANEL);
                 for (place, quad) in places.zip(codes.as_chunks::<QUAD>().0) {
                     *place = u32::from_ne_bytes(quad.map(|code| code as u8 ^ OFFSET));

@@ -42,7 +42,7 @@ pub(super) struct Base;
 const FOUR: usize = 4;
 
 /// Its exponent counts from 112 less than that of f32.
-pub(in crate::cpu) const HALF: f32 = f32::from_bits(0x7780_0000);
+pub(super) const HALF: f32 = f32::from_bits(0x7780_0000);
 
 #[expect(unsafe_code, reason = "as the trait says")]
 impl Lanes for Base {

@@ -8,7 +8,6 @@ mod ways;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub(super) use lanes::HALF;
 pub(super) use ways::{Pairs, Quads, Singles, Way};
 
 use lanes::{Base, Lanes};

@@ -5,9 +5,9 @@ use super::{BUSY, CHUNK, Gpu, Rows, Vector};
 use crate::decode::{CacheSize, DeviceResult, Heads, Step};
 
 /// Lanes that share a key among them; a head takes a multiple of it.
-const SHARE: usize = 8;
+pub(super) const SHARE: usize = 8;
 /// Heads of queries that a block looks at.
-const TOGETHER: usize = 4;
+pub(super) const TOGETHER: usize = 4;
 /// Keys that are worth a block's while.
 const WORTH: usize = 256;
 
@@ -36,6 +36,7 @@ pub(super) fn attend(
 ) -> DeviceResult<Rows> {
     let rows = step.ids.len();
     let Heads { queries, keys, width, norms, epsilon, window } = *heads;
+    let window = window.filter(|window| *window < cache.size.context);
     let (parts, warps, context) = (queries + 2 * keys, 8, cache.size.context);
     let [cosines, sines] = gpu.angles.as_ref().expect("angles are given before the first step");
     let turned = gpu.device.scratch(rows * queries * width * 4)?;

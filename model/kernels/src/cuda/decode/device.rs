@@ -96,7 +96,8 @@ impl Device {
 
     /// Memory for a while. What is asked for in the same order lies at the same places again.
     pub(super) fn scratch(&self, bytes: usize) -> DeviceResult<Scratch> {
-        let bytes = bytes.next_multiple_of(256);
+        // Few sizes, so that steps of any length use the same memory again.
+        let bytes = bytes.max(256).next_power_of_two();
         let kept = self.free.borrow_mut().get_mut(&bytes).and_then(Vec::pop);
         let memory = kept.map_or_else(|| self.memory(bytes), Ok)?;
         Ok(Scratch::new(memory, Rc::clone(&self.free)))

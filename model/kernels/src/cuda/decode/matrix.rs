@@ -5,7 +5,7 @@ use super::{BUSY, CHUNK, Gpu, Rows};
 use crate::decode::{DeviceResult, Kept};
 
 /// Rows of a weight that are multiplied at once; of a pair half of them are gates.
-const TILE: usize = 16;
+pub(super) const TILE: usize = 16;
 /// Rows that tensor cores multiply at once.
 const EIGHT: usize = 8;
 /// Tiles of a block, where rows are many.
@@ -15,8 +15,9 @@ const WARPS: usize = 8;
 /// Chunks of a row that are worth a block's while, and blocks that share a row at most.
 const LEAST: usize = 8;
 const MOST_SPLITS: usize = 8;
-/// Pieces of eight numbers that lie near.
-const NEAR: usize = 38 * 64;
+/// Pieces of eight numbers that lie near, and how many more a row has there than it needs, so that rows lie in other banks.
+pub(super) const NEAR: usize = 38 * 64;
+pub(super) const APART: usize = 4;
 
 /// A matrix `[out, in]`. Where rows and numbers of its layout are more than it has, they are zeros.
 pub struct Matrix {
@@ -174,7 +175,7 @@ impl Matrix {
 
 /// Whether rows are so few, and so short, that all of them lie near while they are multiplied.
 pub(super) fn lies_near(kept: Kept, x: &Rows) -> bool {
-    let pieces = x.count * (x.stride / 8 + 4);
+    let pieces = x.count * (x.stride / 8 + APART);
     if kept == Kept::F32 { x.count == 1 } else { x.count <= EIGHT && pieces <= NEAR }
 }
 

@@ -8,7 +8,7 @@ mod matrix;
 mod memory;
 mod step;
 
-use crate::decode::{CacheSize, Decode, DeviceResult, Heads, Kept, Step};
+use crate::decode::{CacheSize, Decode, DeviceError, DeviceResult, Heads, Kept, Step};
 use attention::Cache;
 use device::{Arg, Device};
 use matrix::{Matrix, Way};
@@ -20,6 +20,8 @@ use step::Steps;
 const CHUNK: usize = 32;
 /// Blocks that keep a GPU busy.
 const BUSY: usize = 264;
+/// The widest head that the shared memory of a block has room for.
+const WIDEST: usize = 376;
 
 /// What a model is to a GPU before there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,8 +69,25 @@ impl Gpu {
             Kept::Int8 => 2,
         };
         let GpuModel { head_width, group, .. } = model;
+        if head_width > WIDEST {
+            let message = format!("a head is {head_width} wide, and on a GPU {WIDEST} at most");
+            return Err(DeviceError { message, help: Some("use the model with `--device cpu`".into()) });
+        }
+        // What both sides must know is said here alone.
+        let known = [
+            ("KEPT", kept),
+            ("HEAD", head_width),
+            ("GROUP", group),
+            ("CHUNK", CHUNK),
+            ("TILE", matrix::TILE),
+            ("NEAR", matrix::NEAR),
+            ("APART", matrix::APART),
+            ("SHARE", attention::SHARE),
+            ("TOGETHER", attention::TOGETHER.min(group)),
+        ];
+        let known = known.map(|(name, number)| format!("#define {name} {number}\n"));
         let source = [
-            &format!("#define KEPT {kept}\n#define HEAD {head_width}\n#define GROUP {group}\n"),
+            &known.concat(),
             include_str!("source/numbers.cu"),
             include_str!("source/rows.cu"),
             include_str!("source/product.cu"),
@@ -221,5 +240,14 @@ mod tests {
         let asked = Gpu::new(1 << 16, GpuModel { kept: Kept::Bf16, head_width: 64, group: 1 });
         let error = asked.err().expect("there is no such GPU");
         assert!(error.help.as_ref().is_some_and(|help| help.contains("--device cpu")), "{error}");
+    }
+
+    #[test]
+    fn a_head_that_is_too_wide_is_said_before_anything_is_asked_of_a_gpu() {
+        let asked = Gpu::new(0, GpuModel { kept: Kept::F32, head_width: 512, group: 1 });
+        assert_eq!(
+            asked.err().expect("it is too wide").message,
+            "a head is 512 wide, and on a GPU 376 at most"
+        );
     }
 }

@@ -86,8 +86,9 @@ impl Steps {
         let rows = step.ids.len();
         if rows > self.room {
             self.graphs.clear();
-            self.room = rows.next_power_of_two();
-            (self.given, self.there) = given(device, self.room)?;
+            let room = rows.next_power_of_two();
+            (self.given, self.there) = given(device, room)?;
+            self.room = room;
         }
         let tokens = || {
             step.feeds
@@ -121,10 +122,13 @@ pub(super) fn run(
     body: &mut Body<'_>,
 ) -> DeviceResult<Vec<f32>> {
     gpu.device.bind()?;
-    if std::mem::take(&mut gpu.steps.runs) {
+    if gpu.steps.runs {
         gpu.device.wait()?;
+        gpu.steps.runs = false;
     }
     gpu.steps.write(&gpu.device, step)?;
+    // Whatever becomes of it, something may be under way.
+    gpu.steps.runs = true;
     let rows = step.ids.len();
     let usual = step.wanted.len() == rows && step.feeds.iter().all(|feed| feed.tokens == 1);
     let shape = (rows, gpu.steps.reach, kind);
@@ -148,10 +152,10 @@ pub(super) fn run(
         }
     };
     if count == 0 {
-        gpu.steps.runs = true;
         return Ok(Vec::new());
     }
     gpu.device.wait()?;
+    gpu.steps.runs = false;
     Ok(gpu.steps.logits.all()[..count].to_vec())
 }
 

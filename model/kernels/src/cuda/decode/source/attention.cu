@@ -2,16 +2,12 @@
 
 // The exponent of 2 is what the hardware has.
 #define LOG2_E 1.44269504088896340736f
-// Lanes that share a key among them.
-#define SHARE 8
 #define WARPS 8
 // Keys that a block looks at side by side.
 #define SIDE (WARPS * 32 / SHARE)
 // Numbers of a head that a lane has, and what a head takes in the cache.
 #define OWN ((HEAD + SHARE - 1) / SHARE)
 #define WIDE (OWN * SHARE)
-// Heads of queries that are looked at together.
-#define TOGETHER (GROUP < 4 ? GROUP : 4)
 #define LOWEST -1e30f
 
 // Turns queries and keys as their places say, behind their norms, and brings keys and values to the cache: a warp for each head.

@@ -1,10 +1,6 @@
 // Few rows of x times a weight, as a model that writes one text has them.
 #if KEPT != 0
 
-// Pieces of 16 bytes that lie near, and how many more a row has there than it needs, so that rows lie in other banks.
-#define NEAR (38 * 64)
-#define APART 4
-
 // A block has all rows of x near, at most eight, and goes from tile to tile: the weights of the next one are on their way while what
 // its eight warps have of this one is added up.
 template <bool NORM>

@@ -1,6 +1,7 @@
 // Numbers: how they are kept, and how they are read again. What a model is made of is known before this is compiled: KEPT says
 // what its weights are kept as (0: f32, 1: bf16, 2: codes of 8 bits), HEAD how wide a head is, GROUP how many heads of queries
-// share one of keys.
+// share one of keys, TOGETHER how many of them a block looks at. So is how all lies in memory: CHUNK numbers of a row are multiplied at
+// once and share a scale, TILE rows of a weight; SHARE lanes share a key; NEAR pieces lie near, with APART between rows.
 typedef unsigned int u32;
 typedef unsigned short u16;
 typedef signed char i8;
@@ -8,10 +9,6 @@ typedef long long i64;
 
 // A warp's lanes, all of them.
 #define ALL 0xffffffffu
-// Numbers of a row that are multiplied at once, and that share a scale in codes.
-#define CHUNK 32
-// Rows of a weight that are multiplied at once.
-#define TILE 16
 
 // A kernel begins while the one before it still runs, where the GPU can do that. What it does until here, it does with weights alone:
 // from here on all is there that was written before.

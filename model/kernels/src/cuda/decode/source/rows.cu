@@ -74,7 +74,7 @@ extern "C" __global__ void likeliest(const float* x, float* out, int among, int 
 #pragma unroll
         for (int one = 0; one < 8; one++) {
             int place = begin + one * blockDim.x;
-            if (place < among && (eight[one] > best || at == 0x7fffffff)) best = eight[one], at = place;
+            if (place < among && eight[one] > best) best = eight[one], at = place;
         }
     }
     for (int round = 0; round < 2; round++) {
