@@ -1,5 +1,5 @@
 //! How much memory a model takes in use.
-use super::Parameters;
+use super::{Device, Parameters};
 use crate::config::Shape;
 use muse_kernels::Kept;
 use serde::Serialize;
@@ -27,8 +27,9 @@ impl Inference {
     }
 }
 
-/// What the decoder holds at least, in bytes: weights as they are kept, and keys and values of so many texts in f32.
-pub fn held_in_use(shape: &Shape, kept: Kept, texts: usize) -> u64 {
+/// What the decoder holds at least, in bytes: weights as they are kept, and keys and values of so many texts, which are in f32 on a
+/// CPU, and on a GPU where weights are.
+pub fn held_in_use(shape: &Shape, kept: Kept, texts: usize, device: Device) -> u64 {
     let numbers = Parameters::of(shape).total();
     let weights = match kept {
         Kept::F32 => 4 * numbers,
@@ -36,7 +37,8 @@ pub fn held_in_use(shape: &Shape, kept: Kept, texts: usize) -> u64 {
         // A scale in half precision stands beside 32 of them.
         Kept::Int8 => numbers + numbers / 16,
     };
-    let keys_and_values = 4 * 2 * (shape.layers * shape.key_width() * shape.context) as u64;
+    let number = if device == Device::Gpu && kept != Kept::F32 { 2 } else { 4 };
+    let keys_and_values = number * 2 * (shape.layers * shape.key_width() * shape.context) as u64;
     weights + texts as u64 * keys_and_values
 }
 
@@ -48,11 +50,14 @@ mod tests {
     #[test]
     fn what_is_held_goes_by_how_weights_are_kept_and_by_texts() {
         let shape = Model { kv_heads: Some(2), ..Model::new(4, 256, 4, 512) }.shape(1000, 128);
-        let of = |kept, texts| held_in_use(&shape, kept, texts);
+        let of = |kept, texts| held_in_use(&shape, kept, texts, Device::Cpu);
         assert_eq!(of(Kept::F32, 0), 4 * 2_874_112);
         assert_eq!(of(Kept::Bf16, 0), 2 * 2_874_112);
         assert_eq!(of(Kept::Int8, 0), 2_874_112 + 2_874_112 / 16);
-        assert_eq!(of(Kept::F32, 3) - of(Kept::F32, 0), 3 * 128 * 2 * 4 * 128 * 4);
+        let cached = 3 * 128 * 2 * 4 * 128;
+        assert_eq!(of(Kept::F32, 3) - of(Kept::F32, 0), cached * 4);
+        let on_gpu = |kept| held_in_use(&shape, kept, 3, Device::Gpu) - of(kept, 0);
+        assert_eq!([Kept::F32, Kept::Bf16, Kept::Int8].map(on_gpu), [cached * 4, cached * 2, cached * 2]);
     }
 
     #[test]

@@ -55,7 +55,6 @@ pub fn gpu(index: usize, model: &Model, kept: Kept) -> DeviceResult<Gpu> {
 pub struct Decoder<D: Decode> {
     device: D,
     room: Room,
-    vocabulary: usize,
     shape: Shape,
     epsilon: f64,
     embedding: D::Matrix,
@@ -96,7 +95,6 @@ impl<D: Decode> Decoder<D> {
         let caches = (0..shape.layers).map(|_| device.cache(size)).collect::<DeviceResult<_>>()?;
         Ok(Self {
             room,
-            vocabulary: shape.vocab_size,
             shape,
             epsilon: model.norm_eps,
             embedding,
@@ -116,7 +114,7 @@ impl<D: Decode> Decoder<D> {
 
     /// How many tokens there are to choose from.
     pub fn vocabulary(&self) -> usize {
-        self.vocabulary
+        self.shape.vocab_size
     }
 
     /// How many tokens a slot holds.
@@ -150,10 +148,14 @@ impl<D: Decode> Decoder<D> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
+        // A device writes where it is told to.
+        let fits = |feed: &Feed| feed.held + feed.tokens <= self.room.context;
+        assert!(feeds.iter().all(fits), "the slot is full");
+        assert!(ids.iter().all(|id| (*id as usize) < self.shape.vocab_size), "there is no such token");
         let wanted = wanted_rows(more);
         let step = Step { feeds: &feeds, ids: &ids, wanted: &wanted };
         let Self { device, shape, epsilon, embedding, blocks, norm, head, caches, held, .. } = self;
-        let given = device.step(&step, among.unwrap_or(0), &mut |device| {
+        let given = device.step(&step, among.map_or(0, |among| among + 1), &mut |device| {
             let mut x = device.looked_up(&step, embedding)?;
             for (block, cache) in blocks.iter().zip(caches.iter_mut()) {
                 x = block.run(device, &step, x, shape, *epsilon, cache)?;

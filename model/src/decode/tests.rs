@@ -1,7 +1,7 @@
 //! A model in use is the model that was trained: what is kept changes no logit.
 use super::{Cpu, Decoder, DeviceError, Kept, More, Room, Wanted};
 use crate::config::Model;
-use crate::kernels::with_threads;
+use crate::kernels::{Ops, with_threads};
 use crate::net::{Batch, Net, Setting, Weight};
 use burn::backend::Flex;
 use burn::tensor::DType;
@@ -15,7 +15,15 @@ fn model(change: impl FnOnce(&mut Model)) -> (Model, Net<Flex>) {
     let mut model = Model { kv_heads: Some(2), init_std: 0.2, ..Model::new(2, 32, 4, 40) };
     (model.vocab_size, model.scaled_init) = (Some(VOCABULARY), false);
     change(&mut model);
-    let net = Net::new(&model, &model.shape(1, CONTEXT), 5, &Default::default());
+    let shape = model.shape(1, CONTEXT);
+    let weights = Weight::all(&shape);
+    // Norms begin as ones, which would tell none from another.
+    let net = Net::<Flex>::new(&model, &shape, 5, &Default::default()).changed(|at, weight| {
+        if weights[at].shape.len() > 1 {
+            return weight;
+        }
+        weight * (Flex::noise(weights[at].len(), at as u64, &Default::default()) + 0.5)
+    });
     (model, net)
 }
 
