@@ -5,7 +5,7 @@ use crate::exit;
 use crate::failure::{CliError, CliResult};
 use crate::open::Opened;
 use crate::values::StageOfPipeline;
-use muse_artifacts::checkpoint::ABOUT;
+use muse_artifacts::checkpoint::{ABOUT, Weights};
 use muse_inference::Source;
 use muse_inference::hf::CONFIG;
 use muse_stage::ArtifactType;
@@ -39,8 +39,8 @@ pub(super) fn source(app: &App<'_>, args: &ModelArgs) -> CliResult<Source> {
         });
     }
     let tokenizer = tokenizer.as_ref().map(|folder| folder.path.as_path());
-    let open = if args.best { Source::open_best } else { Source::open };
-    open(&model.path, tokenizer).map_err(|error| {
+    let weights = if args.best { Weights::Best } else { Weights::Last };
+    Source::open(&model.path, tokenizer, weights).map_err(|error| {
         match (CliError::from(error), stage_of(app, &args.model)) {
             // The folder of links says nothing to people.
             (mut error, Some(_)) => {

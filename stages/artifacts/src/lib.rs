@@ -2,6 +2,7 @@
 //!
 //! Whoever reads a format here checks it: what is no corpus, or was cut, is an error that names the file and says what
 //! to do, never a panic and never half of the data.
+pub mod above;
 pub mod checkpoint;
 pub mod corpus;
 mod error;

@@ -1,9 +1,10 @@
 //! What speaks against an evaluation before anything runs: the stages above it, and the machine.
 use crate::ask::slots;
 use crate::params::{Params, Precision};
+use muse_artifacts::above::model_of;
 use muse_model::config::{Model, Shape};
-use muse_model::count::held_in_use;
-use muse_stage::{Above, FieldError, Given, Machine};
+use muse_model::count::{Device, held_in_use};
+use muse_stage::{Above, FieldError, Machine};
 
 /// Kinds whose checkpoints come without a tokenizer.
 const TRAINED: &[&str] = &["pretrain", "sft", "compress", "import"];
@@ -24,12 +25,19 @@ pub(crate) fn fits(above: &Above<'_>) -> Result<(), FieldError> {
 
 /// Whether the machine has the memory for each model, as far as the stages above say what they are. One is there at a time.
 pub(crate) fn room(params: &Params, above: &Above<'_>, machine: &Machine) -> Result<(), FieldError> {
-    let (has, whose) = match machine.gpu_memory {
-        Some(has) => (has, "the GPU has"),
-        None => (machine.memory, "this stage may take"),
+    let (device, has, whose) = match machine.gpu_memory {
+        Some(has) => (Device::Gpu, has, "the GPU has"),
+        None => (Device::Cpu, machine.memory, "this stage may take"),
     };
-    let shapes = above.port("model").into_iter().filter_map(|given| shape(&given));
-    let takes = |shape: Shape| held_in_use(&shape, params.precision.kept(), slots(shape.context));
+    let models = above.port("model").into_iter();
+    let shapes = models.filter_map(|given| {
+        let (config, data) = model_of(&given)?;
+        let model: Model = serde_json::from_value(config).ok()?;
+        // What is not known takes nothing here: all else may be too much already.
+        let context = model.context.or(data.context).unwrap_or(1);
+        Some(model.shape(data.vocab_size.unwrap_or(1), context))
+    });
+    let takes = |shape: Shape| held_in_use(&shape, params.precision.kept(), slots(shape.context), device);
     let Some(takes) = shapes.map(takes).max().filter(|takes| *takes > has) else { return Ok(()) };
     let gib = |bytes: u64| format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30));
     let message = format!("the model takes {} of memory, and {whose} {}", gib(takes), gib(has));
@@ -42,30 +50,10 @@ pub(crate) fn room(params: &Params, above: &Above<'_>, machine: &Machine) -> Res
     Err(FieldError::new("/precision", message).help(format!("{less}{raise}")))
 }
 
-/// The sizes of a model, where the stages above say them: a training says so, or what it began with, or what was exported.
-fn shape(given: &Given<'_>) -> Option<Shape> {
-    let of = |port: &str| given.port(port).first().and_then(shape);
-    match given.kind {
-        "pretrain" => {
-            let model: Model = serde_json::from_value(given.params["model"].clone()).ok()?;
-            let whole = |given: &Given<'_>, field: &str| usize::try_from(given.params[field].as_u64()?).ok();
-            let packed = given.port("data").into_iter().next();
-            let context = packed.as_ref().and_then(|packed| whole(packed, "context"));
-            let tokenizer = packed.as_ref().and_then(|packed| packed.port("tokenizer").into_iter().next());
-            let tokens = tokenizer.and_then(|tokenizer| whole(&tokenizer, "vocab_size"));
-            // What is not known takes nothing here: all else may be too much already.
-            let context = model.context.or(context).unwrap_or(1);
-            Some(Shape { context, ..model.shape(tokens.unwrap_or(1), context) })
-        }
-        "sft" => of("init"),
-        "export" => of("model"),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use muse_stage::Given;
     use serde_json::{Value, json};
 
     fn given<'a>(kind: &'a str, params: Value, above: Above<'a>) -> Given<'a> {
@@ -76,7 +64,9 @@ mod tests {
     fn trained<'a>() -> Given<'a> {
         let model = json!({ "layers": 4, "width": 128, "heads": 2, "ffn": 384 });
         let packed = |port: &str| match port {
-            "tokenizer" => vec![given("tokenizer", json!({ "vocab_size": 512 }), Above::nothing())],
+            "tokenizer" => {
+                vec![given("tokenizer", json!({ "algorithm": "bpe", "vocab_size": 512 }), Above::nothing())]
+            }
             _ => Vec::new(),
         };
         let above = move |port: &str| match port {
@@ -112,7 +102,9 @@ mod tests {
                 let wrong = has(weights + kept - 1, None).unwrap_err();
                 assert!(wrong.message.contains("this stage may take"), "{wrong:?}");
                 assert!(wrong.help.is_some_and(|help| help.contains("`resources.memory`")));
-                assert!(has(1, Some(weights + kept)).is_ok() && has(1 << 40, Some(weights)).is_err());
+                // A GPU keeps keys and values in two bytes where it keeps weights in no more.
+                let on_gpu = weights + if precision == "f32" { kept } else { kept / 2 };
+                assert!(has(1, Some(on_gpu)).is_ok() && has(1 << 40, Some(on_gpu - 1)).is_err());
             }
         }
     }

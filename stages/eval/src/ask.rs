@@ -1,10 +1,10 @@
 //! Puts questions to a model, and notes what it answers and how good that is.
 use crate::judge::{choice, filtered, matches};
-use crate::measure;
-use crate::params::Weights;
+use crate::measure::{counts, size_of, size_of_text};
 use crate::prompt::{Ask, Question};
 use crate::record::{Record, rounded};
 use crate::task::{Filter, Task};
+use muse_artifacts::checkpoint::Weights;
 use muse_artifacts::tokenizer::Tokenizer;
 use muse_inference::{
     Device, Engine, InferenceError, News, Order, Pair, Room, Sampling, Score, Scorer, Source, Writer, chat,
@@ -81,7 +81,7 @@ impl Model {
         let mut by_item: Vec<Vec<Score>> = vec![Vec::new(); questions.len()];
         owners.into_iter().zip(scores).for_each(|(at, score)| by_item[at].push(score));
         for ((record, question), scores) in records.iter_mut().zip(questions).zip(by_item) {
-            likely(task, question, &scores, record);
+            likely(task, question, &scores, &self.tokenizer, record);
         }
         for (at, text) in written {
             if let Ask::Write { answers } = &questions[at].ask {
@@ -123,20 +123,22 @@ impl Model {
             return Err(StageError::new("the tokenizer has no token that begins or ends texts")
                 .help("give it an `eos_token` in its `tokenizer_config.json`"));
         };
-        let (pairs, measured) = match &question.ask {
+        let encoded;
+        let (ids, measured) = match &question.ask {
             Ask::Measure { text } => {
-                measure::whole(&encode(&self.tokenizer, text).map_err(failed)?, text, prefix, self.context)
+                encoded = encode(&self.tokenizer, text).map_err(failed)?;
+                (&encoded, size_of_text(encoded.len(), text))
             }
             Ask::MeasureTokens { ids, said: None } => {
-                measure::whole(ids, &self.tokenizer.decode(ids)?, prefix, self.context)
+                (ids, size_of_text(ids.len(), &self.tokenizer.decode(ids)?))
             }
             Ask::MeasureTokens { ids, said: Some(said) } => {
-                measure::answers(ids, said, &self.tokenizer, prefix, self.context)?
+                (ids, size_of(ids, &counts(ids, said, &self.tokenizer), &self.tokenizer)?)
             }
             Ask::Choose { .. } | Ask::Write { .. } => return Ok(Vec::new()),
         };
         record.measured = Some(measured);
-        Ok(pairs)
+        Ok(Pair::windows(ids, prefix, self.context))
     }
 
     /// What is asked of the writer.
@@ -154,13 +156,20 @@ impl Model {
 }
 
 /// Notes how likely choices or a text were.
-fn likely(task: &Task, question: &Question, scores: &[Score], record: &mut Record) {
+fn likely(task: &Task, question: &Question, scores: &[Score], tokenizer: &Tokenizer, record: &mut Record) {
     if let Some(measured) = &mut record.measured {
-        measured.likelihood = rounded(scores.iter().map(|score| score.sum).sum());
+        let tokens = scores.iter().flat_map(|score| &score.tokens);
+        measured.likelihood = rounded(match &question.ask {
+            Ask::MeasureTokens { ids, said: Some(said) } => {
+                let counts = counts(ids, said, tokenizer);
+                tokens.zip(counts).filter(|(_, counts)| *counts).map(|(token, _)| token).sum()
+            }
+            _ => tokens.sum(),
+        });
     }
     let Ask::Choose { choices, right } = &question.ask else { return };
     record.right.clone_from(right);
-    record.likelihoods = scores.iter().map(|score| rounded(score.sum)).collect();
+    record.likelihoods = scores.iter().map(|score| rounded(score.sum())).collect();
     record.greedy = scores.iter().map(|score| score.greedy).collect();
     let figures = task.figures().into_iter();
     record.scores = figures
@@ -231,9 +240,5 @@ pub(crate) fn source(
     weights: Weights,
 ) -> Result<Source, StageError> {
     let tokenizer = tokenizer.filter(|_| !Source::has_tokenizer(folder));
-    match weights {
-        Weights::Last => Source::open(folder, tokenizer),
-        Weights::Best => Source::open_best(folder, tokenizer),
-    }
-    .map_err(failed)
+    Source::open(folder, tokenizer, weights).map_err(failed)
 }

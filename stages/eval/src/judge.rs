@@ -1,5 +1,4 @@
 //! How good answers are, by the formulas of lm-evaluation-harness.
-use crate::record::Measured;
 use crate::task::{Filter, Ignore, Metric};
 use fancy_regex::Regex;
 use muse_inference::Score;
@@ -12,7 +11,7 @@ const NOTHING: &str = "[invalid]";
 /// A figure of one item of multiple choice.
 pub(crate) fn choice(metric: Metric, scores: &[Score], choices: &[String], right: &[usize]) -> f64 {
     let best = |by: &dyn Fn(usize) -> f64| {
-        let of = |at: usize| scores[at].sum / by(at);
+        let of = |at: usize| scores[at].sum() / by(at);
         // Of equals the first.
         (1..scores.len()).fold(0, |best, at| if of(at) > of(best) { at } else { best })
     };
@@ -27,8 +26,8 @@ pub(crate) fn choice(metric: Metric, scores: &[Score], choices: &[String], right
 
 /// The share of the right choices' probability.
 fn mass(scores: &[Score], right: &[usize]) -> f64 {
-    let most = scores.iter().map(|score| score.sum).fold(f64::NEG_INFINITY, f64::max);
-    let likely = |at: &usize| (scores[*at].sum - most).exp();
+    let most = scores.iter().map(|score| score.sum()).fold(f64::NEG_INFINITY, f64::max);
+    let likely = |at: &usize| (scores[*at].sum() - most).exp();
     let all: f64 = (0..scores.len()).map(|at| likely(&at)).sum();
     right.iter().map(likely).sum::<f64>() / all
 }
@@ -90,44 +89,6 @@ fn failed(pattern: &str, error: &fancy_regex::Error) -> StageError {
     StageError::new(format!("the pattern `{pattern}`: {error}"))
 }
 
-/// How many words a text has: what stands between white space, as Python's `re.split` counts it.
-pub(crate) fn words(text: &str) -> u64 {
-    let space = |letter: char| letter.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&letter);
-    let (mut words, mut before) = (1, false);
-    for letter in text.chars() {
-        words += u64::from(space(letter) && !before);
-        before = space(letter);
-    }
-    words
-}
-
-/// How many letters a text has of scripts whose words stand side by side: Han, kana, Thai, Lao, Myanmar, Khmer.
-pub(crate) fn joined(text: &str) -> u64 {
-    let is = |letter: &char| {
-        matches!(letter, '\u{0e00}'..='\u{0eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}'
-            | '\u{3040}'..='\u{30ff}' | '\u{31f0}'..='\u{31ff}' | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}'
-            | '\u{f900}'..='\u{faff}' | '\u{ff66}'..='\u{ff9f}' | '\u{20000}'..='\u{3ffff}')
-    };
-    text.chars().filter(is).count() as u64
-}
-
-/// What texts come to, counted together. A number that is too large is none.
-pub(crate) fn measure(metric: Metric, all: &Measured) -> Option<f64> {
-    let each = |count: u64| -all.likelihood / count.max(1) as f64;
-    let figure = match metric {
-        Metric::WordPerplexity => each(all.words).exp(),
-        Metric::BytePerplexity => each(all.bytes).exp(),
-        Metric::TokenPerplexity => each(all.tokens).exp(),
-        _ => each(all.bytes) / 2.0_f64.ln(),
-    };
-    figure.is_finite().then_some(figure)
-}
-
-/// Whether white space parts the words of texts: in Japanese, Chinese and Thai it does not, and what stands between is a sentence.
-pub(crate) fn has_words(all: &Measured) -> bool {
-    all.joined < all.words
-}
-
 /// The mean of some numbers, and its standard error: by the deviation of a sample, over the root of their number.
 pub(crate) fn mean(numbers: &[f64]) -> (f64, Option<f64>) {
     let count = numbers.len() as f64;
@@ -141,7 +102,7 @@ mod tests {
     use super::*;
 
     fn scores(sums: &[f64]) -> Vec<Score> {
-        sums.iter().map(|sum| Score { sum: *sum, greedy: false }).collect()
+        sums.iter().map(|sum| Score { tokens: vec![*sum], greedy: false }).collect()
     }
 
     #[test]
@@ -205,26 +166,5 @@ mod tests {
         // Of 1, 0, 1, 1: the mean 3/4, the deviation of a sample 1/2, over the root of 4.
         assert_eq!(mean(&[1.0, 0.0, 1.0, 1.0]), (0.75, Some(0.25)));
         assert_eq!(mean(&[0.5]), (0.5, None));
-        assert_eq!([words("a  b\nc"), words(""), words(" a "), words("日本\u{3000}語")], [3, 1, 3, 2]);
-        let all = Measured { likelihood: -8.0 * 2.0_f64.ln(), tokens: 2, bytes: 4, joined: 0, words: 1 };
-        let of = |metric| measure(metric, &all).unwrap();
-        assert!((of(Metric::BitsPerByte) - 2.0).abs() < 1e-12);
-        assert!((of(Metric::BytePerplexity) - 4.0).abs() < 1e-12);
-        assert!((of(Metric::TokenPerplexity) - 16.0).abs() < 1e-9);
-        assert!((of(Metric::WordPerplexity) - 256.0).abs() < 1e-9);
-        assert_eq!(measure(Metric::WordPerplexity, &Measured { likelihood: -800.0, ..all }), None);
-    }
-
-    #[test]
-    fn texts_have_words_where_white_space_parts_them() {
-        let of = |text: &str| {
-            has_words(&Measured { joined: joined(text), words: words(text), ..Measured::default() })
-        };
-        assert!(of("Donaudampfschifffahrt ist ein langes Wort.") && of("слова, слова, слова") && of(""));
-        assert!(of("Mount Fuji (富士山) is a volcano.") && of("한국어는 낱말을 띄어 쓴다."));
-        assert!(!of("そうですね。") && !of("好") && !of("สวัสดี") && !of("はい。 どうぞ。"));
-        assert!(!of(
-            "元気な豚です。紅葉が山を染めていました。名物は茄子です。\n絵は藤沢学校に住む正直な猿です。車を持っていることで知られています。"
-        ));
     }
 }

@@ -38,7 +38,7 @@ pub struct Eval;
 impl Stage for Eval {
     type Params = Params;
     const KIND: &'static str = "eval";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const DOC: &'static str = "Says how good models are, by tasks and by held-out text.\n\n\
         Figures are those of lm-evaluation-harness: multiple choice by log-likelihood, generation by exact match, perplexity \
         and bits per byte. A task takes the entry of `data` that has its name, else the only one that is named after no task; \

@@ -1,6 +1,7 @@
 //! What stands under `with:`.
 use crate::task::{Kind, Task};
 use crate::turns::Chat;
+use muse_artifacts::checkpoint::Weights;
 use muse_inference::Kept;
 use muse_stage::schemars::{self, JsonSchema};
 use muse_stage::{ConfigFile, Count};
@@ -38,17 +39,6 @@ pub struct Params {
     pub samples: u32,
 }
 
-/// Which weights of a training.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Weights {
-    /// Those after the last step.
-    #[default]
-    Last,
-    /// Those of the lowest loss on what was held back. The last, where nothing was lower.
-    Best,
-}
-
 /// What weights are kept as.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -58,7 +48,7 @@ pub enum Precision {
     F32,
     /// Two bytes a number.
     Bf16,
-    /// One byte a number, with a scale for 32 of them; for the processor.
+    /// One byte a number, with a scale for 32 of them.
     Int8,
 }
 

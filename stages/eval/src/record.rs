@@ -46,7 +46,7 @@ pub(crate) struct Measured {
     pub(crate) tokens: u64,
     pub(crate) bytes: u64,
     /// Letters of scripts whose words stand side by side.
-    pub(crate) joined: u64,
+    pub(crate) unspaced: u64,
     pub(crate) words: u64,
 }
 

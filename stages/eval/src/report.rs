@@ -1,11 +1,13 @@
 //! `report.json`: the figures of all models, with their standard errors, what differs, and some items as they were asked.
-use crate::judge::{has_words, mean, measure};
+use crate::judge::mean;
 use crate::keep::lines;
-use crate::params::{Params, Weights};
+use crate::measure::{has_words, measure};
+use crate::params::Params;
 use crate::prompt::{Ask, Questions};
 use crate::record::{Measured, Record, rounded};
 use crate::task::{Kind, Metric, Task};
 use crate::turns::Chat;
+use muse_artifacts::checkpoint::Weights;
 use muse_inference::Source;
 use muse_stage::StageError;
 use serde::Serialize;
@@ -234,7 +236,7 @@ fn measured(task: &Task, records: &[&Record]) -> BTreeMap<String, Figure> {
     for one in records.iter().filter_map(|record| record.measured) {
         all.likelihood += one.likelihood;
         (all.tokens, all.bytes) = (all.tokens + one.tokens, all.bytes + one.bytes);
-        (all.joined, all.words) = (all.joined + one.joined, all.words + one.words);
+        (all.unspaced, all.words) = (all.unspaced + one.unspaced, all.words + one.words);
     }
     let wanted = |metric: &Metric| {
         *metric != Metric::WordPerplexity || task.metrics.contains(metric) || has_words(&all)

@@ -10,7 +10,7 @@ use muse_artifacts::tokenizer::Tokenizer;
 use muse_artifacts::tokens::{Block, Dtype as TokenType, Loss, Meta, Piece, Split, SplitMeta, StreamWriter};
 use muse_model::config::Model;
 use muse_model::net::{Net, Weight};
-use muse_stage::{ArtifactType, Context, Job, JobInput, JobMode, StageEvent, StageKind, run_job};
+use muse_stage::{ArtifactType, Context, Job, JobInput, JobMode, Stage, StageEvent, StageKind, run_job};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -67,7 +67,7 @@ impl Place {
             mode: JobMode::Run,
             kind: "eval".into(),
             plugin: None,
-            version: 1,
+            version: <Eval as Stage>::VERSION,
             stage: "eval".into(),
             key: "b3:00".into(),
             attempt: 1,

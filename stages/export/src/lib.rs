@@ -12,7 +12,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-pub use params::{Dtype, Format, Params, Weights};
+pub use params::{Dtype, Format, Params};
 
 use card::Card;
 use muse_stage::{

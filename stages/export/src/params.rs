@@ -1,4 +1,5 @@
 //! What stands under `with:`.
+use muse_artifacts::checkpoint::Weights;
 use muse_model::config::Model;
 use muse_model::exchange::gguf;
 use muse_stage::schemars::{self, JsonSchema};
@@ -53,17 +54,6 @@ pub enum Dtype {
     /// 4 bits, and 16 for every 32 numbers. The last product, which suffers most, is in `q8_0`.
     #[serde(rename = "q4_0")]
     Q4,
-}
-
-/// Which weights of a training.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Weights {
-    /// Those after the last step.
-    #[default]
-    Last,
-    /// Those of the lowest loss on what was held back. The last, where nothing was lower.
-    Best,
 }
 
 impl Format {

@@ -1,8 +1,7 @@
 //! What is exported: a checkpoint and its tokenizer, held against each other.
 use crate::numbers::floats;
-use crate::params::Weights;
 use muse_artifacts::ArtifactError;
-use muse_artifacts::checkpoint::{ABOUT, Checkpoint, Dtype};
+use muse_artifacts::checkpoint::{ABOUT, Checkpoint, Dtype, Weights};
 use muse_artifacts::tokenizer::Tokenizer;
 use muse_model::config::Model;
 use muse_model::exchange::Refusal;
@@ -12,8 +11,6 @@ use muse_stage::{Context, StageError};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where a training leaves the best weights, if they are not the last.
-const BEST: &str = "best";
 /// The files of a tokenizer that others read.
 const TOKENIZER: [&str; 4] =
     ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"];
@@ -36,10 +33,7 @@ impl Source {
     /// What is connected, or why it does not go together.
     pub(crate) fn open(context: &Context, weights: Weights) -> Result<Self, StageError> {
         let folder = context.input("model")?;
-        let best = folder.join(BEST);
-        // There is none where the last weights are the best.
-        let best_is_there = weights == Weights::Best && best.join(ABOUT).exists();
-        let checkpoint = Checkpoint::open(if best_is_there { &best } else { &folder })?;
+        let checkpoint = Checkpoint::open(&weights.of(&folder))?;
         let tokenizer_folder = context.input("tokenizer")?;
         let tokenizer = Tokenizer::open(&tokenizer_folder)?;
         let about = checkpoint.about();

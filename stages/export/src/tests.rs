@@ -3,10 +3,11 @@ mod gguf_reader;
 mod support;
 
 use crate::gguf::quantize::tests::{from_q4_0, from_q8_0};
-use crate::params::{Params, Weights};
+use crate::params::Params;
 use crate::source::Source;
 use crate::{Format, hf};
 use gguf_reader::Gguf;
+use muse_artifacts::checkpoint::Weights;
 use muse_artifacts::checkpoint::{Checkpoint, Dtype, Tensors};
 use muse_artifacts::tokenizer::Tokenizer;
 use muse_model::config::{Model, ScalingKind};

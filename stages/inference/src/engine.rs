@@ -4,6 +4,11 @@ use muse_artifacts::checkpoint::Tensors;
 use muse_model::config::Model;
 use muse_model::decode::{Cpu, Decode, Decoder, More, Room, gpu};
 
+/// Tokens of prompts that run in one step.
+pub(crate) const PORTION: usize = 512;
+/// Logits that are in memory at once.
+pub(crate) const LOGITS: usize = 16 << 20;
+
 /// Where a model runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Device {

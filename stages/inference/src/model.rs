@@ -1,6 +1,6 @@
 //! A model in a thread of its own: whoever holds it gives orders and hears what becomes of them.
 use crate::engine::{Device, load};
-use crate::{InferenceError, Kept, News, Order, Result, Room, Source, Ticket, Writer};
+use crate::{Engine, InferenceError, Kept, News, Order, Result, Room, Source, Ticket, Writer};
 use muse_artifacts::tokenizer::Tokenizer;
 use muse_model::kernels::with_threads;
 use std::collections::HashMap;
@@ -72,32 +72,49 @@ struct Shared {
 impl Model {
     /// Brings a model to its device, which takes a while.
     pub fn start(source: Source, settings: Settings) -> Result<Self> {
+        let Settings { device, kept, room, .. } = settings;
+        let Source { model, tensors, tokenizer } = source;
+        Self::start_with(tokenizer, settings, move || load(&model, &tensors, device, kept, room))
+    }
+
+    /// The same with an engine that is made in the thread that it is used in.
+    pub(crate) fn start_with(
+        tokenizer: Tokenizer,
+        settings: Settings,
+        engine: impl FnOnce() -> Result<Box<dyn Engine>> + Send + 'static,
+    ) -> Result<Self> {
         let (orders, incoming) = channel();
         let (ready, started) = channel();
-        let Settings { device, kept, room, threads, queue } = settings;
-        let Source { model, tensors, tokenizer } = source;
+        let Settings { room, threads, queue, .. } = settings;
         let tokenizer = Arc::new(tokenizer);
         let (totals, stopped) = (Totals::default(), Mutex::default());
         let shared = Arc::new(Shared { tokenizer: Arc::clone(&tokenizer), room, queue, totals, stopped });
         let inner = Arc::clone(&shared);
-        let work = move || {
-            let engine = match load(&model, &tensors, device, kept, room) {
+        let mut listeners = HashMap::new();
+        let work = move |listeners: &mut Listeners| {
+            let engine = match engine() {
                 Ok(engine) => engine,
-                Err(error) => return drop(ready.send(Err(error))),
+                Err(error) => {
+                    let _ = ready.send(Err(error));
+                    return Ok(());
+                }
             };
-            drop((tensors, ready.send(Ok(()))));
-            let desk =
-                Desk { writer: Writer::new(engine, tokenizer), listeners: HashMap::new(), shared: &inner };
-            if let Err(error) = desk.work(&incoming) {
-                inner.stop(Some(error.to_string()));
-            }
+            drop(ready.send(Ok(())));
+            Desk { writer: Writer::new(engine, tokenizer), listeners, shared: &inner }.work(&incoming)
         };
         let inner = Arc::clone(&shared);
         let guarded = move || {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| with_threads(threads, work))) {
-                let said = panic.downcast_ref::<String>().cloned();
-                inner.stop(said.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())));
+            let work = || with_threads(threads, || work(&mut listeners));
+            match catch_unwind(AssertUnwindSafe(work)) {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => inner.stop(Some(error.to_string())),
+                Err(panic) => {
+                    let said = panic.downcast_ref::<String>().cloned();
+                    inner.stop(said.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())));
+                }
             }
+            // Whoever still listens hears nothing more, and then asks why.
+            drop(listeners);
         };
         let spawned = thread::Builder::new().name("model".into()).spawn(guarded);
         spawned.map_err(|error| InferenceError::Stopped(error.to_string()))?;
@@ -194,9 +211,11 @@ impl Shared {
 /// Where orders are taken and news given out.
 struct Desk<'a> {
     writer: Writer,
-    listeners: HashMap<Ticket, Box<dyn Listener>>,
+    listeners: &'a mut Listeners,
     shared: &'a Shared,
 }
+
+type Listeners = HashMap<Ticket, Box<dyn Listener>>;
 
 impl Desk<'_> {
     /// Works until nobody can order any more, or the model fails: then nobody hears of it but by its silence.

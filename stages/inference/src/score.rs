@@ -1,17 +1,13 @@
 //! How likely texts are: sums of logarithms of probabilities, several texts side by side, what they share computed once.
+use crate::engine::{LOGITS, PORTION};
 use crate::{Engine, InferenceError, Likely, More, Pair, Result, Wanted};
 use std::collections::HashMap;
 
-/// Tokens that run in one step.
-const PORTION: usize = 512;
-/// Logits that are in memory at once.
-const LOGITS: usize = 16 << 20;
-
 /// How likely a continuation is.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Score {
-    /// The logarithm of its probability: the sum over its tokens.
-    pub sum: f64,
+    /// The logarithm of the probability of each of its tokens, behind those before it.
+    pub tokens: Vec<f64>,
     /// Whether each of its tokens is the likeliest at its place.
     pub greedy: bool,
 }
@@ -52,7 +48,7 @@ impl Scorer {
     /// `stop` says so. Depends on nothing that was asked before.
     pub fn score(&mut self, pairs: &[Pair], stop: &dyn Fn() -> bool) -> Result<Option<Vec<Score>>> {
         let stems = self.stems(pairs)?;
-        let mut scores = vec![Score { sum: 0.0, greedy: true }; pairs.len()];
+        let mut scores = vec![Score { tokens: Vec::new(), greedy: true }; pairs.len()];
         let count = self.engine.room().slots;
         let mut held: Vec<Vec<u32>> = vec![Vec::new(); count];
         let mut slots: Vec<Option<Slot<'_, '_>>> = (0..count).map(|_| None).collect();
@@ -163,8 +159,13 @@ impl Scorer {
 }
 
 impl Score {
+    /// The logarithm of its probability.
+    pub fn sum(&self) -> f64 {
+        self.tokens.iter().sum()
+    }
+
     fn add(&mut self, row: &Likely<'_>, id: u32) {
-        self.sum += row.of(id);
+        self.tokens.push(row.of(id));
         self.greedy &= row.likeliest() == id;
     }
 }

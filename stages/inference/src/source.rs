@@ -1,13 +1,11 @@
 //! A folder with a model: which files hold its weights, its configuration and its tokenizer.
 use crate::{InferenceError, Result, hf};
-use muse_artifacts::checkpoint::{ABOUT, Checkpoint, Tensors};
+use muse_artifacts::checkpoint::{ABOUT, Checkpoint, Tensors, Weights};
 use muse_artifacts::tokenizer::Tokenizer;
 use muse_model::config::Model;
 use muse_model::net::Weight;
 use std::path::Path;
 
-/// Where a checkpoint has the weights of the lowest validation loss, if these are not the last.
-const BEST: &str = "best";
 /// Where a folder that `export` made has its tokenizer.
 const TOKENIZER: &str = "tokenizer";
 
@@ -22,12 +20,13 @@ pub struct Source {
 }
 
 impl Source {
-    /// Opens a folder: a checkpoint, with its tokenizer in `tokenizer/` or given, or one of a Hugging Face model.
-    pub fn open(folder: &Path, tokenizer: Option<&Path>) -> Result<Self> {
+    /// Opens a folder: a checkpoint, with its tokenizer in `tokenizer/` or given, or one of a Hugging Face model, which has no weights
+    /// but the last.
+    pub fn open(folder: &Path, tokenizer: Option<&Path>, weights: Weights) -> Result<Self> {
         if !folder.join(ABOUT).exists() && folder.join(hf::CONFIG).exists() {
             return Self::of_others(folder, tokenizer);
         }
-        let checkpoint = Checkpoint::open(folder)?;
+        let checkpoint = Checkpoint::open(&weights.of(folder))?;
         let model: Model = serde_json::from_value(checkpoint.about().config.clone()).map_err(|error| {
             let said = format!("{}: its model is none that is known here: {error}", folder.display());
             InferenceError::unfit(said, "a newer muse may know it")
@@ -49,17 +48,6 @@ impl Source {
             return Err(InferenceError::unfit(said, "take the tokenizer that its data was packed with"));
         }
         Self { model, tensors: checkpoint.into_model(), tokenizer }.checked(folder)
-    }
-
-    /// The same with the weights of the lowest validation loss, where these are not the last.
-    pub fn open_best(folder: &Path, tokenizer: Option<&Path>) -> Result<Self> {
-        let best = folder.join(BEST);
-        if !best.join(ABOUT).exists() {
-            return Self::open(folder, tokenizer);
-        }
-        // Below `best` stand weights alone.
-        let own = folder.join(TOKENIZER);
-        Self::open(&best, tokenizer.or(own.is_dir().then_some(own.as_path())))
     }
 
     fn of_others(folder: &Path, tokenizer: Option<&Path>) -> Result<Self> {

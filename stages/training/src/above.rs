@@ -1,56 +1,22 @@
 //! What speaks against a training before anything runs: the stages that make its data, and the machine.
 use crate::recipe::{Recipe, Recompute};
+pub use muse_artifacts::above::Data;
+
+use muse_artifacts::above::model_of;
 use muse_model::config::{Model, Shape};
 use muse_model::count::{Device, TrainingMemory};
 use muse_model::optim::StateKind;
 use muse_stage::{Above, FieldError, Machine};
-use serde_json::Value;
 
-/// What the data will be, as far as the stages above say.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Data {
-    /// How many tokens the tokenizer has.
-    pub vocab_size: Option<usize>,
-    /// How many tokens a sequence has.
-    pub context: Option<usize>,
-    /// Of chats only what the assistant says carries loss.
-    pub masked: Option<bool>,
-}
-
-impl Data {
-    /// That at the port `data`.
-    pub fn of(above: &Above<'_>) -> Self {
-        let whole = |value: &Value| value.as_u64().and_then(|number| usize::try_from(number).ok());
-        let Some(packed) = above.port("data").into_iter().find(|given| given.kind == "pack") else {
-            return Self::default();
-        };
-        // Only these give as many tokens as they are asked for; others have what their text has.
-        let exact = |value: &Value| ["bpe", "unigram"].contains(&value.as_str().unwrap_or_default());
-        let tokenizers = packed.port("tokenizer").into_iter();
-        let mut trained =
-            tokenizers.filter(|given| given.kind == "tokenizer" && exact(&given.params["algorithm"]));
-        Self {
-            vocab_size: trained.next().and_then(|given| whole(&given.params["vocab_size"])),
-            context: whole(&packed.params["context"]),
-            masked: packed.params["mask"].as_str().map(|mask| mask == "assistant"),
-        }
-    }
-}
-
-/// The model at a port, where the stages above say what it is: a training says so, or what it began with.
+/// The model at a port, where the stages above say what it is.
 pub fn model_at(above: &Above<'_>, port: &str) -> Option<Model> {
-    let given = above.port(port).into_iter().next()?;
-    match given.kind {
-        "pretrain" => {
-            let model: Model = serde_json::from_value(given.params["model"].clone()).ok()?;
-            let data = Data::of(&given.above);
-            let vocab_size = model.vocab_size.or(data.vocab_size);
-            let context = model.context.or(data.context);
-            Some(Model { vocab_size, context, ..model })
-        }
-        "sft" => model_at(&given.above, "init"),
-        _ => None,
-    }
+    let (config, data) = above.port(port).first().and_then(model_of)?;
+    let model: Model = serde_json::from_value(config).ok()?;
+    Some(Model {
+        vocab_size: model.vocab_size.or(data.vocab_size),
+        context: model.context.or(data.context),
+        ..model
+    })
 }
 
 impl Recipe {

@@ -6,7 +6,7 @@ use crate::state::State;
 use crate::tell::Tell;
 use crate::trainer::Trainer;
 use muse_artifacts::ArtifactError;
-use muse_artifacts::checkpoint::{Checkpoint, Checkpoints};
+use muse_artifacts::checkpoint::{BEST, Checkpoint, Checkpoints};
 use muse_model::kernels::Ops;
 use muse_stage::{Context, Offer, StageError};
 use std::fs;
@@ -14,8 +14,6 @@ use std::path::{Path, PathBuf};
 
 /// Where the state stands from which a longer training may go on, in the resume folder and in the result.
 pub(crate) const EXTEND: &str = "extend";
-/// Where the best weights stand in the result, if they are not the last.
-pub(crate) const BEST: &str = "best";
 
 /// Stands in the resume folder once a training passes over what shorter ones left.
 const ALONE: &str = "alone";

@@ -1,8 +1,8 @@
 //! The result of a training: the last weights, the best, and what a longer training goes on from.
-use crate::folder::{BEST, EXTEND, Folder};
+use crate::folder::{EXTEND, Folder};
 use crate::recipe::Recipe;
 use crate::trainer::Trainer;
-use muse_artifacts::checkpoint::{Checkpoint, CheckpointWriter, Facts};
+use muse_artifacts::checkpoint::{BEST, Checkpoint, CheckpointWriter, Facts};
 use muse_model::kernels::Ops;
 use muse_stage::{Context, StageError};
 use std::fs;

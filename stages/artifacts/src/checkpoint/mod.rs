@@ -10,6 +10,7 @@ mod kept;
 mod reader;
 mod shards;
 mod tensors;
+mod weights;
 mod writer;
 
 pub use about::{About, Facts, FileFacts};
@@ -18,6 +19,7 @@ pub use kept::{Checkpoints, Kept, Look};
 pub use reader::Checkpoint;
 pub use safetensors::Dtype;
 pub use tensors::Tensors;
+pub use weights::{BEST, Weights};
 pub use writer::{CheckpointWriter, write_weights};
 
 /// The file that makes a folder a checkpoint.

@@ -4,9 +4,10 @@
 mod story;
 mod usage;
 
-use crate::params::{Dtype, Format, Params, Weights};
+use crate::params::{Dtype, Format, Params};
 use crate::source::Source;
 use muse_artifacts::checkpoint::About;
+use muse_artifacts::checkpoint::Weights;
 use muse_model::config::Model;
 use muse_model::exchange::hf::Class;
 use muse_stage::Story;

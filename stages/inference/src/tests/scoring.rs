@@ -15,10 +15,8 @@ fn alone(pair: &Pair) -> Score {
     let rows: Vec<&[f32]> = logits.chunks_exact(engine.vocabulary()).collect();
     let rows = &rows[rows.len() - pair.continuation.len()..];
     let of = |(row, id): (&&[f32], &u32)| (Likely::new(row).of(*id), Likely::new(row).likeliest() == *id);
-    rows.iter().zip(&pair.continuation).map(of).fold(
-        Score { sum: 0.0, greedy: true },
-        |all, (likely, greedy)| Score { sum: all.sum + likely, greedy: all.greedy && greedy },
-    )
+    let (tokens, greedy): (Vec<f64>, Vec<bool>) = rows.iter().zip(&pair.continuation).map(of).unzip();
+    Score { tokens, greedy: greedy.into_iter().all(|greedy| greedy) }
 }
 
 fn score(slots: usize, pairs: &[Pair]) -> Vec<Score> {
@@ -29,7 +27,10 @@ fn score(slots: usize, pairs: &[Pair]) -> Vec<Score> {
 fn same(got: &[Score], pairs: &[Pair]) {
     for (got, pair) in got.iter().zip(pairs) {
         let right = alone(pair);
-        assert!((got.sum - right.sum).abs() < 1e-4, "{} is not {}", got.sum, right.sum);
+        assert_eq!(got.tokens.len(), right.tokens.len());
+        assert!((got.sum() - right.sum()).abs() < 1e-4, "{} is not {}", got.sum(), right.sum());
+        let apart = got.tokens.iter().zip(&right.tokens).map(|(got, right)| (got - right).abs());
+        assert!(apart.fold(0.0, f64::max) < 1e-4, "{:?} is not {:?}", got.tokens, right.tokens);
         assert_eq!(got.greedy, right.greedy);
     }
 }

@@ -1,7 +1,10 @@
 //! A model in a thread of its own: opened from a folder, shared, left in the middle, refused, gone.
-use super::{TOKENIZER, exported, folder, order};
-use crate::{Device, InferenceError, Kept, Model, News, Room, Settings, Source, chat};
+use super::{TOKENIZER, engine, exported, folder, order};
+use crate::{Device, Engine, InferenceError, Kept, Model, More, News, Result, Room, Settings, Source, chat};
+use muse_artifacts::checkpoint::Weights;
 use muse_artifacts::corpus::Message;
+use muse_artifacts::tokenizer::Tokenizer;
+use muse_model::decode::DeviceError;
 use std::fs;
 use std::sync::atomic::Ordering;
 
@@ -16,7 +19,11 @@ fn start(slots: usize, queue: usize) -> Model {
     let place = tempfile::tempdir().unwrap();
     exported(&place.path().join("model"), CONTEXT);
     // The files may go once it is opened.
-    Model::start(Source::open(&place.path().join("model"), None).unwrap(), settings(slots, queue)).unwrap()
+    Model::start(
+        Source::open(&place.path().join("model"), None, Weights::Last).unwrap(),
+        settings(slots, queue),
+    )
+    .unwrap()
 }
 
 fn all(answer: &crate::Answer) -> String {
@@ -56,6 +63,73 @@ fn a_text_that_nobody_waits_for_makes_room() {
     assert_eq!(model.totals().texts.load(Ordering::Relaxed), 1);
 }
 
+/// An engine whose device is taken away while it runs: by an error, or by a panic.
+struct Taken {
+    engine: Box<dyn Engine>,
+    steps: usize,
+    panics: bool,
+}
+
+impl Taken {
+    fn step(&mut self) -> Result<()> {
+        self.steps += 1;
+        let message = "the GPU fails at a step: it is lost".to_owned();
+        match self.steps {
+            0..5 => Ok(()),
+            _ if self.panics => panic!("{message}"),
+            _ => Err(DeviceError { message, help: None }.into()),
+        }
+    }
+}
+
+impl Engine for Taken {
+    fn room(&self) -> Room {
+        self.engine.room()
+    }
+
+    fn vocabulary(&self) -> usize {
+        self.engine.vocabulary()
+    }
+
+    fn keep(&mut self, slot: usize, tokens: usize) {
+        self.engine.keep(slot, tokens);
+    }
+
+    fn run(&mut self, more: &[More<'_>]) -> Result<Vec<f32>> {
+        self.step()?;
+        self.engine.run(more)
+    }
+
+    fn likeliest(&mut self, more: &[More<'_>], among: usize) -> Result<Vec<u32>> {
+        self.step()?;
+        self.engine.likeliest(more, among)
+    }
+}
+
+#[test]
+fn whoever_waits_for_a_model_that_fails_hears_why() {
+    // Often, since whoever waits wakes up while it ends.
+    for round in 0..20 {
+        let tokenizer = Tokenizer::open(folder().path()).unwrap();
+        let taken = move || {
+            let engine: Box<dyn Engine> =
+                Box::new(Taken { engine: engine(1, 64), steps: 0, panics: round % 2 == 0 });
+            Ok(engine)
+        };
+        let model = Model::start_with(tokenizer, settings(1, 3), taken).unwrap();
+        let answers = [(), ()].map(|()| model.answer(order("The quick", 30, 0.0)).unwrap());
+        for answer in answers {
+            let error = loop {
+                if let Err(error) = answer.wait() {
+                    break error;
+                }
+            };
+            assert!(error.to_string().contains("it is lost"), "{error}");
+        }
+        assert!(model.stopped().is_some_and(|why| why.contains("it is lost")));
+    }
+}
+
 #[test]
 fn too_many_and_too_long_are_refused() {
     let refused = start(1, 0).answer(order("a", 2, 0.0)).err().unwrap();
@@ -75,7 +149,7 @@ fn a_folder_that_holds_no_model_says_what_is_wrong() {
     let folder_of = place.path().join("model");
     exported(&folder_of, CONTEXT);
     let said = |error: InferenceError| format!("{error}; {}", error.hint().unwrap_or_default());
-    let open = || Source::open(&folder_of, None).map(drop).map_err(said);
+    let open = || Source::open(&folder_of, None, Weights::Last).map(drop).map_err(said);
     assert_eq!(open(), Ok(()));
     let tokenizer = folder_of.join("tokenizer/tokenizer.json");
     let text = fs::read_to_string(&tokenizer).unwrap();
@@ -88,8 +162,8 @@ fn a_folder_that_holds_no_model_says_what_is_wrong() {
     fs::remove_dir_all(folder_of.join("tokenizer")).unwrap();
     assert!(open().unwrap_err().contains("no tokenizer with this checkpoint"));
     let given = folder();
-    assert!(Source::open(&folder_of, Some(given.path())).is_ok());
-    assert!(said(Source::open(place.path(), None).err().unwrap()).contains("no checkpoint"));
+    assert!(Source::open(&folder_of, Some(given.path()), Weights::Last).is_ok());
+    assert!(said(Source::open(place.path(), None, Weights::Last).err().unwrap()).contains("no checkpoint"));
 }
 
 #[test]

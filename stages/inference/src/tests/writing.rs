@@ -136,8 +136,11 @@ fn of_a_whole_text_it_is_told_how_likely_the_prompt_was() {
     // Longer than a portion, and beside another text.
     let long = TOKENIZER.encode(&"The quick brown fox. ".repeat(80)).unwrap();
     let room = long.len() + 4;
-    for prompt in [&long[..1], &long[..20], &long[..]] {
+    // Once with room for few logits, so that they come in parts.
+    for (prompt, rows) in [(&long[..1], None), (&long[..20], None), (&long[..20], Some(7)), (&long[..], None)]
+    {
         let mut writer = Writer::new(engine(2, room), Arc::clone(&TOKENIZER));
+        writer.rows = rows.unwrap_or(writer.rows);
         // What a slot holds is of no use to it: nobody kept how likely that was.
         writer.add(Order::new(prompt.to_vec(), 1)).unwrap();
         finish(&mut writer);

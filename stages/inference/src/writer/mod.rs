@@ -2,16 +2,12 @@
 mod text;
 mod turn;
 
+use crate::engine::{LOGITS, PORTION};
 use crate::{Engine, InferenceError, More, News, Order, Result, Wanted};
 use muse_artifacts::tokenizer::Tokenizer;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use text::{Next, Text};
-
-/// Tokens of prompts that run in one step, so that texts which are being written wait no longer than for these.
-const PORTION: usize = 512;
-/// Logits that are in memory at once, where they are wanted of a whole prompt.
-const LOGITS: usize = 16 << 20;
 
 /// The number of an order.
 pub type Ticket = u64;
@@ -25,6 +21,8 @@ pub struct Writer {
     slots: Vec<Slot>,
     waiting: VecDeque<(Ticket, Text)>,
     tickets: Ticket,
+    /// Rows of logits that are in memory at once, where they are wanted of a whole prompt.
+    pub(crate) rows: usize,
 }
 
 /// Where a text is.
@@ -42,7 +40,8 @@ impl Writer {
     pub fn new(engine: Box<dyn Engine>, tokenizer: Arc<Tokenizer>) -> Self {
         let slots = (0..engine.room().slots).map(|_| Slot::default()).collect();
         let vocabulary = engine.vocabulary().min(tokenizer.vocab_size());
-        Self { engine, tokenizer, vocabulary, slots, waiting: VecDeque::new(), tickets: 0 }
+        let rows = (LOGITS / engine.vocabulary().max(1)).max(1);
+        Self { engine, tokenizer, vocabulary, slots, waiting: VecDeque::new(), tickets: 0, rows }
     }
 
     /// Gives the engine back.
@@ -177,7 +176,7 @@ impl Writer {
     /// How many tokens of which slots run next: one of each text that is being written, and of prompts a portion together, the
     /// first that came first.
     fn portions(&self) -> Vec<(usize, usize)> {
-        let (mut left, mut rows) = (PORTION, (LOGITS / self.engine.vocabulary().max(1)).max(1));
+        let (mut left, mut rows) = (PORTION, self.rows);
         let mut all: Vec<(Ticket, usize, usize, bool)> = self
             .slots
             .iter()
