@@ -191,6 +191,42 @@ fn what_was_learned_comes_back_through_the_api() {
     assert!(!log.contains(HEART[0].0) && !log.contains(HEART[0].1), "{log}");
 }
 
+#[test]
+fn a_stream_tells_how_likely_tokens_are_as_a_whole_answer_does() {
+    let context = learned();
+    let served = Served::start(&context, &[]);
+    let lists = ["tokens", "token_logprobs", "top_logprobs", "text_offset"];
+    // Characters of which several tokens share one, and a token that does not stand in the text.
+    let special = 0;
+    for prompt in [json!("川へ a"), json!([special, 70, special, 71])] {
+        let mut body = json!({ "prompt": prompt, "temperature": 0, "max_tokens": 6, "logprobs": 2, "echo": true });
+        let whole = post(&served.address, "/v1/completions", &body).json();
+        let choice = &whole["choices"][0];
+        let told = &choice["logprobs"];
+        let text: Vec<char> = choice["text"].as_str().unwrap().chars().collect();
+        let tokens: Vec<&str> = told["tokens"].as_array().unwrap().iter().map(|t| t.as_str().unwrap()).collect();
+        let offsets: Vec<usize> = serde_json::from_value(told["text_offset"].clone()).unwrap();
+        assert_eq!((offsets[0], offsets.len()), (0, tokens.len()), "{told}");
+        for (at, (token, offset)) in tokens.iter().zip(&offsets).enumerate() {
+            assert!(at == 0 || offsets[at - 1] <= *offset, "{told}");
+            if prompt.is_array() && [0, 2].contains(&at) {
+                assert_eq!(offsets[at + 1], *offset, "a special token takes no room: {told}");
+            } else if !token.contains('\u{fffd}') {
+                let here: String = text[*offset..].iter().take(token.chars().count()).collect();
+                assert_eq!(here, *token, "{told}");
+            }
+        }
+        body["stream"] = true.into();
+        let streamed = post(&served.address, "/v1/completions", &body).events();
+        assert!(streamed.len() > 2, "it came in pieces");
+        for list in lists {
+            let parts = streamed.iter().filter_map(|event| event["choices"][0]["logprobs"][list].as_array());
+            let joined: Vec<Value> = parts.flatten().cloned().collect();
+            assert_eq!(Value::Array(joined), told[list], "{list}");
+        }
+    }
+}
+
 fn written_of(usage: &Value) -> &Value {
     &usage["completion_tokens"]
 }

@@ -138,13 +138,16 @@ impl Form {
                 json!({ "content": content.collect::<Vec<_>>(), "refusal": null })
             }
             Path::Completion => {
-                let text = |id: u32| String::from_utf8_lossy(&self.tokenizer.token_bytes(id)).into_owned();
+                let bytes = |id: u32| self.tokenizer.token_bytes(id);
+                let text = |id: u32| String::from_utf8_lossy(&bytes(id)).into_owned();
+                // A character that several tokens share is counted where it begins.
+                let begun = |id: u32| bytes(id).iter().filter(|byte| *byte & 0xc0 != 0x80).count();
                 let special = |id: u32| self.tokenizer.specials().iter().any(|(_, special)| *special == id);
                 let mut at = offset;
                 let offsets = tokens.iter().map(|token| {
                     let here = at;
                     // Special tokens do not stand in the text.
-                    at += if special(token.id) { 0 } else { text(token.id).chars().count() };
+                    at += if special(token.id) { 0 } else { begun(token.id) };
                     here
                 });
                 let offsets: Vec<usize> = offsets.collect();
