@@ -1,10 +1,9 @@
 //! Looks for sources of text: are they there, how large are they, and how are they named on the page?
 use super::answers::Language;
 use super::data::{Class, Given, Source, TAKEN, What};
-use super::place::between;
 use super::sets::{self, Set};
 use crate::failure::{CliError, CliResult};
-use muse_runtime::document::paths;
+use muse_runtime::document::paths::{self, between};
 use std::path::{Component, Path, PathBuf};
 
 /// Endings of files that are packed.

@@ -1,7 +1,8 @@
 //! Where a page will stand.
 use crate::app::App;
 use crate::failure::{CliError, CliResult};
-use std::path::{Component, Path, PathBuf};
+use muse_runtime::document::paths::between;
+use std::path::{Path, PathBuf};
 
 /// Where a page will stand.
 #[derive(Clone, Debug)]
@@ -43,32 +44,6 @@ pub(crate) fn name(text: &str) -> Result<String, String> {
     Err("expected letters, digits, `_` and `-`, such as `first_try`".into())
 }
 
-/// How one gets from a folder to a path, without looking at the disk.
-pub(crate) fn between(from: &Path, to: &Path) -> Option<PathBuf> {
-    let plain = |path: &Path| {
-        let mut parts: Vec<Component<'_>> = Vec::new();
-        for part in path.components() {
-            match part {
-                Component::CurDir => {}
-                Component::ParentDir if matches!(parts.last(), Some(Component::Normal(_))) => {
-                    parts.pop();
-                }
-                part => parts.push(part),
-            }
-        }
-        parts.into_iter().map(|part| part.as_os_str().to_owned()).collect::<Vec<_>>()
-    };
-    if from.is_absolute() != to.is_absolute() {
-        return None;
-    }
-    let (from, to) = (plain(from), plain(to));
-    let common = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
-    let mut path = PathBuf::new();
-    from.iter().skip(common).for_each(|_| path.push(".."));
-    to.iter().skip(common).for_each(|part| path.push(part));
-    Some(path)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,14 +54,5 @@ mod tests {
         for wrong in ["", "a/b", "a b", "日本", "..", &"a".repeat(101)] {
             assert!(name(wrong).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn ways_between_folders_climb_no_more_than_they_must() {
-        let way = |from: &str, to: &str| between(Path::new(from), Path::new(to)).unwrap();
-        assert_eq!(way("/p/pipelines", "/p/data/*.txt"), Path::new("../data/*.txt"));
-        assert_eq!(way("/p", "/p/./configs/../a.yaml"), Path::new("a.yaml"));
-        assert_eq!(way("/p/a/b", "/q"), Path::new("../../../q"));
-        assert_eq!(between(Path::new("p"), Path::new("/q")), None);
     }
 }

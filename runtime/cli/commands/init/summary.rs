@@ -1,9 +1,10 @@
 //! What was proposed and written, for programs and for people.
 use super::answers::{Form, word};
-use super::place::{Place, between};
+use super::place::Place;
 use super::proposal::{Proposal, Taken};
 use crate::format::shell_word;
 use crate::paint::Paint;
+use muse_runtime::document::paths::between;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 

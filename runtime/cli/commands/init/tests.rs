@@ -245,6 +245,9 @@ fn a_page_stands_where_it_is_wanted() {
         (&"pipelines/x.yaml".into(), &"pipelines/x.yaml".into())
     );
     assert_eq!((&json["parameters"], &json["memory"]["fits"]), (&1_279_616.into(), &true.into()));
+    // Text beside the page is there where the page is.
+    desk.write("pipelines/a.txt", "text\n");
+    assert!(desk.init(&["x", "--print", "--data", "pipelines"]).printed.contains("paths: [\".\"]"));
 }
 
 #[test]

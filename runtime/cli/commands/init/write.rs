@@ -103,7 +103,7 @@ pub(crate) fn there_at(place: &Place) -> CliError {
 fn there(file: &File, place: &Place) -> CliError {
     let shown = match file.path == place.page {
         true => place.shown.clone(),
-        false => super::place::between(&place.root, &file.path)
+        false => muse_runtime::document::paths::between(&place.root, &file.path)
             .unwrap_or_else(|| file.path.clone())
             .display()
             .to_string(),

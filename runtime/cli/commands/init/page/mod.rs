@@ -6,8 +6,9 @@ mod stages;
 mod tests;
 mod texts;
 
-use super::place::{Place, between};
+use super::place::Place;
 use super::proposal::Proposal;
+use muse_runtime::document::paths::between;
 use std::path::{Path, PathBuf};
 
 /// The model that `--preset smoke` trains.
