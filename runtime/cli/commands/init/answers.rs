@@ -3,7 +3,7 @@ use super::data::Given;
 use crate::format::shell_word;
 use crate::values::{Device, size};
 use clap::{Args, ValueEnum};
-use muse_stage::{Count, Duration};
+use muse_stage::{Bytes, Count, Duration};
 use std::fmt::Display;
 
 /// All answers. What is not there is proposed.
@@ -140,9 +140,9 @@ impl Answers {
         flags.extend(one("mix", self.mix.as_ref()));
         flags.extend(one("device", self.device));
         flags.extend(one("gpu", self.gpu.as_ref()));
-        flags.extend(one("memory", self.memory.map(written_size)));
+        flags.extend(one("memory", self.memory.map(Bytes)));
         flags.extend(one("share", self.share));
-        flags.extend(one("time", self.time.map(written_time)));
+        flags.extend(one("time", self.time.map(|time| Duration(std::time::Duration::from_secs(time)))));
         flags.extend(one("model", self.model.as_ref()));
         let counts = [
             ("vocab", self.vocab),
@@ -190,20 +190,6 @@ impl Answers {
         }
         Ok(())
     }
-}
-
-/// A time in the largest unit of which it has whole ones.
-fn written_time(seconds: u64) -> String {
-    let units = [(86_400, "d"), (3600, "h"), (60, "min"), (1, "s")];
-    let whole = units.iter().find(|(unit, _)| seconds.is_multiple_of(*unit));
-    whole.map_or_else(String::new, |(unit, name)| format!("{}{name}", seconds / unit))
-}
-
-/// A size likewise.
-fn written_size(bytes: u64) -> String {
-    let units = [(1 << 30, "GiB"), (1_000_000_000, "GB"), (1 << 20, "MiB"), (1_000_000, "MB"), (1, "B")];
-    let whole = units.iter().find(|(unit, _)| bytes.is_multiple_of(*unit));
-    whole.map_or_else(String::new, |(unit, name)| format!("{}{name}", bytes / unit))
 }
 
 fn count<const MOST: u64>(text: &str) -> Result<u64, String> {

@@ -4,7 +4,8 @@ use crate::commands::init::answers::{Goal, Precision, word};
 use crate::commands::init::data::What;
 use crate::commands::init::proposal::Taken;
 use crate::commands::init::proposal::rules::{CHAT_EPOCHS, eval_every};
-use crate::commands::init::table::{rate, short};
+use crate::commands::init::table::rate;
+use muse_stage::Count;
 use std::fmt::Write as _;
 
 /// Learning to answer takes this many tokens a step: chats are few.
@@ -63,7 +64,7 @@ impl Page<'_> {
             );
         }
         for taken in texts() {
-            let number = taken.documents.map_or_else(|| "null".to_owned(), short);
+            let number = taken.documents.map_or_else(|| "null".to_owned(), |count| Count(count).to_string());
             let about = match (&taken.source.what, taken.documents) {
                 (What::Synthetic, _) => "documents to write",
                 (_, None) => "all documents",
@@ -77,7 +78,7 @@ impl Page<'_> {
         add("model", super::quoted(&self.named(&self.model_path())), "", Some(&super::quoted(&smoke)));
         add(
             "tokens",
-            short(proposal.tokens),
+            Count(proposal.tokens).to_string(),
             "to learn from; a longer training goes on from a shorter one",
             Some("1024"),
         );
