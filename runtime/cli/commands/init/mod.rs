@@ -26,11 +26,12 @@ use crate::app::App;
 use crate::exit;
 use crate::failure::CliResult;
 use crate::format::shell_word;
+use crate::typed::Typed;
 use answers::{Answers, Goal, word};
 use bench::Bench;
 use clap::{Args, ValueHint};
 use hardware::Found;
-use lines::{Asks, Typed};
+use lines::{Asks, Somebody};
 use page::Page;
 use place::Place;
 use questions::Questions;
@@ -86,8 +87,8 @@ pub(crate) fn run(app: &mut App<'_>, args: &InitArgs) -> CliResult {
     let asks = !args.yes && !args.json && io::stdin().is_terminal() && io::stdout().is_terminal();
     let found = Found::detect(&app.environment);
     if asks {
-        let mut typed = Typed::open(app.terminal)?;
-        made(app, args, found, Some(&mut typed))
+        let mut asks = Somebody { typed: Typed::open()?, terminal: app.terminal };
+        made(app, args, found, Some(&mut asks))
     } else {
         made(app, args, found, None)
     }

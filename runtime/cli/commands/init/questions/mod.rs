@@ -4,7 +4,7 @@ mod settle;
 use crate::commands::init::answers::{Answers, Form, Goal, Language, word};
 use crate::commands::init::bench::{Bench, complete, spoken};
 use crate::commands::init::data::Given;
-use crate::commands::init::lines::{Asks, Line};
+use crate::commands::init::lines::Asks;
 use crate::commands::init::sets::{self, Set};
 use crate::failure::{CliError, CliResult};
 use crate::format::{Table, bytes, shorten};
@@ -38,11 +38,7 @@ impl Questions<'_> {
     }
 
     pub(super) fn ask(&mut self, question: &str) -> CliResult<Option<String>> {
-        let question = format!("{}: ", self.paint.live(question));
-        Ok(match self.asks.ask(&question)? {
-            Line::Said(line) => Some(line),
-            Line::End => None,
-        })
+        self.asks.ask(&format!("{}: ", self.paint.live(question)))
     }
 
     fn wrong(&mut self, error: &CliError) {
