@@ -1,8 +1,9 @@
 //! What is answered, by flags or at the terminal: every answer is a flag, and `key=value` at the terminal is read as that flag.
+use super::choices::{Form, Goal, Language, Precision, word};
 use super::data::Given;
 use crate::format::shell_word;
 use crate::values::{Device, size};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use muse_stage::{Bytes, Count, Duration};
 use std::fmt::Display;
 
@@ -72,53 +73,6 @@ pub(crate) struct Answers {
     /// What chance depends on.
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
-}
-
-/// What a model is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Goal {
-    /// A small model in minutes, to see how all of it goes.
-    Try,
-    /// As good a model as memory, time and data allow.
-    Real,
-    /// The same recipe for everybody, to compare with others.
-    Benchmark,
-}
-
-/// A language.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Language {
-    /// Japanese.
-    Ja,
-    /// English.
-    En,
-    /// Chinese.
-    Zh,
-    /// Korean.
-    Ko,
-}
-
-/// What a model does in the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Form {
-    /// It answers.
-    Chat,
-    /// It goes on with a text.
-    Base,
-}
-
-/// What weights and activations are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Precision {
-    /// All in f32.
-    F32,
-    /// bf16, with weights in f32 behind it.
-    Bf16,
-}
-
-/// The word of a choice, as it is typed.
-pub(crate) fn word<T: ValueEnum>(choice: T) -> String {
-    choice.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
 impl Answers {

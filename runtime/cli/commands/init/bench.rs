@@ -1,5 +1,6 @@
 //! From answers to a proposal: what is left open is filled in, data is looked for, the machine is chosen.
-use super::answers::{Answers, Form, Goal, Language};
+use super::answers::Answers;
+use super::choices::{Form, Goal, Language};
 use super::data::{Given, Source};
 use super::hardware::Found;
 use super::look::Look;
@@ -57,7 +58,7 @@ impl Bench<'_> {
 
 /// The generator speaks all of these.
 pub(crate) fn spoken(languages: &[Language]) -> bool {
-    languages.iter().all(|language| [Language::Ja, Language::En].contains(language))
+    languages.iter().all(|language| language.spoken())
 }
 
 /// The answers with what is usual in the place of those that are missing. An error names the flag that cannot be done without.

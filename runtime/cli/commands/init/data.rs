@@ -101,7 +101,7 @@ impl FromStr for Given {
 impl fmt::Display for Given {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(class) = self.class {
-            write!(f, "{}:", super::answers::word(class))?;
+            write!(f, "{}:", super::choices::word(class))?;
         }
         if let Some(name) = &self.name {
             write!(f, "{name}=")?;

@@ -1,5 +1,5 @@
 //! Looks for sources of text: are they there, how large are they, and how are they named on the page?
-use super::answers::Language;
+use super::choices::Language;
 use super::data::{Class, Given, Source, TAKEN, What};
 use super::sets::{self, Set};
 use crate::failure::{CliError, CliResult};

@@ -1,9 +1,10 @@
 //! `muse init`: the recipe wizard. Answers become a proposal, and a proposal a page.
 //!
-//! `answers` holds what was said, `questions` asks for the rest; `bench` fills in what is usual and looks for `data` and
+//! `answers` holds what was said, with `choices` among a few words; `questions` asks for the rest; `bench` fills in what is usual and looks for `data` and
 //! `hardware`; `proposal` is arithmetic, `table` shows it, `page` writes it, and `write` puts it on disk.
 mod answers;
 mod bench;
+mod choices;
 mod data;
 mod hardware;
 mod lines;
@@ -27,8 +28,9 @@ use crate::exit;
 use crate::failure::CliResult;
 use crate::format::shell_word;
 use crate::typed::Typed;
-use answers::{Answers, Goal, word};
+use answers::Answers;
 use bench::Bench;
+use choices::{Goal, word};
 use clap::{Args, ValueHint};
 use hardware::Found;
 use lines::{Asks, Somebody};

@@ -1,5 +1,5 @@
 //! What was proposed and written, for programs and for people.
-use super::answers::{Form, word};
+use super::choices::{Form, word};
 use super::place::Place;
 use super::proposal::{Proposal, Taken};
 use crate::format::shell_word;

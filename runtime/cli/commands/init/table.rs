@@ -1,5 +1,6 @@
 //! What a proposal looks like: a table that fits 80 columns.
-use super::answers::{Answers, Goal, word};
+use super::answers::Answers;
+use super::choices::{Goal, word};
 use super::proposal::Proposal;
 use super::proposal::rules::TOKENS_EACH;
 use crate::format::{Table, bytes, count, duration, exact, plural, shorten};

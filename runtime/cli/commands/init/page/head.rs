@@ -1,6 +1,6 @@
 //! What stands above a page: what it is for, how to run it, what it takes, and whose its data is.
 use super::Page;
-use crate::commands::init::answers::{Form, Goal, Language};
+use crate::commands::init::choices::{Form, Goal, Language};
 use crate::commands::init::data::What;
 use crate::format::{bytes, count, duration, pad, shell_word};
 use std::fmt::Write as _;
@@ -26,7 +26,7 @@ impl Page<'_> {
     fn what_for(&self) -> String {
         let proposal = self.proposal;
         let parameters = count(proposal.sized.parameters() as f64);
-        let names: Vec<&str> = proposal.languages.iter().copied().map(name).collect();
+        let names: Vec<&str> = proposal.languages.iter().copied().map(Language::name).collect();
         let does = match proposal.form {
             Form::Chat => "that answers",
             Form::Base => "that goes on with a text",
@@ -107,14 +107,5 @@ impl Page<'_> {
             }
         }
         *text += "# The first run pins the commits in the lock file beside this page: commit that file.\n";
-    }
-}
-
-fn name(language: Language) -> &'static str {
-    match language {
-        Language::Ja => "Japanese",
-        Language::En => "English",
-        Language::Zh => "Chinese",
-        Language::Ko => "Korean",
     }
 }

@@ -77,7 +77,7 @@ impl Page<'_> {
 
     /// What `eval` asks. Beside held-out text a benchmark has questions, in English for now.
     fn tasks(&self) -> Vec<&'static str> {
-        use super::answers::{Goal, Language};
+        use super::choices::{Goal, Language};
         let asks = self.proposal.goal == Goal::Benchmark && self.proposal.languages.contains(&Language::En);
         TASKS.iter().map(|(name, _)| *name).filter(|name| asks || *name == "held_out").collect()
     }

@@ -1,6 +1,6 @@
 //! The values that a page is set by, and those of a smoke run beside them.
 use super::Page;
-use crate::commands::init::answers::{Goal, Precision, word};
+use crate::commands::init::choices::{Goal, Precision, word};
 use crate::commands::init::data::What;
 use crate::commands::init::proposal::Taken;
 use crate::commands::init::proposal::rules::{CHAT_EPOCHS, eval_every};

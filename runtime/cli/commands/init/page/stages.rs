@@ -1,6 +1,6 @@
 //! The stages of a page: from text to a model that others load.
 use super::Page;
-use crate::commands::init::answers::Goal;
+use crate::commands::init::choices::Goal;
 use std::fmt::Write as _;
 
 impl Page<'_> {

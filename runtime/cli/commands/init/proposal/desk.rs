@@ -1,6 +1,7 @@
 //! How a proposal is made: the largest model that is good for the goal, and what follows from it.
 use super::{Asked, Fit, Proposal, Taken, rules};
-use crate::commands::init::answers::{Answers, Form, Goal, Precision};
+use crate::commands::init::answers::Answers;
+use crate::commands::init::choices::{Form, Goal, Precision};
 use crate::commands::init::data::Source;
 use crate::commands::init::hardware::Hardware;
 use crate::commands::init::sizes::Sized;
@@ -29,11 +30,6 @@ struct Choice {
 }
 
 impl Desk<'_> {
-    /// The memory that a step may take.
-    fn memory(&self) -> u64 {
-        (self.hardware.memory as f64 * self.share) as u64
-    }
-
     /// Tokens of chats for each of texts.
     fn talks(&self) -> f64 {
         match (self.talk, self.goal) {
@@ -132,7 +128,7 @@ impl Desk<'_> {
             micro_batch: self.answers.micro_batch.or(fixed.then_some(usual)),
             exact: fixed,
             on_gpu: self.hardware.on_gpu,
-            memory: self.memory(),
+            memory: self.hardware.part(self.share),
         }
         .fit()
     }

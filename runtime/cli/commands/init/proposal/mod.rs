@@ -9,7 +9,8 @@ mod tests;
 pub(crate) use fit::{Asked, Fit};
 pub(crate) use taken::Taken;
 
-use super::answers::{Answers, Form, Goal, Language, Precision};
+use super::answers::Answers;
+use super::choices::{Form, Goal, Language, Precision};
 use super::data::Source;
 use super::hardware::Hardware;
 use super::mix::Mix;
@@ -89,7 +90,7 @@ pub(crate) fn propose(
 impl Proposal {
     /// The memory that a step may take.
     pub(crate) fn memory(&self) -> u64 {
-        (self.hardware.memory as f64 * self.share) as u64
+        self.hardware.part(self.share)
     }
 
     /// How many steps the training has.

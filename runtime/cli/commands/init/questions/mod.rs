@@ -1,8 +1,9 @@
 //! The questions that no flag has answered.
 mod settle;
 
-use crate::commands::init::answers::{Answers, Form, Goal, Language, word};
+use crate::commands::init::answers::Answers;
 use crate::commands::init::bench::{Bench, complete, spoken};
+use crate::commands::init::choices::{Form, Goal, Language, word};
 use crate::commands::init::data::Given;
 use crate::commands::init::lines::Asks;
 use crate::commands::init::sets::{self, Set};
