@@ -10,19 +10,16 @@ use super::sets;
 use crate::failure::{CliError, CliResult};
 use muse_runtime::document::values;
 use muse_stages::budget;
-use std::path::Path;
 
 /// What proposals are made with.
-pub(crate) struct Bench<'a> {
+pub(crate) struct Bench {
     /// What this machine has.
     pub(crate) found: Found,
-    /// The folder that paths were typed in.
-    pub(crate) current: &'a Path,
     /// Where the page will stand.
     pub(crate) place: Place,
 }
 
-impl Bench<'_> {
+impl Bench {
     /// What the answers come to.
     pub(crate) fn propose(&self, answers: &Answers) -> CliResult<Proposal> {
         let full = complete(answers)?;
@@ -48,9 +45,7 @@ impl Bench<'_> {
     pub(crate) fn sources(&self, answers: &Answers) -> CliResult<(Vec<Source>, Vec<Source>)> {
         let mut taken = Vec::new();
         let mut look = |flag, given: &[Given]| {
-            let Place { root, folder, .. } = &self.place;
-            let languages = &answers.languages;
-            Look { current: self.current, root, page: folder, flag, languages }.sources(given, &mut taken)
+            Look { place: &self.place, flag, languages: &answers.languages }.sources(given, &mut taken)
         };
         Ok((look("data", &answers.data)?, look("chats", &answers.chats)?))
     }

@@ -104,9 +104,8 @@ fn made(app: &mut App<'_>, args: &InitArgs, found: Found, mut asks: Option<&mut 
             (None, Some(stem)) => stem.to_owned(),
             (None, None) => word(goal.unwrap_or(Goal::Try)),
         };
-    let current = app.environment.folder.clone();
     let place = Place::of(app, &usual(args.answers.goal), args.to.as_deref())?;
-    let mut bench = Bench { found, current: &current, place };
+    let mut bench = Bench { found, place };
     let mut answers = args.answers.clone();
     let mut name = usual(answers.goal);
     if let Some(asks) = asks.as_deref_mut() {
@@ -119,7 +118,7 @@ fn made(app: &mut App<'_>, args: &InitArgs, found: Found, mut asks: Option<&mut 
             let free = |name: &str| {
                 let place = Place::of(app, name, None)?;
                 let there = place.page.exists() && !args.force && !args.print;
-                if there { Err(write::there_at(&place)) } else { Ok(()) }
+                if there { Err(write::there(&place.shown(&place.page))) } else { Ok(()) }
             };
             let Some(given) = questions.name(&name, free)? else { return Ok(nothing(asks)) };
             name = given;
@@ -133,9 +132,7 @@ fn made(app: &mut App<'_>, args: &InitArgs, found: Found, mut asks: Option<&mut 
     let page = files.first().cloned();
     let force = args.force || args.print;
     let writing = Writing::of(files, &bench.place, force)?;
-    if let Some(page) = &page {
-        writing.check(app, &bench.place, page)?;
-    }
+    writing.check(app, &bench.place)?;
     let written = if args.print { Vec::new() } else { writing.write(&bench.place)? };
     if args.json {
         app.out.json(&summary::json(&name, &bench.place, &proposal, &written))?;

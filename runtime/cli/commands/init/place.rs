@@ -1,37 +1,56 @@
 //! Where a page will stand.
 use crate::app::App;
 use crate::failure::{CliError, CliResult};
-use muse_runtime::document::paths::between;
+use muse_runtime::document::paths::{between, plain};
 use std::path::{Path, PathBuf};
 
 /// Where a page will stand.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
+    /// The folder that muse was called in.
+    pub(crate) current: PathBuf,
     /// The project's folder.
     pub(crate) root: PathBuf,
     /// The page.
     pub(crate) page: PathBuf,
-    /// The page's folder, which its paths start from.
+    /// The page's folder, which its paths start from. No link leads there: `..` goes up from where it is.
     pub(crate) folder: PathBuf,
-    /// The page, as it is named on the command line.
-    pub(crate) shown: String,
 }
 
 impl Place {
     /// That of `--to`, else of a name in the project's folder of pipelines.
     pub(crate) fn of(app: &App<'_>, name: &str, to: Option<&Path>) -> CliResult<Self> {
-        let current = &app.environment.folder;
-        let root = app.project(to).root;
-        let page = match to {
+        let current = app.environment.folder.clone();
+        let called = match to {
             Some(to) => current.join(to),
-            None => root.join("pipelines").join(format!("{name}.yaml")),
+            None => app.project(None).root.join("pipelines").join(format!("{name}.yaml")),
         };
-        let Some(folder) = page.parent().map(Path::to_owned) else {
-            return Err(CliError::usage(format!("`{}` is no file's path", page.display()))
+        let (Some(folder), Some(file)) = (called.parent().map(real), called.file_name()) else {
+            return Err(CliError::usage(format!("`{}` is no file's path", called.display()))
                 .hint("name a file: `--to pipelines/first.yaml`"));
         };
-        let shown = between(current, &page).unwrap_or_else(|| page.clone()).to_string_lossy().into_owned();
-        Ok(Self { root, page, folder, shown })
+        let page = folder.join(file);
+        let root = real(&app.project(to.map(|_| page.as_path())).root);
+        Ok(Self { current, root, page, folder })
+    }
+
+    /// A file as it is named where muse was called.
+    pub(crate) fn shown(&self, path: &Path) -> String {
+        between(&self.current, path).unwrap_or_else(|| path.to_owned()).to_string_lossy().into_owned()
+    }
+
+    /// A file as the page names it.
+    pub(crate) fn named(&self, path: &Path) -> String {
+        between(&self.folder, path).unwrap_or_else(|| path.to_owned()).to_string_lossy().into_owned()
+    }
+}
+
+/// A folder without links on the way, as far as it is there.
+fn real(folder: &Path) -> PathBuf {
+    let there = folder.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
+    match there.and_then(|(above, real)| Some(real.join(folder.strip_prefix(above).ok()?))) {
+        Some(real) => plain(&real),
+        None => plain(folder),
     }
 }
 

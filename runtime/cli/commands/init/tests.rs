@@ -31,6 +31,8 @@ impl Asks for Script {
 pub(super) struct Desk {
     folder: tempfile::TempDir,
     pub(super) found: Found,
+    /// The folder that muse is called in.
+    called: &'static str,
 }
 
 /// What came of a call.
@@ -42,7 +44,7 @@ pub(super) struct Came {
 
 impl Desk {
     pub(super) fn new(found: Found) -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), found }
+        Self { folder: tempfile::tempdir().unwrap(), found, called: "" }
     }
 
     /// Two cores and 8 GiB.
@@ -78,7 +80,7 @@ impl Desk {
         });
         let mut came = None;
         let (_, printed) = printed_with(muse_stages::BUILTIN, |app| {
-            app.environment.folder = self.path("");
+            app.environment.folder = self.path(self.called);
             let asks = script.as_mut().map(|script| script as &mut dyn Asks);
             came = Some(made(app, &args, self.found.clone(), asks));
             Ok(0)
@@ -247,6 +249,42 @@ fn a_page_stands_where_it_is_wanted() {
     // Text beside the page is there where the page is.
     desk.write("pipelines/a.txt", "text\n");
     assert!(desk.init(&["x", "--print", "--data", "pipelines"]).printed.contains("paths: [\".\"]"));
+}
+
+#[test]
+fn files_are_named_as_they_are_where_muse_was_called() {
+    let mut desk = Desk::small();
+    desk.write("muse.toml", "");
+    desk.write("texts/a.txt", "one\n");
+    desk.called = "texts";
+    let said = desk.init(&["first", "--json", "--data", "a.txt"]).printed;
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let written: Vec<&str> =
+        said["written"].as_array().unwrap().iter().filter_map(|path| path.as_str()).collect();
+    let files =
+        ["../pipelines/first.yaml", "../configs/models/tiny_1m.yaml", "../configs/tasks/held_out.yaml"];
+    assert_eq!((&said["page"], written), (&files[0].into(), files.to_vec()));
+    desk.write("configs/models/other.yaml", "mine\n");
+    let error = desk.init(&["other", "--model", "2M"]).code.unwrap_err();
+    assert!(error.to_string().starts_with("`../configs/models/other.yaml` is there already"), "{error}");
+}
+
+#[test]
+fn behind_a_link_a_page_names_files_from_where_it_is() {
+    let mut desk = Desk::small();
+    desk.write("shared/by/all/pipelines/other.yaml", "");
+    desk.write("project/texts/a.txt", "one\n");
+    desk.write("project/muse.toml", "");
+    std::os::unix::fs::symlink("../shared/by/all/pipelines", desk.path("project/pipelines")).unwrap();
+    desk.called = "project";
+    assert_eq!(desk.init(&["first", "--data", "texts/*.txt"]).code.unwrap(), exit::DONE);
+    let page = desk.read("project/pipelines/first.yaml");
+    for file in ["configs/models/tiny_1m.yaml", "configs/tasks/held_out.yaml", "texts/*.txt"] {
+        let named = format!("../../../../project/{file}");
+        assert!(page.contains(&named), "{named} is not in\n{page}");
+        let there = desk.path("project/pipelines").join(named.replace("/*.txt", ""));
+        assert!(there.exists(), "{}", there.display());
+    }
 }
 
 #[test]

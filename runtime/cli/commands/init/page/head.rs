@@ -10,7 +10,7 @@ impl Page<'_> {
         let mut text = String::new();
         let schema = self.place.root.join("docs/schema/pipeline.schema.json");
         if schema.is_file() {
-            let _ = writeln!(text, "# yaml-language-server: $schema={}", self.named(&schema));
+            let _ = writeln!(text, "# yaml-language-server: $schema={}", self.place.named(&schema));
         }
         let _ = writeln!(text, "# {}: {}", self.name, self.what_for());
         text += "#\n";
@@ -41,14 +41,14 @@ impl Page<'_> {
 
     /// The call that shows in seconds whether all of it works, without a network.
     pub(crate) fn smoke(&self) -> String {
-        let page = shell_word(&self.place.shown);
+        let page = shell_word(&self.shown());
         // Questions come over the network, and a smoke run does without.
         let stages = if self.tasks().len() > 1 { " eval model" } else { "" };
         format!("muse run {page}{stages} --preset smoke")
     }
 
     fn how_to(&self, text: &mut String) {
-        let page = shell_word(&self.place.shown);
+        let page = shell_word(&self.shown());
         let uses = match self.proposal.form {
             Form::Chat => (format!("muse chat {page}:chat"), "talk with it"),
             Form::Base => (format!("muse generate {page}:base --prompt '…'"), "let it write"),
@@ -67,7 +67,7 @@ impl Page<'_> {
     fn takes(&self, text: &mut String) {
         let proposal = self.proposal;
         let memory = bytes(proposal.fit.cost.training.total);
-        let page = shell_word(&self.place.shown);
+        let page = shell_word(&self.shown());
         let _ = writeln!(
             text,
             "# Counted, not measured, for {} with {}:",

@@ -8,8 +8,7 @@ mod texts;
 
 use super::place::Place;
 use super::proposal::Proposal;
-use muse_runtime::document::paths::between;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The model that `--preset smoke` trains.
 const SMOKE_MODEL: &str = "tiny_1m";
@@ -70,9 +69,9 @@ impl Page<'_> {
         self.place.root.join(format!("configs/models/{SMOKE_MODEL}.yaml"))
     }
 
-    /// A path as the page names it.
-    fn named(&self, path: &Path) -> String {
-        between(&self.place.folder, path).unwrap_or_else(|| path.to_owned()).to_string_lossy().into_owned()
+    /// The page as calls name it.
+    fn shown(&self) -> String {
+        self.place.shown(&self.place.page)
     }
 
     /// What `eval` asks. Beside held-out text a benchmark has questions, in English for now.

@@ -74,8 +74,8 @@ impl Page<'_> {
         }
         add("vocab", proposal.vocab.to_string(), "tokens of the tokenizer", Some("600"));
         add("context", proposal.context.to_string(), "tokens of a sequence", Some("64"));
-        let smoke = self.named(&self.smoke_path());
-        add("model", super::quoted(&self.named(&self.model_path())), "", Some(&super::quoted(&smoke)));
+        let smoke = self.place.named(&self.smoke_path());
+        add("model", super::quoted(&self.place.named(&self.model_path())), "", Some(&super::quoted(&smoke)));
         add(
             "tokens",
             Count(proposal.tokens).to_string(),
@@ -116,7 +116,7 @@ impl Page<'_> {
             let tasks = |names: &[&str]| {
                 let path = |name: &&str| self.place.root.join(format!("configs/tasks/{name}.yaml"));
                 let paths: Vec<String> =
-                    names.iter().map(|name| super::quoted(&self.named(&path(name)))).collect();
+                    names.iter().map(|name| super::quoted(&self.place.named(&path(name)))).collect();
                 format!("[{}]", paths.join(", "))
             };
             add("tasks", tasks(&self.tasks()), "", Some(&tasks(&["held_out"])));

@@ -23,7 +23,7 @@ impl Page<'_> {
         } else {
             "Nothing twice, in random order."
         };
-        let _ = writeln!(text, "\n  # {about} `muse inspect {}:text` tells what went.", self.place.shown);
+        let _ = writeln!(text, "\n  # {about} `muse inspect {}:text` tells what went.", self.shown());
         let _ =
             writeln!(text, "  text:\n    uses: clean\n    inputs: {{ corpus: {} }}\n    with:", list(&names));
         let all_hub = proposal.texts.iter().all(|taken| matches!(taken.source.what, What::Hub(..)));

@@ -20,7 +20,7 @@ const WIDTH: usize = 62;
 /// A conversation about a page.
 pub(crate) struct Questions<'a> {
     pub(crate) asks: &'a mut dyn Asks,
-    pub(crate) bench: &'a Bench<'a>,
+    pub(crate) bench: &'a Bench,
     pub(crate) paint: Paint,
 }
 
