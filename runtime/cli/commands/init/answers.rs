@@ -112,13 +112,20 @@ impl Answers {
         flags
     }
 
+    fn command() -> clap::Command {
+        Self::augment_args_for_update(clap::Command::new("set").no_binary_name(true))
+    }
+
+    /// What can be set.
+    pub(crate) fn keys() -> Vec<String> {
+        Self::command().get_arguments().filter_map(|flag| flag.get_long().map(str::to_owned)).collect()
+    }
+
     /// Takes `key=value` as the flag of that name takes it; all else stays.
     pub(crate) fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
         use clap::FromArgMatches;
-        let command = Self::augment_args_for_update(clap::Command::new("set").no_binary_name(true));
         let key = key.replace('_', "-");
-        let keys: Vec<String> =
-            command.get_arguments().filter_map(|flag| flag.get_long().map(str::to_owned)).collect();
+        let keys = Self::keys();
         if !keys.contains(&key) {
             return Err(format!("there is no `{key}`: {}", keys.join(", ")));
         }
@@ -129,17 +136,23 @@ impl Answers {
             "languages" => vec![words().join(",")],
             _ => vec![value.to_owned()],
         };
+        if values.is_empty() {
+            return Err(format!("nothing says what `{key}` is to be"));
+        }
         let flags = values.iter().map(|value| format!("--{key}={value}"));
-        let matches = command.try_get_matches_from(flags).map_err(|error| {
+        let matches = Self::command().try_get_matches_from(flags).map_err(|error| {
             let text = error.to_string();
             let first = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
             first.split_whitespace().collect::<Vec<_>>().join(" ")
         })?;
         self.update_from_arg_matches(&matches).map_err(|error| error.to_string())?;
-        // One device stands in the place of another.
+        // What was said before gives way to what contradicts it.
         match key.as_str() {
-            "device" => self.gpu = None,
+            // The memory was that of the other device.
+            "device" if self.gpu.is_some() => (self.gpu, self.memory) = (None, None),
             "gpu" => self.device = None,
+            "chats" => self.form = None,
+            "form" if self.form == Some(Form::Base) => self.chats.clear(),
             _ => {}
         }
         Ok(())
@@ -207,5 +220,22 @@ mod tests {
         assert!(answers.set("no", "1").unwrap_err().starts_with("there is no `no`: goal, languages"));
         assert!(answers.set("share", "7").unwrap_err().contains("above 0 and up to 1"));
         assert_eq!(answers.share, None);
+        assert_eq!(answers.set("chats", " ").unwrap_err(), "nothing says what `chats` is to be");
+    }
+
+    #[test]
+    fn what_was_said_gives_way_to_what_contradicts_it() {
+        let mut answers = parsed(&["--gpu", "H100", "--memory", "80GiB", "--form", "base"]);
+        answers.set("device", "cpu").unwrap();
+        assert_eq!((&answers.gpu, answers.memory), (&None, None), "it was the GPU's");
+        answers.set("memory", "8GiB").unwrap();
+        answers.set("device", "auto").unwrap();
+        assert_eq!(answers.memory, Some(8 << 30), "it was said of this machine");
+        answers.set("chats", "chats.jsonl").unwrap();
+        assert_eq!(answers.form, None, "chats are to answer from");
+        answers.set("form", "chat").unwrap();
+        assert_eq!(answers.chats.len(), 1);
+        answers.set("form", "base").unwrap();
+        assert_eq!(answers.chats, []);
     }
 }

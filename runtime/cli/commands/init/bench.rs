@@ -41,6 +41,26 @@ impl Bench {
         Ok(proposal)
     }
 
+    /// What comes of the answers with another value.
+    pub(crate) fn changed(
+        &self,
+        answers: &Answers,
+        key: &str,
+        value: &str,
+    ) -> CliResult<(Answers, Proposal)> {
+        let mut changed = answers.clone();
+        changed.set(key, value).map_err(CliError::usage)?;
+        let proposal = self.propose(&changed)?;
+        Ok((changed, proposal))
+    }
+
+    /// What is wrong with answers already, before the others are there.
+    pub(crate) fn check(&self, answers: &Answers) -> CliResult<()> {
+        agree(answers)?;
+        self.found.choose(answers)?;
+        self.sources(answers).map(drop)
+    }
+
     /// Looks for texts and chats.
     pub(crate) fn sources(&self, answers: &Answers) -> CliResult<(Vec<Source>, Vec<Source>)> {
         let mut taken = Vec::new();
@@ -58,6 +78,7 @@ pub(crate) fn spoken(languages: &[Language]) -> bool {
 
 /// The answers with what is usual in the place of those that are missing. An error names the flag that cannot be done without.
 pub(crate) fn complete(answers: &Answers) -> CliResult<Answers> {
+    agree(answers)?;
     let mut full = answers.clone();
     let goal = *full.goal.get_or_insert(Goal::Try);
     if full.languages.is_empty() {
@@ -67,27 +88,30 @@ pub(crate) fn complete(answers: &Answers) -> CliResult<Answers> {
     if full.data.is_empty() {
         full.data = data(goal, &full.languages)?;
     }
-    let known = chats(goal, &full);
+    let chats = chats(&full);
     let form = full.form.unwrap_or(match goal {
-        _ if !full.chats.is_empty() => Form::Chat,
-        Goal::Benchmark => Form::Base,
-        _ if known.is_empty() => Form::Base,
+        _ if chats.is_empty() => Form::Base,
+        Goal::Benchmark if full.chats.is_empty() => Form::Base,
         _ => Form::Chat,
     });
     full.form = Some(form);
-    match form {
-        Form::Base if !full.chats.is_empty() => {
-            return Err(CliError::usage("a model that goes on with a text learns from no chats")
-                .hint("leave out `--chats`, or write `--form chat`"));
-        }
-        Form::Chat if full.chats.is_empty() && known.is_empty() => {
+    if form == Form::Chat {
+        full.chats = chats;
+        if full.chats.is_empty() {
             return Err(CliError::usage("no chats in these languages are known by name")
                 .hint("name some, such as `--chats chats/*.jsonl`, or write `--form base`"));
         }
-        Form::Chat if full.chats.is_empty() => full.chats = known,
-        _ => {}
     }
     Ok(full)
+}
+
+/// What speaks against answers, whatever the others are.
+fn agree(answers: &Answers) -> CliResult<()> {
+    if answers.form == Some(Form::Base) && !answers.chats.is_empty() {
+        return Err(CliError::usage("a model that goes on with a text learns from no chats")
+            .hint("leave out `--chats`, or write `--form chat`"));
+    }
+    Ok(())
 }
 
 fn data(goal: Goal, languages: &[Language]) -> CliResult<Vec<Given>> {
@@ -101,11 +125,12 @@ fn data(goal: Goal, languages: &[Language]) -> CliResult<Vec<Given>> {
     }
 }
 
-/// The chats that are usual: those of the hub beside texts of the hub or for real, else those of the generator.
-fn chats(goal: Goal, answers: &Answers) -> Vec<Given> {
-    let of_hub = goal != Goal::Try || answers.data.iter().any(Given::of_hub);
-    match of_hub {
-        false if spoken(&answers.languages) => vec![Given::synthetic()],
+/// The chats that are named, else those that are usual: of the hub beside texts of the hub or for real, else of the generator.
+pub(crate) fn chats(answers: &Answers) -> Vec<Given> {
+    let tries = answers.goal.unwrap_or(Goal::Try) == Goal::Try && !answers.data.iter().any(Given::of_hub);
+    match &answers.chats {
+        named if !named.is_empty() => named.clone(),
+        _ if tries && spoken(&answers.languages) => vec![Given::synthetic()],
         _ => sets::chats(&answers.languages).into_iter().map(Given::known).collect(),
     }
 }

@@ -124,7 +124,7 @@ fn enter_all_the_way_is_a_page_that_tries() {
 #[test]
 fn values_are_set_kept_and_taken_back() {
     let desk = Desk::small();
-    let lines = ["2", "ja,en", "1 7", "balanced", "base", "0.9", "8h"];
+    let lines = ["2", "ja,en", "1 7", "base", "none=2", "balanced", "2", "0.9", "never", "8h"];
     let told = [
         "model=30m",
         "tokens 50M",
@@ -147,7 +147,9 @@ fn values_are_set_kept_and_taken_back() {
         "expected a rate above 0",
         "there is no `no`: goal, languages",
         "`model` sets nothing",
-        "there is no text `none`",
+        "there is no text `none`: stories, python",
+        "above 0 and up to 1",
+        "`never` is not a time",
         "take back what was set here",
         "* micro-batch   2",
     ] {
@@ -181,6 +183,44 @@ fn what_flags_say_is_not_asked() {
         came.heard
     );
     assert!(desk.read("pipelines/two.yaml").contains("paths: [\"../texts/*.txt\"]"));
+}
+
+#[test]
+fn chats_that_nobody_knows_are_asked_for() {
+    let desk = Desk::small();
+    desk.write("texts/a.txt", "one\n");
+    desk.write("chats.jsonl", "{\"prompt\": \"a\", \"response\": \"b\"}\n");
+    let asked = ["1", "zh", "texts/a.txt", "chat"];
+    let came = desk.typed(&[], &[&asked[..], &["no.jsonl", "chats.jsonl", "", "", "talks"]].concat());
+    assert_eq!(came.code.unwrap(), exit::DONE, "{}", came.heard);
+    assert!(came.heard.contains("there is no file `no.jsonl`"), "{}", came.heard);
+    assert!(desk.read("pipelines/talks.yaml").contains("uses: sft"));
+    let came = desk.typed(&["--form", "chat"], &["1", "ko", "texts/a.txt", "", "", "", "writes"]);
+    assert_eq!(came.code.unwrap(), exit::DONE, "{}", came.heard);
+    assert!(!desk.read("pipelines/writes.yaml").contains("uses: sft"));
+    // And when all is proposed already.
+    let told = ["form=chat", "chats=chats.jsonl", "form=base", "chats=chats.jsonl", "", "late"];
+    let came = desk.typed(&["--form", "base"], &[&["1", "zh", "texts/a.txt", ""], &told[..]].concat());
+    assert_eq!(came.code.unwrap(), exit::DONE, "{}", came.heard);
+    assert!(came.heard.contains("no chats in these languages are known by name"), "{}", came.heard);
+    assert!(desk.read("pipelines/late.yaml").contains("uses: sft"));
+}
+
+#[test]
+fn flags_that_do_not_fit_are_said_before_anything_is_asked() {
+    let desk = Desk::small();
+    desk.write("texts/a.txt", "one\n");
+    for wrong in
+        [&["--form", "base", "--chats", "texts/a.txt"][..], &["--chats", "no.jsonl"], &["--gpu", "H100"]]
+    {
+        let came = desk.typed(wrong, &[]);
+        assert_eq!((came.code.unwrap_err().code, came.heard.as_str()), (exit::USAGE, ""), "{wrong:?}");
+    }
+    // A mix is known not to fit when there are texts, and is asked for again.
+    let came =
+        desk.typed(&["--mix", "b=1", "--form", "base"], &["1", "en", "texts/a.txt", "a=1", "", "", ""]);
+    assert_eq!(came.code.unwrap(), exit::DONE, "{}", came.heard);
+    assert!(came.heard.contains("there is no text `b`"), "{}", came.heard);
 }
 
 #[test]
