@@ -110,16 +110,16 @@ fn made(app: &mut App<'_>, args: &InitArgs, found: Found, mut asks: Option<&mut 
     let mut name = usual(answers.goal);
     if let Some(asks) = asks.as_deref_mut() {
         let paint = app.paint;
+        let named = args.name.is_some() || args.to.is_some();
+        if named {
+            free(&bench.place, args)?;
+        }
         let mut questions = Questions { asks: &mut *asks, bench: &bench, paint };
         let Some(given) = questions.answers(answers)? else { return Ok(nothing(asks)) };
         answers = given;
         name = usual(answers.goal);
-        if args.name.is_none() && args.to.is_none() {
-            let free = |name: &str| {
-                let place = Place::of(app, name, None)?;
-                let there = place.page.exists() && !args.force && !args.print;
-                if there { Err(write::there(&place.shown(&place.page))) } else { Ok(()) }
-            };
+        if !named {
+            let free = |name: &str| free(&Place::of(app, name, None)?, args);
             let Some(given) = questions.name(&name, free)? else { return Ok(nothing(asks)) };
             name = given;
         }
@@ -146,6 +146,12 @@ fn made(app: &mut App<'_>, args: &InitArgs, found: Found, mut asks: Option<&mut 
     }
     app.out.flush()?;
     Ok(exit::DONE)
+}
+
+/// An error, where a page is there already that is not to be written over.
+fn free(place: &Place, args: &InitArgs) -> CliResult<()> {
+    let taken = place.page.exists() && !args.force && !args.print;
+    if taken { Err(write::there(&place.shown(&place.page))) } else { Ok(()) }
 }
 
 /// The end of somebody who wants nothing any more.

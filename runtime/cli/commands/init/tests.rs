@@ -240,6 +240,12 @@ fn whoever_goes_leaves_nothing() {
     assert_eq!(came.code.unwrap(), exit::DONE, "{}", came.heard);
     assert!(came.heard.contains("`pipelines/first.yaml` is there already"), "{}", came.heard);
     assert!(came.heard.contains("expected letters"), "{}", came.heard);
+    // One that is named before is said before anything is asked.
+    for words in [&["first"][..], &["--to", "pipelines/first.yaml"]] {
+        let came = desk.typed(words, &all);
+        let error = came.code.unwrap_err().to_string();
+        assert_eq!((came.heard.as_str(), error.contains("is there already")), ("", true), "{error}");
+    }
 }
 
 #[test]
