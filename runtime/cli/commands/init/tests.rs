@@ -274,6 +274,13 @@ fn nothing_is_written_over_unless_somebody_says_so() {
     assert_eq!(desk.init(&["c"]).code.unwrap(), exit::DONE);
     assert!(desk.read("pipelines/c.yaml").contains("model: ../configs/models/c.yaml"));
     assert_eq!(desk.read("configs/models/tiny_1m.yaml"), changed);
+    // A page may be called as a model that comes along, and its own model is another.
+    for words in [&["tiny_1m"][..], &["30m", "--model", "2M"]] {
+        assert_eq!(desk.init(words).code.unwrap(), exit::DONE);
+        let own = format!("configs/models/{}_own.yaml", words[0]);
+        assert!(desk.read(&format!("pipelines/{}.yaml", words[0])).contains(&format!("model: ../{own}")));
+        assert!(desk.path(&own).exists());
+    }
 }
 
 #[test]

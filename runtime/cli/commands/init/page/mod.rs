@@ -8,6 +8,7 @@ mod texts;
 
 use super::place::Place;
 use super::proposal::Proposal;
+use super::sizes::Sized;
 use std::path::PathBuf;
 
 /// The model that `--preset smoke` trains.
@@ -49,7 +50,7 @@ impl Page<'_> {
         let sized = &self.proposal.sized;
         files.push(File { path: self.model_path(), text: sized.file(), shared: sized.name.is_some() });
         if self.model_path() != self.smoke_path()
-            && let Some(smoke) = super::sizes::Sized::shipped(SMOKE_MODEL)
+            && let Some(smoke) = Sized::shipped(SMOKE_MODEL)
         {
             files.push(File { path: self.smoke_path(), text: smoke.file(), shared: true });
         }
@@ -61,8 +62,13 @@ impl Page<'_> {
     }
 
     fn model_path(&self) -> PathBuf {
-        let name = self.proposal.sized.name.unwrap_or(self.name);
-        self.place.root.join(format!("configs/models/{name}.yaml"))
+        let file = match self.proposal.sized.name {
+            Some(name) => name.to_owned(),
+            // Its own model is not taken for one that comes along.
+            None if Sized::shipped(self.name).is_some() => format!("{}_own", self.name),
+            None => self.name.to_owned(),
+        };
+        self.place.root.join(format!("configs/models/{file}.yaml"))
     }
 
     fn smoke_path(&self) -> PathBuf {
