@@ -1,6 +1,6 @@
 //! Looks for sources of text: are they there, how large are they, and how are they named on the page?
 use super::choices::Language;
-use super::data::{Class, Given, Source, TAKEN, What};
+use super::data::{Class, Given, Source, TAKEN, What, is_text};
 use super::place::Place;
 use super::sets::{self, Set};
 use crate::failure::{CliError, CliResult};
@@ -107,5 +107,10 @@ fn name(given: &Given, set: Option<&Set>, flag: &str) -> String {
         }
     };
     let found: String = found.chars().take(40).collect();
-    if found.is_empty() { "texts".into() } else { found }
+    match found.as_str() {
+        "" => "texts".into(),
+        found if is_text(found) => found.into(),
+        // A number, or a word that stands for a value.
+        found => format!("texts_{found}"),
+    }
 }

@@ -341,6 +341,22 @@ fn behind_a_link_a_page_names_files_from_where_it_is() {
 }
 
 #[test]
+fn names_that_yaml_takes_for_values_are_none() {
+    let desk = Desk::small();
+    let files = ["2024.txt", "null.md", "1e3", "Yes.txt", "0x1f.txt"];
+    let names = ["texts_2024", "texts_null", "texts_1e3", "texts_yes", "texts_0x1f"];
+    let data: Vec<String> = files.iter().map(|file| format!("--data={file}")).collect();
+    files.iter().for_each(|file| desk.write(file, "text\n"));
+    let words: Vec<&str> = data.iter().map(String::as_str).chain(["--print", "null"]).collect();
+    let came = desk.init(&words);
+    assert_eq!(came.code.unwrap(), exit::DONE);
+    for name in names {
+        assert!(came.printed.contains(&format!("  {name}:\n    uses: download")), "{name}\n{}", came.printed);
+    }
+    assert!(came.printed.contains("\nname: \"null\"\n"), "{}", came.printed);
+}
+
+#[test]
 fn what_cannot_be_says_what_to_do() {
     let desk = Desk::small();
     desk.write("data/a.txt", "text\n");

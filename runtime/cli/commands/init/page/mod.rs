@@ -6,6 +6,7 @@ mod stages;
 mod tests;
 mod texts;
 
+use super::data::is_text;
 use super::place::Place;
 use super::proposal::Proposal;
 use super::sizes::Sized;
@@ -96,9 +97,7 @@ impl Page<'_> {
 /// A text as a YAML value, in quotes unless it is surely nothing else.
 fn quoted(text: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "_-./".contains(letter);
-    let begins = text.starts_with(|first: char| first.is_ascii_alphabetic()) || text.starts_with("../");
-    let other = ["true", "false", "null"].contains(&text.to_ascii_lowercase().as_str());
-    match begins && !other && text.chars().all(plain) {
+    match (is_text(text) || text.starts_with("../")) && text.chars().all(plain) {
         true => text.to_owned(),
         // What would stand for a value stands for itself.
         false => serde_json::Value::from(text.replace("${", "$${")).to_string(),
