@@ -4,6 +4,7 @@ use super::choices::{Form, Goal, Language};
 use super::data::{Given, Source};
 use super::hardware::Found;
 use super::look::Look;
+use super::mix::Mix;
 use super::place::Place;
 use super::proposal::{Proposal, propose};
 use super::sets;
@@ -37,6 +38,10 @@ impl Bench {
             if there.is_some_and(|there| there.ok().as_ref() != Some(&proposal.sized.model)) {
                 proposal.sized.name = None;
             }
+        }
+        if !compares(answers)? {
+            let note = "with values of your own it compares with runs of the same values alone";
+            proposal.notes.push(note.into());
         }
         Ok(proposal)
     }
@@ -84,7 +89,13 @@ pub(crate) fn complete(answers: &Answers) -> CliResult<Answers> {
     if full.languages.is_empty() {
         full.languages = vec![if goal == Goal::Benchmark { Language::En } else { Language::Ja }];
     }
-    full.languages.dedup();
+    let named = std::mem::take(&mut full.languages);
+    for language in named {
+        if !full.languages.contains(&language) {
+            full.languages.push(language);
+        }
+    }
+    full.mix.get_or_insert(Mix::Balanced);
     if full.data.is_empty() {
         full.data = data(goal, &full.languages)?;
     }
@@ -103,6 +114,16 @@ pub(crate) fn complete(answers: &Answers) -> CliResult<Answers> {
         }
     }
     Ok(full)
+}
+
+/// Whether a benchmark is that of everybody: of languages and a machine one may be chosen, all else is as it is usual.
+fn compares(answers: &Answers) -> CliResult<bool> {
+    if answers.goal != Some(Goal::Benchmark) {
+        return Ok(true);
+    }
+    let Answers { goal, languages, device, gpu, memory, share, time, .. } = answers.clone();
+    let usual = Answers { goal, languages, device, gpu, memory, share, time, ..Answers::default() };
+    Ok(complete(answers)? == complete(&usual)?)
 }
 
 /// What speaks against answers, whatever the others are.
@@ -161,6 +182,39 @@ mod tests {
         );
         let korean = completed(|all| (all.languages, all.data) = (vec![Language::Ko], wiki())).unwrap();
         assert_eq!(korean.form, Some(Form::Base), "no chats are known");
+    }
+
+    #[test]
+    fn a_language_is_learned_once() {
+        let named = [Language::Ja, Language::En, Language::Ja];
+        let full =
+            completed(|all| (all.goal, all.languages) = (Some(Goal::Benchmark), named.into())).unwrap();
+        assert_eq!((full.languages, full.data.len()), (vec![Language::Ja, Language::En], 2));
+    }
+
+    #[test]
+    fn a_benchmark_with_values_of_ones_own_is_another() {
+        let compares = |change: fn(&mut Answers)| {
+            let mut answers = Answers { goal: Some(Goal::Benchmark), ..Answers::default() };
+            change(&mut answers);
+            compares(&answers).unwrap()
+        };
+        assert!(compares(|_| ()));
+        assert!(compares(
+            |all| (all.share, all.memory, all.languages) = (Some(0.9), Some(1), vec![Language::Ja])
+        ));
+        assert!(
+            compares(|all| (all.form, all.mix) = (Some(Form::Base), Some(Mix::Balanced))),
+            "these are usual"
+        );
+        let own: [fn(&mut Answers); 5] = [
+            |all| all.seed = Some(1),
+            |all| all.lr = Some(1.0),
+            |all| all.data = vec!["a.txt".parse().unwrap()],
+            |all| all.mix = Some(Mix::Code),
+            |all| all.chats = vec![Given::synthetic()],
+        ];
+        assert!(own.into_iter().all(|own| !compares(own)));
     }
 
     #[test]

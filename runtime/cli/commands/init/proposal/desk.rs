@@ -197,16 +197,6 @@ impl Desk<'_> {
             let times = exact(proposal.tokens.saturating_mul(rules::TIMES) / lasts.max(&1));
             notes.push(format!("`{name}` is seen {times} times: more of it would do more than more steps"));
         }
-        let changed = self.answers.model.is_some()
-            || [self.answers.vocab, self.answers.context, self.answers.tokens].iter().any(Option::is_some)
-            || [self.answers.batch_tokens, self.answers.micro_batch, self.answers.seed]
-                .iter()
-                .any(Option::is_some)
-            || self.answers.lr.is_some()
-            || self.answers.precision.is_some();
-        if self.goal == Goal::Benchmark && changed {
-            notes.push("with values of your own it compares with runs of the same values alone".into());
-        }
         notes
     }
 }
