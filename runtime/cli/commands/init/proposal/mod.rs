@@ -16,6 +16,7 @@ use super::hardware::Hardware;
 use super::mix::Mix;
 use super::sizes::Sized;
 use desk::Desk;
+use muse_stage::Duration;
 
 /// The share of the memory that is used where nobody says: the rest is for what else runs, and for what the planner leaves out.
 const SHARE: f64 = 0.5;
@@ -43,6 +44,8 @@ pub(crate) struct Proposal {
     pub(crate) fit: Fit,
     /// Tokens of chats that it learns from, about.
     pub(crate) chat_tokens: u64,
+    /// How long training may take.
+    pub(crate) time: Duration,
     /// Seconds that training takes, about.
     pub(crate) seconds: f64,
     /// Bytes of disk that all of it takes, about.
