@@ -1,7 +1,8 @@
 //! `muse init`: the recipe wizard. Answers become a proposal, and a proposal a page.
 //!
-//! `answers` holds what was said, with `choices` among a few words; `questions` asks for the rest; `bench` fills in what is usual and looks for `data` and
-//! `hardware`; `proposal` is arithmetic, `table` shows it, `page` writes it, and `write` puts it on disk.
+//! `answers` holds what was said, with `choices` among a few words; `questions` asks for the rest; `bench` fills in what is
+//! usual and looks for `data` and `hardware`; `proposal` is arithmetic, `table` shows it, `page` writes it, and `write` puts
+//! it on disk.
 mod answers;
 mod bench;
 mod choices;

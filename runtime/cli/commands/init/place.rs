@@ -47,6 +47,7 @@ impl Place {
 
 /// A folder without links on the way, as far as it is there.
 fn real(folder: &Path) -> PathBuf {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let there = folder.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
     match there.and_then(|(above, real)| Some(real.join(folder.strip_prefix(above).ok()?))) {
         Some(real) => plain(&real),
