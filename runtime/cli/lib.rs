@@ -20,6 +20,7 @@ mod render;
 mod report;
 mod signals;
 mod terminal;
+mod typed;
 mod values;
 
 use muse_stage::StageKind;

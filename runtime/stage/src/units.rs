@@ -1,9 +1,10 @@
-//! Sizes, counts and times as people write them: `8GiB`, `2B`, `1.5h`. A key sees the number, not the spelling.
+//! Sizes, counts and times as people read and write them: `8GiB`, `2B`, `1.5h`. A key sees the number, not the spelling.
 use crate::fields::mark;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::{Value, json};
 use std::borrow::Cow;
+use std::fmt;
 
 /// A text that is no size, count or time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,8 +74,22 @@ fn parse(text: &str, units: &[(&str, u64)], bare: Option<u64>, what: &str) -> Re
     u64::try_from(scaled / divisor).map_err(|_| too_large())
 }
 
+/// Writes a number in the largest unit in which it has no more than so many decimals, so that the same number is read from it.
+/// Of two names for a unit the longer is written, else the first.
+fn write(f: &mut fmt::Formatter<'_>, number: u128, units: &[(&str, u64)], decimals: usize) -> fmt::Result {
+    let parts = (0..decimals).fold(1, |parts, _| parts * 10);
+    let suits = |unit: u128| number >= unit && (number * parts).is_multiple_of(unit);
+    let suiting = units.iter().rev().filter(|(_, unit)| suits(u128::from(*unit)));
+    let Some((name, unit)) = suiting.max_by_key(|(name, unit)| (*unit, name.len())) else {
+        return write!(f, "{number}");
+    };
+    let all = number * parts / u128::from(*unit);
+    let text = format!("{}.{:0decimals$}", all / parts, all % parts);
+    write!(f, "{}{name}", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
 macro_rules! unit {
-    ($(#[$doc:meta])* $name:ident, $mark:expr, $units:expr, $bare:expr, $what:literal, $example:literal) => {
+    ($(#[$doc:meta])* $name:ident, $mark:expr, $units:expr, $decimals:literal, $what:literal, $example:literal) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
         #[serde(transparent)]
@@ -83,7 +98,7 @@ macro_rules! unit {
         impl $name {
             /// Reads a number or a number with a unit.
             pub fn parse(text: &str) -> Result<Self, UnitError> {
-                parse(text, $units, $bare, $what).map(Self)
+                parse(text, $units, Some(1), $what).map(Self)
             }
 
             /// Reads a JSON number or text.
@@ -93,6 +108,12 @@ macro_rules! unit {
                     Value::Number(number) => Self::parse(&number.to_string()),
                     _ => Err(UnitError(format!("expected {}, such as `{}`", $what, $example))),
                 }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write(f, self.0.into(), $units, $decimals)
             }
         }
 
@@ -119,11 +140,11 @@ macro_rules! unit {
 
 unit!(
     /// A size in bytes: `8GiB`, `500MB`, or a plain number.
-    Bytes, mark::BYTES, BYTE_UNITS, Some(1), "a size", "8GiB"
+    Bytes, mark::BYTES, BYTE_UNITS, 0, "a size", "8GiB"
 );
 unit!(
     /// A count: `2B`, `500M`, `10k`, or a plain number.
-    Count, mark::COUNT, COUNT_UNITS, Some(1), "a count", "2B"
+    Count, mark::COUNT, COUNT_UNITS, 2, "a count", "2B"
 );
 
 /// A time: `90s`, `1.5h`, `3d`. A plain number is seconds. Held in nanoseconds, so that a key sees no rounding.
@@ -144,6 +165,16 @@ impl Duration {
             Value::Number(number) => Self::parse(&number.to_string()),
             _ => Err(UnitError("expected a time, such as `1.5h`".into())),
         }
+    }
+}
+
+impl fmt::Display for Duration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nanoseconds = self.0.as_nanos();
+        if nanoseconds.is_multiple_of(1_000_000) {
+            return write(f, nanoseconds, TIME_UNITS, 0);
+        }
+        write!(f, "{}.{:09}s", self.0.as_secs(), self.0.subsec_nanos())
     }
 }
 
@@ -191,6 +222,25 @@ mod tests {
         assert_eq!(Count::parse("1_000"), Ok(Count(1000)));
         assert_eq!(Duration::parse("1.5h"), Duration::parse("90min"));
         assert_eq!(Duration::parse("7"), Duration::parse("7000ms"));
+    }
+
+    #[test]
+    fn what_is_written_is_read_as_the_same_number() {
+        let counts =
+            [1, 999, 1000, 2500, 16_384, 1_200_000, 26_000_000, 2_500_000_000, 2_500_000_001].map(Count);
+        let counts = counts.map(|count| count.to_string());
+        assert_eq!(counts, ["1", "999", "1k", "2.5k", "16384", "1.2M", "26M", "2.5B", "2500000001"]);
+        let sizes = [0, 7, 1000, 1536, 80 << 30, 3 << 29, 8_000_000_000].map(|size| Bytes(size).to_string());
+        assert_eq!(sizes, ["0", "7B", "1kB", "1536B", "80GiB", "1536MiB", "8GB"]);
+        let times = [0, 1, 1500, 90_000, 5_400_000, 28_800_000, 259_200_000];
+        let times = times.map(|time| Duration(std::time::Duration::from_millis(time)).to_string());
+        assert_eq!(times, ["0", "1ms", "1500ms", "90s", "90min", "8h", "3d"]);
+        for number in (0..64).flat_map(|power| [1_u64 << power, (1 << power) / 3 * 5, u64::MAX >> power]) {
+            assert_eq!(Count::parse(&Count(number).to_string()), Ok(Count(number)));
+            assert_eq!(Bytes::parse(&Bytes(number).to_string()), Ok(Bytes(number)));
+            let time = Duration(std::time::Duration::from_nanos(number));
+            assert_eq!(Duration::parse(&time.to_string()), Ok(time));
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What a model costs before it is trained: for `muse params`.
+//! What the command line asks of models before one is trained: what its file may say, what it costs, what a GPU does a second.
 pub use muse_model::config::{Model, Shape};
 pub use muse_model::count::{
     Device, Flops, Inference, Optimizer, Parameters, Precision, States, Training, TrainingMemory,

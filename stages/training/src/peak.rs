@@ -33,14 +33,12 @@ pub(crate) fn of_gpu(precision: Precision) -> Option<f64> {
 
 /// That of a GPU by its name, if it is one of those known.
 pub(crate) fn by_name(name: &str, precision: Precision) -> Option<f64> {
-    let words: Vec<&str> = name.split([' ', '-']).collect();
+    let has = |word: &str| name.split([' ', '-']).any(|other| other.eq_ignore_ascii_case(word));
     // Parts of a GPU, and those that have another's name and one of these words, have another speed.
-    if ["MIG", "Laptop", "D", "Ti", "SUPER"].iter().any(|word| words.contains(word)) {
+    if ["MIG", "Laptop", "D", "Ti", "SUPER"].iter().any(|word| has(word)) {
         return None;
     }
-    let known = |(word, with, _): &&(&str, &str, f64)| {
-        words.contains(word) && (with.is_empty() || words.contains(with))
-    };
+    let known = |(word, with, _): &&(&str, &str, f64)| has(word) && (with.is_empty() || has(with));
     let (.., tera) = GPUS.iter().find(known)?;
     Some(tera * 1e12 * if precision == Precision::F32 { 0.5 } else { 1.0 })
 }
@@ -69,6 +67,8 @@ mod tests {
         assert_eq!(tera("NVIDIA H100 PCIe"), Some(756.0));
         assert_eq!(tera("NVIDIA A100-SXM4-80GB"), Some(312.0));
         assert_eq!(tera("NVIDIA A10"), Some(125.0));
+        assert_eq!(tera("h100 pcie"), Some(756.0), "as somebody types it");
+        assert_eq!(tera("rtx 3060 ti"), None);
         assert_eq!(tera("NVIDIA GeForce RTX 4090"), Some(165.2));
         assert_eq!(tera("NVIDIA GeForce RTX 4090 Laptop GPU"), None);
         assert_eq!(tera("NVIDIA GeForce RTX 4090 D"), None);

@@ -1,28 +1,15 @@
-//! Where lines come from: typed, with a history and arrow keys, or one after the other out of a pipe.
-use crate::exit;
+//! Where lines come from: typed, or one after the other out of a pipe.
 use crate::failure::{CliError, CliResult, plain_io};
 use crate::paint::Paint;
-use rustyline::error::ReadlineError;
-use rustyline::history::MemHistory;
-use rustyline::{Config, Editor};
+use crate::typed::Typed;
 use std::io::{self, BufRead, IsTerminal};
 
 /// Lines, one at a time.
 pub(super) enum Lines {
-    /// Somebody types.
-    Typed(Box<Editor<(), MemHistory>>, String),
+    /// Somebody types, behind a prompt.
+    Typed(Box<Typed>, String),
     /// They come out of a file or a pipe.
     Piped(io::Lines<io::StdinLock<'static>>),
-}
-
-/// What came.
-pub(super) enum Line {
-    /// A line.
-    Said(String),
-    /// One that says nothing.
-    Nothing,
-    /// There are no more.
-    End,
 }
 
 impl Lines {
@@ -30,10 +17,7 @@ impl Lines {
         if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
             return Ok(Self::Piped(io::stdin().lock().lines()));
         }
-        let config = Config::builder().auto_add_history(true).build();
-        let history = MemHistory::with_config(&config);
-        let editor = Editor::with_history(config, history).map_err(wrong)?;
-        Ok(Self::Typed(Box::new(editor), paint.live("> ")))
+        Ok(Self::Typed(Box::new(Typed::open()?), paint.live("> ")))
     }
 
     /// Whether somebody types them.
@@ -41,25 +25,18 @@ impl Lines {
         matches!(self, Self::Typed(..))
     }
 
-    pub(super) fn next(&mut self) -> CliResult<Line> {
-        let line = match self {
-            Self::Typed(editor, prompt) => match editor.readline(prompt) {
-                Ok(line) => line,
-                Err(ReadlineError::Eof | ReadlineError::Interrupted) => return Ok(Line::End),
-                Err(error) => return Err(wrong(error)),
-            },
-            Self::Piped(lines) => match lines.next() {
-                None => return Ok(Line::End),
-                Some(Ok(line)) => line,
-                Some(Err(error)) => {
-                    return Err(CliError::usage(format!("cannot read standard input: {}", plain_io(&error))));
-                }
-            },
-        };
-        Ok(if line.trim().is_empty() { Line::Nothing } else { Line::Said(line) })
+    /// The next line that says something; none at their end.
+    pub(super) fn next(&mut self) -> CliResult<Option<String>> {
+        loop {
+            let line = match self {
+                Self::Typed(typed, prompt) => typed.line(prompt)?,
+                Self::Piped(lines) => lines.next().transpose().map_err(|error| {
+                    CliError::usage(format!("cannot read standard input: {}", plain_io(&error)))
+                })?,
+            };
+            if line.as_ref().is_none_or(|line| !line.trim().is_empty()) {
+                return Ok(line);
+            }
+        }
     }
-}
-
-fn wrong(error: ReadlineError) -> CliError {
-    CliError::new(exit::FAILED, format!("cannot read from the terminal: {error}"))
 }

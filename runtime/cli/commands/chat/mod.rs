@@ -8,7 +8,7 @@ use crate::failure::{CliError, CliResult};
 use crate::model::{ModelArgs, SamplingArgs};
 use crate::signals::Watch;
 use clap::Args;
-use lines::{Line, Lines};
+use lines::Lines;
 use muse_artifacts::corpus::Message;
 use muse_inference::{Answer, Model, News, chat};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -60,12 +60,7 @@ pub(crate) fn run(app: &mut App<'_>, args: &ChatArgs) -> CliResult {
     if lines.typed() {
         app.terminal.say("a line is what you say; `/help` lists commands, Ctrl-D ends");
     }
-    loop {
-        let line = match lines.next()? {
-            Line::Said(line) => line,
-            Line::Nothing => continue,
-            Line::End => break,
-        };
+    while let Some(line) = lines.next()? {
         match talk.line(&line) {
             Does::Says(text) => app.terminal.say(&text),
             Does::Nothing => {}

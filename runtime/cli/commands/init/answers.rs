@@ -1,9 +1,10 @@
 //! What is answered, by flags or at the terminal: every answer is a flag, and `key=value` at the terminal is read as that flag.
+use super::choices::{Form, Goal, Language, Precision, word};
 use super::data::Given;
 use crate::format::shell_word;
 use crate::values::{Device, size};
-use clap::{Args, ValueEnum};
-use muse_stage::{Count, Duration};
+use clap::Args;
+use muse_stage::{Bytes, Count, Duration};
 use std::fmt::Display;
 
 /// All answers. What is not there is proposed.
@@ -74,53 +75,6 @@ pub(crate) struct Answers {
     pub(crate) seed: Option<u64>,
 }
 
-/// What a model is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Goal {
-    /// A small model in minutes, to see how all of it goes.
-    Try,
-    /// As good a model as memory, time and data allow.
-    Real,
-    /// The same recipe for everybody, to compare with others.
-    Benchmark,
-}
-
-/// A language.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Language {
-    /// Japanese.
-    Ja,
-    /// English.
-    En,
-    /// Chinese.
-    Zh,
-    /// Korean.
-    Ko,
-}
-
-/// What a model does in the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Form {
-    /// It answers.
-    Chat,
-    /// It goes on with a text.
-    Base,
-}
-
-/// What weights and activations are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Precision {
-    /// All in f32.
-    F32,
-    /// bf16, with weights in f32 behind it.
-    Bf16,
-}
-
-/// The word of a choice, as it is typed.
-pub(crate) fn word<T: ValueEnum>(choice: T) -> String {
-    choice.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
-}
-
 impl Answers {
     /// The flags that give these answers.
     pub(crate) fn flags(&self) -> Vec<String> {
@@ -140,9 +94,9 @@ impl Answers {
         flags.extend(one("mix", self.mix.as_ref()));
         flags.extend(one("device", self.device));
         flags.extend(one("gpu", self.gpu.as_ref()));
-        flags.extend(one("memory", self.memory.map(written_size)));
+        flags.extend(one("memory", self.memory.map(Bytes)));
         flags.extend(one("share", self.share));
-        flags.extend(one("time", self.time.map(written_time)));
+        flags.extend(one("time", self.time.map(|time| Duration(std::time::Duration::from_secs(time)))));
         flags.extend(one("model", self.model.as_ref()));
         let counts = [
             ("vocab", self.vocab),
@@ -158,13 +112,20 @@ impl Answers {
         flags
     }
 
+    fn command() -> clap::Command {
+        Self::augment_args_for_update(clap::Command::new("set").no_binary_name(true))
+    }
+
+    /// What can be set.
+    pub(crate) fn keys() -> Vec<String> {
+        Self::command().get_arguments().filter_map(|flag| flag.get_long().map(str::to_owned)).collect()
+    }
+
     /// Takes `key=value` as the flag of that name takes it; all else stays.
     pub(crate) fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
         use clap::FromArgMatches;
-        let command = Self::augment_args_for_update(clap::Command::new("set").no_binary_name(true));
         let key = key.replace('_', "-");
-        let keys: Vec<String> =
-            command.get_arguments().filter_map(|flag| flag.get_long().map(str::to_owned)).collect();
+        let keys = Self::keys();
         if !keys.contains(&key) {
             return Err(format!("there is no `{key}`: {}", keys.join(", ")));
         }
@@ -175,35 +136,27 @@ impl Answers {
             "languages" => vec![words().join(",")],
             _ => vec![value.to_owned()],
         };
+        if values.is_empty() {
+            return Err(format!("nothing says what `{key}` is to be"));
+        }
         let flags = values.iter().map(|value| format!("--{key}={value}"));
-        let matches = command.try_get_matches_from(flags).map_err(|error| {
+        let matches = Self::command().try_get_matches_from(flags).map_err(|error| {
             let text = error.to_string();
             let first = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
             first.split_whitespace().collect::<Vec<_>>().join(" ")
         })?;
         self.update_from_arg_matches(&matches).map_err(|error| error.to_string())?;
-        // One device stands in the place of another.
+        // What was said before gives way to what contradicts it.
         match key.as_str() {
-            "device" => self.gpu = None,
+            // The memory was that of the other device.
+            "device" if self.gpu.is_some() => (self.gpu, self.memory) = (None, None),
             "gpu" => self.device = None,
+            "chats" => self.form = None,
+            "form" if self.form == Some(Form::Base) => self.chats.clear(),
             _ => {}
         }
         Ok(())
     }
-}
-
-/// A time in the largest unit of which it has whole ones.
-fn written_time(seconds: u64) -> String {
-    let units = [(86_400, "d"), (3600, "h"), (60, "min"), (1, "s")];
-    let whole = units.iter().find(|(unit, _)| seconds.is_multiple_of(*unit));
-    whole.map_or_else(String::new, |(unit, name)| format!("{}{name}", seconds / unit))
-}
-
-/// A size likewise.
-fn written_size(bytes: u64) -> String {
-    let units = [(1 << 30, "GiB"), (1_000_000_000, "GB"), (1 << 20, "MiB"), (1_000_000, "MB"), (1, "B")];
-    let whole = units.iter().find(|(unit, _)| bytes.is_multiple_of(*unit));
-    whole.map_or_else(String::new, |(unit, name)| format!("{}{name}", bytes / unit))
 }
 
 fn count<const MOST: u64>(text: &str) -> Result<u64, String> {
@@ -267,5 +220,22 @@ mod tests {
         assert!(answers.set("no", "1").unwrap_err().starts_with("there is no `no`: goal, languages"));
         assert!(answers.set("share", "7").unwrap_err().contains("above 0 and up to 1"));
         assert_eq!(answers.share, None);
+        assert_eq!(answers.set("chats", " ").unwrap_err(), "nothing says what `chats` is to be");
+    }
+
+    #[test]
+    fn what_was_said_gives_way_to_what_contradicts_it() {
+        let mut answers = parsed(&["--gpu", "H100", "--memory", "80GiB", "--form", "base"]);
+        answers.set("device", "cpu").unwrap();
+        assert_eq!((&answers.gpu, answers.memory), (&None, None), "it was the GPU's");
+        answers.set("memory", "8GiB").unwrap();
+        answers.set("device", "auto").unwrap();
+        assert_eq!(answers.memory, Some(8 << 30), "it was said of this machine");
+        answers.set("chats", "chats.jsonl").unwrap();
+        assert_eq!(answers.form, None, "chats are to answer from");
+        answers.set("form", "chat").unwrap();
+        assert_eq!(answers.chats.len(), 1);
+        answers.set("form", "base").unwrap();
+        assert_eq!(answers.chats, []);
     }
 }

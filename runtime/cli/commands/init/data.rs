@@ -66,6 +66,13 @@ pub(crate) const TAKEN: &[&str] = &[
     "hellaswag",
 ];
 
+/// Whether YAML takes a word for text: one that begins like a name, and stands for no value.
+pub(crate) fn is_text(word: &str) -> bool {
+    const VALUES: &[&str] = &["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
+    word.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        && !VALUES.contains(&word.to_ascii_lowercase().as_str())
+}
+
 impl FromStr for Given {
     type Err = String;
 
@@ -78,6 +85,11 @@ impl FromStr for Given {
         };
         let named = rest.split_once('=').filter(|(name, _)| good(name));
         let (name, what) = named.map_or((None, rest), |(name, what)| (Some(name.to_owned()), what));
+        if let Some(name) = name.as_deref().filter(|name| !is_text(name)) {
+            return Err(format!(
+                "`{name}` is a value, and no name: begin it with a letter, as in `text_{name}`"
+            ));
+        }
         if let Some(name) = name.as_deref().filter(|name| TAKEN.contains(name)) {
             return Err(format!("the page has a stage `{name}` of its own: give the text another name"));
         }
@@ -101,7 +113,7 @@ impl FromStr for Given {
 impl fmt::Display for Given {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(class) = self.class {
-            write!(f, "{}:", super::answers::word(class))?;
+            write!(f, "{}:", super::choices::word(class))?;
         }
         if let Some(name) = &self.name {
             write!(f, "{name}=")?;
@@ -136,5 +148,24 @@ impl Given {
     /// It comes from the hub.
     pub(crate) fn of_hub(&self) -> bool {
         matches!(self.what, What::Hub(..))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_no_value_and_no_stage_of_the_page() {
+        for wrong in ["2024=a.txt", "No=a.txt", "code:-a=a.txt", "base=a.txt"] {
+            assert!(Given::from_str(wrong).unwrap_err().contains('`'), "{wrong}");
+        }
+        for right in ["wiki_2=a.txt", "code:_x=a.txt", "./2024=a.txt", "2024.txt"] {
+            assert_eq!(Given::from_str(right).unwrap().to_string(), right);
+        }
+        let words =
+            ["a", "a-1", "_", "1", "1e3", "0x1f", ".5", "-1", "null", "True", "yes", "OFF", "y", "~", ""];
+        let texts: Vec<&str> = words.into_iter().filter(|word| is_text(word)).collect();
+        assert_eq!(texts, ["a", "a-1", "_"]);
     }
 }

@@ -1,5 +1,6 @@
 //! What will train: the device, its memory, and about how fast it is.
-use super::answers::{Answers, Precision};
+use super::answers::Answers;
+use super::choices::Precision;
 use crate::environment::Environment;
 use crate::failure::{CliError, CliResult};
 use crate::format::plural;
@@ -103,17 +104,18 @@ impl Found {
 }
 
 impl Hardware {
+    /// A share of its memory.
+    pub(crate) fn part(&self, share: f64) -> u64 {
+        (self.memory as f64 * share) as u64
+    }
+
     /// Operations a second in a training, about.
     pub(crate) fn speed(&self, precision: Precision) -> f64 {
         if !self.on_gpu {
             return CORE * f64::from(self.cores.max(1)).powf(CORES);
         }
-        let precision = match precision {
-            Precision::F32 => budget::Precision::F32,
-            Precision::Bf16 => budget::Precision::Bf16,
-        };
-        let known = budget::gpu_peak(&self.name, precision);
-        known.or_else(|| budget::gpu_peak(UNKNOWN, precision)).unwrap_or(0.0) * SHARE_OF_PEAK
+        let known = budget::gpu_peak(&self.name, precision.into());
+        known.or_else(|| budget::gpu_peak(UNKNOWN, precision.into())).unwrap_or(0.0) * SHARE_OF_PEAK
     }
 
     /// Seconds that a block takes, whatever goes through it.

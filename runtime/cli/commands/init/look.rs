@@ -1,7 +1,7 @@
 //! Looks for sources of text: are they there, how large are they, and how are they named on the page?
-use super::answers::Language;
-use super::data::{Class, Given, Source, TAKEN, What};
-use super::place::between;
+use super::choices::Language;
+use super::data::{Class, Given, Source, TAKEN, What, is_text};
+use super::place::Place;
 use super::sets::{self, Set};
 use crate::failure::{CliError, CliResult};
 use muse_runtime::document::paths;
@@ -14,12 +14,8 @@ const ROWS: &[&str] = &["jsonl", "json", "csv", "tsv"];
 
 /// What sources are looked for from, and for whom.
 pub(crate) struct Look<'a> {
-    /// The folder that paths were typed in.
-    pub(crate) current: &'a Path,
-    /// The project.
-    pub(crate) root: &'a Path,
-    /// The folder of the page, which paths in it start from.
-    pub(crate) page: &'a Path,
+    /// Where paths were typed, and where the page will stand.
+    pub(crate) place: &'a Place,
     /// The flag that named them.
     pub(crate) flag: &'a str,
     /// The languages of the page.
@@ -65,14 +61,14 @@ impl Look<'_> {
     /// Looks for files, and says how they are named on the page.
     fn look(&self, text: &str, source: &mut Source) -> CliResult<()> {
         // What is typed may be absolute; what stands on a page may not, for teammates have other folders.
-        if Path::new(text).is_absolute() && !Path::new(text).starts_with(self.root) {
+        if Path::new(text).is_absolute() && !Path::new(text).starts_with(&self.place.root) {
             let message = format!("`{text}` is not in the project, and teammates have it elsewhere");
             return Err(CliError::usage(message)
                 .hint(format!("make a link in the project and name that: `ln -s {text} data`")));
         }
-        let found = paths::find(&format!("--{}", self.flag), self.current, text)?;
-        let path = between(self.page, &self.current.join(text)).unwrap_or_else(|| PathBuf::from(text));
-        source.what = What::Files(path.to_string_lossy().into_owned());
+        let current = &self.place.current;
+        let found = paths::find(&format!("--{}", self.flag), current, text)?;
+        source.what = What::Files(self.place.named(&current.join(text)));
         let ends = |path: &Path, with: &[&str]| {
             path.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| with.contains(&ending))
         };
@@ -111,5 +107,10 @@ fn name(given: &Given, set: Option<&Set>, flag: &str) -> String {
         }
     };
     let found: String = found.chars().take(40).collect();
-    if found.is_empty() { "texts".into() } else { found }
+    match found.as_str() {
+        "" => "texts".into(),
+        found if is_text(found) => found.into(),
+        // A number, or a word that stands for a value.
+        found => format!("texts_{found}"),
+    }
 }

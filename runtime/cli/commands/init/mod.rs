@@ -1,9 +1,11 @@
 //! `muse init`: the recipe wizard. Answers become a proposal, and a proposal a page.
 //!
-//! `answers` holds what was said, `questions` asks for the rest; `bench` fills in what is usual and looks for `data` and
-//! `hardware`; `proposal` is arithmetic, `table` shows it, `page` writes it, and `write` puts it on disk.
+//! `answers` holds what was said, with `choices` among a few words; `questions` asks for the rest; `bench` fills in what is
+//! usual and looks for `data` and `hardware`; `proposal` is arithmetic, `table` shows it, `page` writes it, and `write` puts
+//! it on disk.
 mod answers;
 mod bench;
+mod choices;
 mod data;
 mod hardware;
 mod lines;
@@ -26,11 +28,13 @@ use crate::app::App;
 use crate::exit;
 use crate::failure::CliResult;
 use crate::format::shell_word;
-use answers::{Answers, Goal, word};
+use crate::typed::Typed;
+use answers::Answers;
 use bench::Bench;
+use choices::{Goal, word};
 use clap::{Args, ValueHint};
 use hardware::Found;
-use lines::{Asks, Typed};
+use lines::{Asks, Somebody};
 use page::Page;
 use place::Place;
 use questions::Questions;
@@ -86,8 +90,8 @@ pub(crate) fn run(app: &mut App<'_>, args: &InitArgs) -> CliResult {
     let asks = !args.yes && !args.json && io::stdin().is_terminal() && io::stdout().is_terminal();
     let found = Found::detect(&app.environment);
     if asks {
-        let mut typed = Typed::open(app.terminal)?;
-        made(app, args, found, Some(&mut typed))
+        let mut asks = Somebody { typed: Typed::open()?, terminal: app.terminal };
+        made(app, args, found, Some(&mut asks))
     } else {
         made(app, args, found, None)
     }
@@ -101,23 +105,22 @@ fn made(app: &mut App<'_>, args: &InitArgs, found: Found, mut asks: Option<&mut 
             (None, Some(stem)) => stem.to_owned(),
             (None, None) => word(goal.unwrap_or(Goal::Try)),
         };
-    let current = app.environment.folder.clone();
     let place = Place::of(app, &usual(args.answers.goal), args.to.as_deref())?;
-    let mut bench = Bench { found, current: &current, place };
+    let mut bench = Bench { found, place };
     let mut answers = args.answers.clone();
     let mut name = usual(answers.goal);
     if let Some(asks) = asks.as_deref_mut() {
         let paint = app.paint;
+        let named = args.name.is_some() || args.to.is_some();
+        if named {
+            free(&bench.place, args)?;
+        }
         let mut questions = Questions { asks: &mut *asks, bench: &bench, paint };
         let Some(given) = questions.answers(answers)? else { return Ok(nothing(asks)) };
         answers = given;
         name = usual(answers.goal);
-        if args.name.is_none() && args.to.is_none() {
-            let free = |name: &str| {
-                let place = Place::of(app, name, None)?;
-                let there = place.page.exists() && !args.force && !args.print;
-                if there { Err(write::there_at(&place)) } else { Ok(()) }
-            };
+        if !named {
+            let free = |name: &str| free(&Place::of(app, name, None)?, args);
             let Some(given) = questions.name(&name, free)? else { return Ok(nothing(asks)) };
             name = given;
         }
@@ -130,9 +133,7 @@ fn made(app: &mut App<'_>, args: &InitArgs, found: Found, mut asks: Option<&mut 
     let page = files.first().cloned();
     let force = args.force || args.print;
     let writing = Writing::of(files, &bench.place, force)?;
-    if let Some(page) = &page {
-        writing.check(app, &bench.place, page)?;
-    }
+    writing.check(app, &bench.place)?;
     let written = if args.print { Vec::new() } else { writing.write(&bench.place)? };
     if args.json {
         app.out.json(&summary::json(&name, &bench.place, &proposal, &written))?;
@@ -146,6 +147,12 @@ fn made(app: &mut App<'_>, args: &InitArgs, found: Found, mut asks: Option<&mut 
     }
     app.out.flush()?;
     Ok(exit::DONE)
+}
+
+/// An error, where a page is there already that is not to be written over.
+fn free(place: &Place, args: &InitArgs) -> CliResult<()> {
+    let taken = place.page.exists() && !args.force && !args.print;
+    if taken { Err(write::there(&place.shown(&place.page))) } else { Ok(()) }
 }
 
 /// The end of somebody who wants nothing any more.

@@ -1,36 +1,57 @@
 //! Where a page will stand.
 use crate::app::App;
 use crate::failure::{CliError, CliResult};
-use std::path::{Component, Path, PathBuf};
+use muse_runtime::document::paths::{between, plain};
+use std::path::{Path, PathBuf};
 
 /// Where a page will stand.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
+    /// The folder that muse was called in.
+    pub(crate) current: PathBuf,
     /// The project's folder.
     pub(crate) root: PathBuf,
     /// The page.
     pub(crate) page: PathBuf,
-    /// The page's folder, which its paths start from.
+    /// The page's folder, which its paths start from. No link leads there: `..` goes up from where it is.
     pub(crate) folder: PathBuf,
-    /// The page, as it is named on the command line.
-    pub(crate) shown: String,
 }
 
 impl Place {
     /// That of `--to`, else of a name in the project's folder of pipelines.
     pub(crate) fn of(app: &App<'_>, name: &str, to: Option<&Path>) -> CliResult<Self> {
-        let current = &app.environment.folder;
-        let root = app.project(to).root;
-        let page = match to {
+        let current = app.environment.folder.clone();
+        let called = match to {
             Some(to) => current.join(to),
-            None => root.join("pipelines").join(format!("{name}.yaml")),
+            None => app.project(None).root.join("pipelines").join(format!("{name}.yaml")),
         };
-        let Some(folder) = page.parent().map(Path::to_owned) else {
-            return Err(CliError::usage(format!("`{}` is no file's path", page.display()))
+        let (Some(folder), Some(file)) = (called.parent().map(real), called.file_name()) else {
+            return Err(CliError::usage(format!("`{}` is no file's path", called.display()))
                 .hint("name a file: `--to pipelines/first.yaml`"));
         };
-        let shown = between(current, &page).unwrap_or_else(|| page.clone()).to_string_lossy().into_owned();
-        Ok(Self { root, page, folder, shown })
+        let page = folder.join(file);
+        let root = real(&app.project(to.map(|_| page.as_path())).root);
+        Ok(Self { current, root, page, folder })
+    }
+
+    /// A file as it is named where muse was called.
+    pub(crate) fn shown(&self, path: &Path) -> String {
+        between(&self.current, path).unwrap_or_else(|| path.to_owned()).to_string_lossy().into_owned()
+    }
+
+    /// A file as the page names it.
+    pub(crate) fn named(&self, path: &Path) -> String {
+        between(&self.folder, path).unwrap_or_else(|| path.to_owned()).to_string_lossy().into_owned()
+    }
+}
+
+/// A folder without links on the way, as far as it is there.
+fn real(folder: &Path) -> PathBuf {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let there = folder.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
+    match there.and_then(|(above, real)| Some(real.join(folder.strip_prefix(above).ok()?))) {
+        Some(real) => plain(&real),
+        None => plain(folder),
     }
 }
 
@@ -43,32 +64,6 @@ pub(crate) fn name(text: &str) -> Result<String, String> {
     Err("expected letters, digits, `_` and `-`, such as `first_try`".into())
 }
 
-/// How one gets from a folder to a path, without looking at the disk.
-pub(crate) fn between(from: &Path, to: &Path) -> Option<PathBuf> {
-    let plain = |path: &Path| {
-        let mut parts: Vec<Component<'_>> = Vec::new();
-        for part in path.components() {
-            match part {
-                Component::CurDir => {}
-                Component::ParentDir if matches!(parts.last(), Some(Component::Normal(_))) => {
-                    parts.pop();
-                }
-                part => parts.push(part),
-            }
-        }
-        parts.into_iter().map(|part| part.as_os_str().to_owned()).collect::<Vec<_>>()
-    };
-    if from.is_absolute() != to.is_absolute() {
-        return None;
-    }
-    let (from, to) = (plain(from), plain(to));
-    let common = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
-    let mut path = PathBuf::new();
-    from.iter().skip(common).for_each(|_| path.push(".."));
-    to.iter().skip(common).for_each(|part| path.push(part));
-    Some(path)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,14 +74,5 @@ mod tests {
         for wrong in ["", "a/b", "a b", "日本", "..", &"a".repeat(101)] {
             assert!(name(wrong).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn ways_between_folders_climb_no_more_than_they_must() {
-        let way = |from: &str, to: &str| between(Path::new(from), Path::new(to)).unwrap();
-        assert_eq!(way("/p/pipelines", "/p/data/*.txt"), Path::new("../data/*.txt"));
-        assert_eq!(way("/p", "/p/./configs/../a.yaml"), Path::new("a.yaml"));
-        assert_eq!(way("/p/a/b", "/q"), Path::new("../../../q"));
-        assert_eq!(between(Path::new("p"), Path::new("/q")), None);
     }
 }

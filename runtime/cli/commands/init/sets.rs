@@ -3,7 +3,7 @@
 //! Sizes are rounded, from the sets' own pages and from those of `pipelines/`; of web pages in Japanese, Chinese and Korean there
 //! are more than are counted here. They say how much to take and how long it lasts, and nothing is refused by them. Nothing here
 //! is fetched by tests.
-use super::answers::Language;
+use super::choices::Language;
 use super::data::Class;
 
 /// A data set.

@@ -1,6 +1,6 @@
 //! What was proposed and written, for programs and for people.
-use super::answers::{Form, word};
-use super::place::{Place, between};
+use super::choices::{Form, word};
+use super::place::Place;
 use super::proposal::{Proposal, Taken};
 use crate::format::shell_word;
 use crate::paint::Paint;
@@ -16,8 +16,8 @@ pub(crate) fn json(name: &str, place: &Place, proposal: &Proposal, written: &[Pa
     let fit = &proposal.fit;
     json!({
         "name": name,
-        "page": place.shown,
-        "written": written.iter().map(|path| shown(place, path)).collect::<Vec<_>>(),
+        "page": place.shown(&place.page),
+        "written": written.iter().map(|path| place.shown(path)).collect::<Vec<_>>(),
         "goal": word(proposal.goal),
         "languages": proposal.languages.iter().copied().map(word).collect::<Vec<_>>(),
         "form": word(proposal.form),
@@ -53,11 +53,12 @@ pub(crate) fn written(
     paint: Paint,
 ) -> String {
     let mut lines: Vec<String> =
-        written.iter().map(|path| format!("{} {}", paint.good("wrote"), shown(place, path))).collect();
+        written.iter().map(|path| format!("{} {}", paint.good("wrote"), place.shown(path))).collect();
+    let page = place.shown(&place.page);
     if lines.is_empty() {
-        lines.push(format!("{} is there already, to the letter", place.shown));
+        lines.push(format!("{page} is there already, to the letter"));
     }
-    let page = shell_word(&place.shown);
+    let page = shell_word(&page);
     let last = match proposal.form {
         Form::Chat => format!("muse chat {page}:chat"),
         Form::Base => format!("muse generate {page}:base --prompt …"),
@@ -65,12 +66,4 @@ pub(crate) fn written(
     lines.push(format!("next  {smoke}   # seconds: does it work?"));
     lines.push(format!("      muse run {page}\n      {last}"));
     lines.join("\n")
-}
-
-/// A file as it is named from where muse was called.
-fn shown(place: &Place, path: &PathBuf) -> String {
-    if *path == place.page {
-        return place.shown.clone();
-    }
-    between(&place.root, path).unwrap_or_else(|| path.clone()).to_string_lossy().into_owned()
 }

@@ -27,7 +27,7 @@ impl Writing {
                 Ok(there) if file.shared || there == file.text.as_bytes() => {
                     kept.push((file.path, String::from_utf8_lossy(&there).into_owned()));
                 }
-                Ok(_) if !force => return Err(there(&file, place)),
+                Ok(_) if !force => return Err(there(&place.shown(&file.path))),
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(CliError::io(exit::FAILED, "cannot read", &file.path)(error));
                 }
@@ -38,14 +38,13 @@ impl Writing {
     }
 
     /// Checks the page as `muse validate` does, as it stands and as a smoke run, before anything is on disk.
-    pub(crate) fn check(&self, app: &App<'_>, place: &Place, page: &File) -> CliResult<()> {
+    pub(crate) fn check(&self, app: &App<'_>, place: &Place) -> CliResult<()> {
         // From a folder that is not there yet no way leads to what is, so that is handed over, too.
         let new = self.new.iter().map(|file| (file.path.clone(), file.text.clone()));
-        let mut texts: Vec<(PathBuf, String)> = new.chain(self.kept.iter().cloned()).collect();
-        texts.push((page.path.clone(), page.text.clone()));
+        let texts: Vec<(PathBuf, String)> = new.chain(self.kept.iter().cloned()).collect();
         for preset in [None, Some("smoke")] {
             // Its input files were looked for when they were typed.
-            app.check_unwritten(&page.path, &texts, preset, place.folder.is_dir())?;
+            app.check_unwritten(&place.page, &texts, preset, place.folder.is_dir())?;
         }
         Ok(())
     }
@@ -85,7 +84,9 @@ impl Writing {
 fn create(file: &File, place: &Place) -> CliResult<()> {
     let mut open = match OpenOptions::new().write(true).create_new(true).open(&file.path) {
         Ok(open) => open,
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Err(there(file, place)),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            return Err(there(&place.shown(&file.path)));
+        }
         Err(error) => return Err(CliError::io(exit::FAILED, "cannot write", &file.path)(error)),
     };
     open.write_all(file.text.as_bytes()).map_err(|error| {
@@ -94,20 +95,8 @@ fn create(file: &File, place: &Place) -> CliResult<()> {
     })
 }
 
-/// The page's own place is taken.
-pub(crate) fn there_at(place: &Place) -> CliError {
-    there(&File { path: place.page.clone(), text: String::new(), shared: false }, place)
-}
-
-/// A file that is there already, and is not to be written over.
-fn there(file: &File, place: &Place) -> CliError {
-    let shown = match file.path == place.page {
-        true => place.shown.clone(),
-        false => super::place::between(&place.root, &file.path)
-            .unwrap_or_else(|| file.path.clone())
-            .display()
-            .to_string(),
-    };
+/// A file that is there already, as it is named where muse was called.
+pub(crate) fn there(shown: &str) -> CliError {
     CliError::usage(format!("`{shown}` is there already, and stays as it is"))
         .hint("give another NAME, name another file by `--to`, or write over it by `--force`")
 }

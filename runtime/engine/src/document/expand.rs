@@ -2,11 +2,12 @@
 use super::emit;
 use super::load::{Options, load_with};
 use super::node::{Content, Key, Node};
+use super::paths::between;
 use super::pieces::escape;
 use super::pipeline::{Pipeline, StageSpec};
 use super::shape::{Form, RuleId, Shape};
 use crate::diagnostic::Diagnostic;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 /// Loads a pipeline and writes it as one file, to stand in the folder of the first one. Variables of the
 /// environment stay names: their values are nobody's to print.
@@ -88,8 +89,8 @@ impl Mover<'_> {
         else {
             return node.clone();
         };
-        match relative(self.home, &real(&source.folder)) {
-            Some(way) if !way.as_os_str().is_empty() => {
+        match between(self.home, &real(&source.folder)) {
+            Some(way) if way != Path::new(".") => {
                 let text = format!("{}/{text}", way.display());
                 Node::new(node.span, Content::Text(text.into()))
             }
@@ -109,19 +110,4 @@ fn is_path(shape: &Shape, rule: RuleId) -> bool {
 fn real(folder: &Path) -> PathBuf {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned())
-}
-
-/// The way from one folder to another.
-fn relative(from: &Path, to: &Path) -> Option<PathBuf> {
-    let common = from.components().zip(to.components()).take_while(|(a, b)| a == b).count();
-    let up = from.components().skip(common);
-    let mut way = PathBuf::new();
-    for part in up {
-        if part == Component::ParentDir {
-            return None;
-        }
-        way.push("..");
-    }
-    way.extend(to.components().skip(common));
-    Some(way)
 }

@@ -158,6 +158,40 @@ impl FileInput {
     }
 }
 
+/// A path without `.` and without names that `..` takes back, by its words alone: the disk is not asked.
+pub fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if matches!(plain.components().next_back(), Some(Component::Normal(_))) => {
+                plain.pop();
+            }
+            part => plain.push(part),
+        }
+    }
+    plain
+}
+
+/// How one gets from a folder to a path, by their words alone; `.` where they are the same. There is no way from what is
+/// relative to what is not, nor back out of a `..`.
+pub fn between(from: &Path, to: &Path) -> Option<PathBuf> {
+    let (from, to) = (plain(from), plain(to));
+    if from.is_absolute() != to.is_absolute() {
+        return None;
+    }
+    let common = from.components().zip(to.components()).take_while(|(a, b)| a == b).count();
+    let mut way = PathBuf::new();
+    for part in from.components().skip(common) {
+        if part == Component::ParentDir {
+            return None;
+        }
+        way.push("..");
+    }
+    way.extend(to.components().skip(common));
+    Some(if way.as_os_str().is_empty() { PathBuf::from(".") } else { way })
+}
+
 /// What a path that leads nowhere may have meant: its first wrong name, corrected.
 pub(crate) fn nearest_existing(folder: &Path, text: &str) -> Option<String> {
     let start = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
@@ -190,4 +224,35 @@ pub(crate) fn nearest_existing(folder: &Path, text: &str) -> Option<String> {
         good.push(part);
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ways_between_folders_climb_no_more_than_they_must() {
+        let way = |from: &str, to: &str| between(Path::new(from), Path::new(to));
+        for (from, to, expected) in [
+            ("/p/pipelines", "/p/data/*.txt", "../data/*.txt"),
+            ("/p", "/p/./configs/../a.yaml", "a.yaml"),
+            ("/p/a/b", "/q", "../../../q"),
+            ("/p/a", "/p/b/../a", "."),
+            ("p", "p/q", "q"),
+            ("a", "../b", "../../b"),
+        ] {
+            assert_eq!(way(from, to), Some(expected.into()), "{from} {to}");
+        }
+        assert_eq!(way("p", "/q"), None);
+        assert_eq!(way("../p", "q"), None, "nobody knows what the folder above is called");
+    }
+
+    #[test]
+    fn a_plain_path_keeps_what_leads_above_its_beginning() {
+        for (path, expected) in
+            [("./a/../b", "b"), ("../../a/.", "../../a"), ("/a/../../b", "/../b"), (".", "")]
+        {
+            assert_eq!(plain(Path::new(path)), Path::new(expected), "{path}");
+        }
+    }
 }

@@ -1,8 +1,9 @@
 //! What one load gathers on its way: every text that was read, and all that is wrong.
 use super::node::Span;
+use super::paths::plain;
 use crate::diagnostic::{Diagnostic, Place, Source};
 use std::collections::{HashMap, HashSet};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// More problems than anybody reads. The rest is counted.
@@ -30,13 +31,13 @@ pub(crate) struct Session {
 impl Session {
     /// A session that knows some texts before they are on disk, by their paths.
     pub(crate) fn with(unwritten: &[(PathBuf, String)]) -> Self {
-        let known = unwritten.iter().map(|(path, text)| (short(path), text.clone()));
+        let known = unwritten.iter().map(|(path, text)| (plain(path), text.clone()));
         Self { unwritten: known.collect(), ..Self::default() }
     }
 
     /// The text of a file that is not on disk yet.
     pub(crate) fn unwritten(&self, path: &Path) -> Option<&String> {
-        self.unwritten.get(&short(path))
+        self.unwritten.get(&plain(path))
     }
 
     /// Takes up a text and gives it its number.
@@ -144,18 +145,4 @@ impl Session {
         }
         problems
     }
-}
-/// A path without `.` and without names that `..` takes back.
-fn short(path: &Path) -> PathBuf {
-    let mut short = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir if matches!(short.components().next_back(), Some(Component::Normal(_))) => {
-                short.pop();
-            }
-            part => short.push(part),
-        }
-    }
-    short
 }

@@ -1,6 +1,6 @@
 //! What stands above a page: what it is for, how to run it, what it takes, and whose its data is.
 use super::Page;
-use crate::commands::init::answers::{Form, Goal, Language};
+use crate::commands::init::choices::{Form, Goal, Language};
 use crate::commands::init::data::What;
 use crate::format::{bytes, count, duration, pad, shell_word};
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ impl Page<'_> {
         let mut text = String::new();
         let schema = self.place.root.join("docs/schema/pipeline.schema.json");
         if schema.is_file() {
-            let _ = writeln!(text, "# yaml-language-server: $schema={}", self.named(&schema));
+            let _ = writeln!(text, "# yaml-language-server: $schema={}", self.place.named(&schema));
         }
         let _ = writeln!(text, "# {}: {}", self.name, self.what_for());
         text += "#\n";
@@ -26,7 +26,7 @@ impl Page<'_> {
     fn what_for(&self) -> String {
         let proposal = self.proposal;
         let parameters = count(proposal.sized.parameters() as f64);
-        let names: Vec<&str> = proposal.languages.iter().copied().map(name).collect();
+        let names: Vec<&str> = proposal.languages.iter().copied().map(Language::name).collect();
         let does = match proposal.form {
             Form::Chat => "that answers",
             Form::Base => "that goes on with a text",
@@ -41,14 +41,14 @@ impl Page<'_> {
 
     /// The call that shows in seconds whether all of it works, without a network.
     pub(crate) fn smoke(&self) -> String {
-        let page = shell_word(&self.place.shown);
+        let page = shell_word(&self.shown());
         // Questions come over the network, and a smoke run does without.
         let stages = if self.tasks().len() > 1 { " eval model" } else { "" };
         format!("muse run {page}{stages} --preset smoke")
     }
 
     fn how_to(&self, text: &mut String) {
-        let page = shell_word(&self.place.shown);
+        let page = shell_word(&self.shown());
         let uses = match self.proposal.form {
             Form::Chat => (format!("muse chat {page}:chat"), "talk with it"),
             Form::Base => (format!("muse generate {page}:base --prompt '…'"), "let it write"),
@@ -67,7 +67,7 @@ impl Page<'_> {
     fn takes(&self, text: &mut String) {
         let proposal = self.proposal;
         let memory = bytes(proposal.fit.cost.training.total);
-        let page = shell_word(&self.place.shown);
+        let page = shell_word(&self.shown());
         let _ = writeln!(
             text,
             "# Counted, not measured, for {} with {}:",
@@ -107,14 +107,5 @@ impl Page<'_> {
             }
         }
         *text += "# The first run pins the commits in the lock file beside this page: commit that file.\n";
-    }
-}
-
-fn name(language: Language) -> &'static str {
-    match language {
-        Language::Ja => "Japanese",
-        Language::En => "English",
-        Language::Zh => "Chinese",
-        Language::Ko => "Korean",
     }
 }

@@ -6,9 +6,11 @@ mod stages;
 mod tests;
 mod texts;
 
-use super::place::{Place, between};
+use super::data::is_text;
+use super::place::Place;
 use super::proposal::Proposal;
-use std::path::{Path, PathBuf};
+use super::sizes::Sized;
+use std::path::PathBuf;
 
 /// The model that `--preset smoke` trains.
 const SMOKE_MODEL: &str = "tiny_1m";
@@ -49,7 +51,7 @@ impl Page<'_> {
         let sized = &self.proposal.sized;
         files.push(File { path: self.model_path(), text: sized.file(), shared: sized.name.is_some() });
         if self.model_path() != self.smoke_path()
-            && let Some(smoke) = super::sizes::Sized::shipped(SMOKE_MODEL)
+            && let Some(smoke) = Sized::shipped(SMOKE_MODEL)
         {
             files.push(File { path: self.smoke_path(), text: smoke.file(), shared: true });
         }
@@ -61,22 +63,27 @@ impl Page<'_> {
     }
 
     fn model_path(&self) -> PathBuf {
-        let name = self.proposal.sized.name.unwrap_or(self.name);
-        self.place.root.join(format!("configs/models/{name}.yaml"))
+        let file = match self.proposal.sized.name {
+            Some(name) => name.to_owned(),
+            // Its own model is not taken for one that comes along.
+            None if Sized::shipped(self.name).is_some() => format!("{}_own", self.name),
+            None => self.name.to_owned(),
+        };
+        self.place.root.join(format!("configs/models/{file}.yaml"))
     }
 
     fn smoke_path(&self) -> PathBuf {
         self.place.root.join(format!("configs/models/{SMOKE_MODEL}.yaml"))
     }
 
-    /// A path as the page names it.
-    fn named(&self, path: &Path) -> String {
-        between(&self.place.folder, path).unwrap_or_else(|| path.to_owned()).to_string_lossy().into_owned()
+    /// The page as calls name it.
+    fn shown(&self) -> String {
+        self.place.shown(&self.place.page)
     }
 
     /// What `eval` asks. Beside held-out text a benchmark has questions, in English for now.
     fn tasks(&self) -> Vec<&'static str> {
-        use super::answers::{Goal, Language};
+        use super::choices::{Goal, Language};
         let asks = self.proposal.goal == Goal::Benchmark && self.proposal.languages.contains(&Language::En);
         TASKS.iter().map(|(name, _)| *name).filter(|name| asks || *name == "held_out").collect()
     }
@@ -90,9 +97,7 @@ impl Page<'_> {
 /// A text as a YAML value, in quotes unless it is surely nothing else.
 fn quoted(text: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "_-./".contains(letter);
-    let begins = text.starts_with(|first: char| first.is_ascii_alphabetic()) || text.starts_with("../");
-    let other = ["true", "false", "null"].contains(&text.to_ascii_lowercase().as_str());
-    match begins && !other && text.chars().all(plain) {
+    match (is_text(text) || text.starts_with("../")) && text.chars().all(plain) {
         true => text.to_owned(),
         // What would stand for a value stands for itself.
         false => serde_json::Value::from(text.replace("${", "$${")).to_string(),

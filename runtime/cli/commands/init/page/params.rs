@@ -1,10 +1,11 @@
 //! The values that a page is set by, and those of a smoke run beside them.
 use super::Page;
-use crate::commands::init::answers::{Goal, Precision, word};
+use crate::commands::init::choices::{Goal, Precision, word};
 use crate::commands::init::data::What;
 use crate::commands::init::proposal::Taken;
 use crate::commands::init::proposal::rules::{CHAT_EPOCHS, eval_every};
-use crate::commands::init::table::{rate, short};
+use crate::commands::init::table::rate;
+use muse_stage::Count;
 use std::fmt::Write as _;
 
 /// Learning to answer takes this many tokens a step: chats are few.
@@ -63,7 +64,7 @@ impl Page<'_> {
             );
         }
         for taken in texts() {
-            let number = taken.documents.map_or_else(|| "null".to_owned(), short);
+            let number = taken.documents.map_or_else(|| "null".to_owned(), |count| Count(count).to_string());
             let about = match (&taken.source.what, taken.documents) {
                 (What::Synthetic, _) => "documents to write",
                 (_, None) => "all documents",
@@ -73,11 +74,11 @@ impl Page<'_> {
         }
         add("vocab", proposal.vocab.to_string(), "tokens of the tokenizer", Some("600"));
         add("context", proposal.context.to_string(), "tokens of a sequence", Some("64"));
-        let smoke = self.named(&self.smoke_path());
-        add("model", super::quoted(&self.named(&self.model_path())), "", Some(&super::quoted(&smoke)));
+        let smoke = self.place.named(&self.smoke_path());
+        add("model", super::quoted(&self.place.named(&self.model_path())), "", Some(&super::quoted(&smoke)));
         add(
             "tokens",
-            short(proposal.tokens),
+            Count(proposal.tokens).to_string(),
             "to learn from; a longer training goes on from a shorter one",
             Some("1024"),
         );
@@ -115,7 +116,7 @@ impl Page<'_> {
             let tasks = |names: &[&str]| {
                 let path = |name: &&str| self.place.root.join(format!("configs/tasks/{name}.yaml"));
                 let paths: Vec<String> =
-                    names.iter().map(|name| super::quoted(&self.named(&path(name)))).collect();
+                    names.iter().map(|name| super::quoted(&self.place.named(&path(name)))).collect();
                 format!("[{}]", paths.join(", "))
             };
             add("tasks", tasks(&self.tasks()), "", Some(&tasks(&["held_out"])));

@@ -1,6 +1,6 @@
 //! The stages of a page: from text to a model that others load.
 use super::Page;
-use crate::commands::init::answers::Goal;
+use crate::commands::init::choices::Goal;
 use std::fmt::Write as _;
 
 impl Page<'_> {
@@ -124,7 +124,7 @@ impl Page<'_> {
         }
         let held_out = self.place.root.join("configs/tasks/held_out.yaml");
         let (data, asked) = match tasks.len() {
-            1 => ("packed".to_owned(), format!("[{}]", super::quoted(&self.named(&held_out)))),
+            1 => ("packed".to_owned(), format!("[{}]", super::quoted(&self.place.named(&held_out)))),
             _ => ("\"${params.eval_data}\"".to_owned(), "\"${params.tasks}\"".to_owned()),
         };
         let _ = writeln!(
@@ -133,7 +133,7 @@ impl Page<'_> {
         );
         let _ = writeln!(text, "    with: {{ tasks: {asked} }}");
         let dtype = if self.proposal.goal == Goal::Try { "f32" } else { "bf16" };
-        let get = format!("muse get {} model --to DIR", self.place.shown);
+        let get = format!("muse get {} model --to DIR", self.shown());
         let _ = writeln!(
             text,
             "\n  # What Python's `transformers` loads, with a card that tells how it was made: `{get}`."

@@ -1,7 +1,8 @@
 //! The stages that bring texts and chats in, clean them and mix them.
 use super::Page;
 use super::params::documents;
-use crate::commands::init::answers::{Goal, Language, word};
+use crate::commands::init::bench::spoken;
+use crate::commands::init::choices::{Goal, word};
 use crate::commands::init::data::{Class, What};
 use crate::commands::init::proposal::Taken;
 use crate::commands::init::proposal::rules::TIMES;
@@ -22,13 +23,13 @@ impl Page<'_> {
         } else {
             "Nothing twice, in random order."
         };
-        let _ = writeln!(text, "\n  # {about} `muse inspect {}:text` tells what went.", self.place.shown);
+        let _ = writeln!(text, "\n  # {about} `muse inspect {}:text` tells what went.", self.shown());
         let _ =
             writeln!(text, "  text:\n    uses: clean\n    inputs: {{ corpus: {} }}\n    with:", list(&names));
         let all_hub = proposal.texts.iter().all(|taken| matches!(taken.source.what, What::Hub(..)));
         let programs = proposal.texts.iter().any(|taken| taken.source.class == Class::Code);
-        let known = proposal.languages.iter().all(|language| [Language::Ja, Language::En].contains(language));
-        if all_hub && !programs && known {
+        // What the generator cannot speak a smoke run would have none of.
+        if all_hub && !programs && spoken(&proposal.languages) {
             let _ = writeln!(text, "      language: [{}]\n      min_chars: 50", self.languages());
         }
         let dedup = if proposal.goal == Goal::Try { "exact" } else { "minhash" };
@@ -93,8 +94,8 @@ impl Page<'_> {
 
     /// The languages that the generator speaks, of those of the page.
     fn languages(&self) -> String {
-        let speaks = |language: &&Language| [Language::Ja, Language::En].contains(*language);
-        let all: Vec<String> = self.proposal.languages.iter().filter(speaks).copied().map(word).collect();
+        let spoken = self.proposal.languages.iter().copied().filter(|language| language.spoken());
+        let all: Vec<String> = spoken.map(word).collect();
         all.join(", ")
     }
 

@@ -1,10 +1,12 @@
 //! How a proposal is made: the largest model that is good for the goal, and what follows from it.
 use super::{Asked, Fit, Proposal, Taken, rules};
-use crate::commands::init::answers::{Answers, Form, Goal, Precision};
+use crate::commands::init::answers::Answers;
+use crate::commands::init::choices::{Form, Goal, Precision};
 use crate::commands::init::data::Source;
 use crate::commands::init::hardware::Hardware;
 use crate::commands::init::sizes::Sized;
 use crate::format::{bytes, duration, exact};
+use muse_stage::Duration;
 
 /// What a proposal is made from.
 pub(super) struct Desk<'a> {
@@ -29,11 +31,6 @@ struct Choice {
 }
 
 impl Desk<'_> {
-    /// The memory that a step may take.
-    fn memory(&self) -> u64 {
-        (self.hardware.memory as f64 * self.share) as u64
-    }
-
     /// Tokens of chats for each of texts.
     fn talks(&self) -> f64 {
         match (self.talk, self.goal) {
@@ -43,8 +40,9 @@ impl Desk<'_> {
         }
     }
 
-    fn budget(&self) -> f64 {
-        self.answers.time.unwrap_or_else(|| rules::seconds(self.goal)) as f64
+    /// Seconds that training may take.
+    fn budget(&self) -> u64 {
+        self.answers.time.unwrap_or_else(|| rules::seconds(self.goal))
     }
 
     /// The largest model that memory, time and data allow; the smallest, where none does; the one that was asked for.
@@ -85,7 +83,7 @@ impl Desk<'_> {
         // How long it may learn goes by operations, and these by how it fits, for which the size of a step hardly counts.
         let fit = self.fit(&sized, context, 1 << 30);
         // Learning to answer comes on top.
-        let learns = self.budget() / (1.0 + self.talks());
+        let learns = self.budget() as f64 / (1.0 + self.talks());
         let affords = learns / self.seconds_each(&sized, context, &fit);
         let wanted = parameters.saturating_mul(rules::TOKENS_EACH);
         let timed = self.answers.time.is_some() || self.goal == Goal::Try || self.answers.model.is_none();
@@ -132,7 +130,7 @@ impl Desk<'_> {
             micro_batch: self.answers.micro_batch.or(fixed.then_some(usual)),
             exact: fixed,
             on_gpu: self.hardware.on_gpu,
-            memory: self.memory(),
+            memory: self.hardware.part(self.share),
         }
         .fit()
     }
@@ -176,6 +174,7 @@ impl Desk<'_> {
             seed: self.answers.seed.unwrap_or(0),
             fit,
             chat_tokens,
+            time: Duration(std::time::Duration::from_secs(self.budget())),
             seconds,
             disk,
             notes: Vec::new(),
@@ -193,23 +192,13 @@ impl Desk<'_> {
                 "a step takes {takes}, and the share is {has}: a smaller model, or a larger share"
             ));
         }
-        if proposal.seconds > 2.0 * self.budget() {
-            let (takes, may) = (duration(proposal.seconds), duration(self.budget()));
+        if proposal.seconds > 2.0 * self.budget() as f64 {
+            let (takes, may) = (duration(proposal.seconds), duration(self.budget() as f64));
             notes.push(format!("training takes {takes}, where {may} is usual here or was asked for"));
         }
         if let Some((lasts, name)) = self.lasts.as_ref().filter(|(lasts, _)| proposal.tokens / 2 > *lasts) {
             let times = exact(proposal.tokens.saturating_mul(rules::TIMES) / lasts.max(&1));
             notes.push(format!("`{name}` is seen {times} times: more of it would do more than more steps"));
-        }
-        let changed = self.answers.model.is_some()
-            || [self.answers.vocab, self.answers.context, self.answers.tokens].iter().any(Option::is_some)
-            || [self.answers.batch_tokens, self.answers.micro_batch, self.answers.seed]
-                .iter()
-                .any(Option::is_some)
-            || self.answers.lr.is_some()
-            || self.answers.precision.is_some();
-        if self.goal == Goal::Benchmark && changed {
-            notes.push("with values of your own it compares with runs of the same values alone".into());
         }
         notes
     }

@@ -1,6 +1,6 @@
 //! How a training fits into memory: the fewest sacrifices that do. All memory is counted by the planner of `muse params`.
-use crate::commands::init::answers::Precision;
-use muse_stages::budget::{self, Cost, Device, Model, Optimizer, States, Training};
+use crate::commands::init::choices::Precision;
+use muse_stages::budget::{Cost, Device, Model, Optimizer, States, Training};
 
 /// More tokens at once do not make it faster.
 const MOST_AT_ONCE: u64 = 16_384;
@@ -69,10 +69,7 @@ impl Asked<'_> {
             adds_up: micro_batch < sequences,
             optimizer: Optimizer::Adamw,
             states: if int8 { States::Int8 } else { States::F32 },
-            precision: match self.precision {
-                Precision::F32 => budget::Precision::F32,
-                Precision::Bf16 => budget::Precision::Bf16,
-            },
+            precision: self.precision.into(),
             recompute,
             offload: false,
             lora: None,

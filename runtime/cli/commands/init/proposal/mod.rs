@@ -9,12 +9,14 @@ mod tests;
 pub(crate) use fit::{Asked, Fit};
 pub(crate) use taken::Taken;
 
-use super::answers::{Answers, Form, Goal, Language, Precision};
+use super::answers::Answers;
+use super::choices::{Form, Goal, Language, Precision};
 use super::data::Source;
 use super::hardware::Hardware;
 use super::mix::Mix;
 use super::sizes::Sized;
 use desk::Desk;
+use muse_stage::Duration;
 
 /// The share of the memory that is used where nobody says: the rest is for what else runs, and for what the planner leaves out.
 const SHARE: f64 = 0.5;
@@ -42,6 +44,8 @@ pub(crate) struct Proposal {
     pub(crate) fit: Fit,
     /// Tokens of chats that it learns from, about.
     pub(crate) chat_tokens: u64,
+    /// How long training may take.
+    pub(crate) time: Duration,
     /// Seconds that training takes, about.
     pub(crate) seconds: f64,
     /// Bytes of disk that all of it takes, about.
@@ -89,7 +93,7 @@ pub(crate) fn propose(
 impl Proposal {
     /// The memory that a step may take.
     pub(crate) fn memory(&self) -> u64 {
-        (self.hardware.memory as f64 * self.share) as u64
+        self.hardware.part(self.share)
     }
 
     /// How many steps the training has.

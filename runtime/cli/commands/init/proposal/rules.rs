@@ -1,5 +1,5 @@
 //! Rules of thumb, as docs/training.md and docs/optimizers.md have them: what suits a model of a size.
-use crate::commands::init::answers::Goal;
+use crate::commands::init::choices::Goal;
 
 /// Tokens for each parameter that a training is measured by: fewer, and a smaller model would do as well.
 pub(crate) const TOKENS_EACH: u64 = 20;

@@ -1,48 +1,41 @@
 //! The questions that no flag has answered.
 mod settle;
+mod texts;
 
-use crate::commands::init::answers::{Answers, Form, Goal, Language, word};
-use crate::commands::init::bench::{Bench, complete, spoken};
-use crate::commands::init::data::Given;
-use crate::commands::init::lines::{Asks, Line};
-use crate::commands::init::sets::{self, Set};
+use crate::commands::init::answers::Answers;
+use crate::commands::init::bench::{Bench, complete};
+use crate::commands::init::choices::{Form, Goal, Language, word};
+use crate::commands::init::lines::Asks;
 use crate::failure::{CliError, CliResult};
-use crate::format::{Table, bytes, shorten};
+use crate::format::{Table, bytes};
 use crate::paint::Paint;
 use crate::terminal::Terminal;
 use clap::ValueEnum;
-use std::str::FromStr;
-
-/// Columns beside the names of sets.
-const WIDTH: usize = 62;
 
 /// A conversation about a page.
 pub(crate) struct Questions<'a> {
     pub(crate) asks: &'a mut dyn Asks,
-    pub(crate) bench: &'a Bench<'a>,
+    pub(crate) bench: &'a Bench,
     pub(crate) paint: Paint,
 }
 
 impl Questions<'_> {
     /// Asks what is open; nothing, where nothing is wanted any more.
-    pub(crate) fn answers(&mut self, answers: Answers) -> CliResult<Option<Answers>> {
-        let mut answers = answers;
+    pub(crate) fn answers(&mut self, mut answers: Answers) -> CliResult<Option<Answers>> {
+        self.bench.check(&answers)?;
         let asked = self.goal(&mut answers)?
             && self.languages(&mut answers)?
             && self.data(&mut answers)?
-            && self.mix(&mut answers)?
             && self.form(&mut answers)?
+            && self.chats(&mut answers)?
+            && self.mix(&mut answers)?
             && self.machine(&mut answers)?
             && self.settle(&mut answers)?;
         Ok(asked.then_some(answers))
     }
 
-    pub(super) fn ask(&mut self, question: &str) -> CliResult<Option<String>> {
-        let question = format!("{}: ", self.paint.live(question));
-        Ok(match self.asks.ask(&question)? {
-            Line::Said(line) => Some(line),
-            Line::End => None,
-        })
+    fn ask(&mut self, question: &str) -> CliResult<Option<String>> {
+        self.asks.ask(&format!("{}: ", self.paint.live(question)))
     }
 
     fn wrong(&mut self, error: &CliError) {
@@ -50,16 +43,33 @@ impl Questions<'_> {
         self.asks.say(&text);
     }
 
-    /// Asks until a flag of this name takes what is said. An empty line is `usual`.
-    fn value(&mut self, answers: &mut Answers, key: &str, usual: &str) -> CliResult<bool> {
+    /// Asks until what is said fits, and keeps what comes of it. No, where nothing is wanted any more.
+    fn until(
+        &mut self,
+        answers: &mut Answers,
+        question: &str,
+        take: impl Fn(&Bench, &mut Answers, &str) -> CliResult<()>,
+    ) -> CliResult<bool> {
         loop {
-            let Some(line) = self.ask(&format!("{key} [{usual}]"))? else { return Ok(false) };
-            let value = if line.is_empty() { usual } else { &line };
-            match answers.set(key, value) {
-                Ok(()) => return Ok(true),
-                Err(why) => self.wrong(&CliError::usage(why)),
+            let Some(line) = self.ask(question)? else { return Ok(false) };
+            let mut changed = answers.clone();
+            match take(self.bench, &mut changed, &line) {
+                Ok(()) => {
+                    *answers = changed;
+                    return Ok(true);
+                }
+                Err(error) => self.wrong(&error),
             }
         }
+    }
+
+    /// Asks until there is a proposal with what is said. An empty line is `usual`.
+    fn value(&mut self, answers: &mut Answers, key: &str, usual: &str) -> CliResult<bool> {
+        self.until(answers, &format!("{key} [{usual}]"), |bench, answers, line| {
+            let value = if line.is_empty() { usual } else { line };
+            *answers = bench.changed(answers, key, value)?.0;
+            Ok(())
+        })
     }
 
     /// Shows choices; one of them is asked for by its word or its number.
@@ -80,15 +90,11 @@ impl Questions<'_> {
         }
         self.asks.say(&format!("\n{title}\n{}", table.draw("  ")));
         let usual = word(usual);
-        loop {
-            let Some(line) = self.ask(&format!("{key} [{usual}]"))? else { return Ok(false) };
+        self.until(answers, &format!("{key} [{usual}]"), |_, answers, line| {
             let numbered = line.parse().ok().and_then(|number: usize| words.get(number.checked_sub(1)?));
-            let value = if line.is_empty() { &usual } else { numbered.unwrap_or(&line) };
-            match answers.set(key, value) {
-                Ok(()) => return Ok(true),
-                Err(why) => self.wrong(&CliError::usage(why)),
-            }
-        }
+            let value = if line.is_empty() { &usual } else { numbered.map_or(line, String::as_str) };
+            answers.set(key, value).map_err(CliError::usage)
+        })
     }
 
     fn goal(&mut self, answers: &mut Answers) -> CliResult<bool> {
@@ -102,98 +108,21 @@ impl Questions<'_> {
         if !answers.languages.is_empty() {
             return Ok(true);
         }
-        let usual = if answers.goal == Some(Goal::Benchmark) { Language::En } else { Language::Ja };
+        let usual = word(if answers.goal == Some(Goal::Benchmark) { Language::En } else { Language::Ja });
         self.asks.say(
             "\nWhich languages? Japanese (ja), English (en), Chinese (zh), Korean (ko):\none, or several by commas.",
         );
-        self.value(answers, "languages", &word(usual))
-    }
-
-    fn data(&mut self, answers: &mut Answers) -> CliResult<bool> {
-        if !answers.data.is_empty() || answers.goal == Some(Goal::Benchmark) {
-            return Ok(true);
-        }
-        let known = sets::texts(&answers.languages);
-        let mut offered: Vec<Given> = Vec::new();
-        let mut table = Table::default();
-        if spoken(&answers.languages) {
-            offered.push(Given::synthetic());
-            let about = "stories of a generator, without a network: for trials";
-            table.row(["1".to_owned(), self.paint.strong("synthetic"), about.into()]);
-        }
-        for set in known {
-            offered.push(Given::known(set));
-            table.row([offered.len().to_string(), self.paint.strong(set.name), about(set)]);
-        }
-        self.asks.say(&format!(
-            "\nWhat does it learn from? Numbers of this list, paths or globs of your files,\n\
-             or `hub:OWNER/NAME:CONFIG`; several with spaces between them.\n{}",
-            table.draw("  ")
-        ));
-        let usual = match answers.goal {
-            Some(Goal::Real) => sets::proposed(&answers.languages).into_iter().map(Given::known).collect(),
-            _ => offered.first().cloned().into_iter().collect::<Vec<Given>>(),
-        };
-        let place =
-            |given: &Given| offered.iter().position(|one| one == given).map(|at| (at + 1).to_string());
-        let shown: Vec<String> = usual.iter().filter_map(place).collect();
-        loop {
-            let Some(line) = self.ask(&format!("data [{}]", shown.join(" ")))? else { return Ok(false) };
-            match self.read(&line, &offered, &usual, answers) {
-                Ok(data) => {
-                    answers.data = data;
-                    return Ok(true);
-                }
-                Err(error) => self.wrong(&error),
-            }
-        }
-    }
-
-    /// Reads numbers and sources, and looks whether they are there.
-    fn read(
-        &self,
-        line: &str,
-        offered: &[Given],
-        usual: &[Given],
-        answers: &Answers,
-    ) -> CliResult<Vec<Given>> {
-        let one = |text: &str| match text.parse::<usize>() {
-            Ok(number) => offered
-                .get(number.wrapping_sub(1))
-                .cloned()
-                .ok_or_else(|| CliError::usage(format!("there is no {number} in the list"))),
-            Err(_) => Given::from_str(text).map_err(|why| CliError::usage(format!("`{text}`: {why}"))),
-        };
-        let data = match line {
-            "" => usual.to_vec(),
-            line => line.split_whitespace().map(one).collect::<CliResult<Vec<Given>>>()?,
-        };
-        let asked = Answers { data, ..answers.clone() };
-        self.bench.sources(&asked)?;
-        Ok(asked.data)
-    }
-
-    fn mix(&mut self, answers: &mut Answers) -> CliResult<bool> {
-        let full = complete(answers)?;
-        if answers.mix.is_some() || full.data.len() < 2 {
-            return Ok(true);
-        }
-        let names: Vec<String> = self.bench.sources(&full)?.0.into_iter().map(|source| source.name).collect();
-        let by_hand: Vec<String> = names.iter().map(|name| format!("{name}=1")).collect();
-        self.asks.say(&format!(
-            "\nHow are they mixed? `balanced`: Japanese, programs and all else in equal parts;\n\
-             `japanese` or `code`: 70% of that; or by hand, such as\n`{}`.",
-            by_hand.join(",")
-        ));
-        self.value(answers, "mix", "balanced")
+        self.until(answers, &format!("languages [{usual}]"), |_, answers, line| {
+            answers.set("languages", if line.is_empty() { &usual } else { line }).map_err(CliError::usage)
+        })
     }
 
     fn form(&mut self, answers: &mut Answers) -> CliResult<bool> {
-        let usual = complete(answers)?.form.unwrap_or(Form::Base);
-        match answers.form {
-            Some(_) => Ok(true),
-            None => self.choice(answers, "form", "What does it do in the end?", usual),
+        if answers.form.is_some() {
+            return Ok(true);
         }
+        let usual = complete(answers)?.form.unwrap_or(Form::Base);
+        self.choice(answers, "form", "What does it do in the end?", usual)
     }
 
     fn machine(&mut self, answers: &mut Answers) -> CliResult<bool> {
@@ -213,9 +142,4 @@ impl Questions<'_> {
         self.asks.say("\nHow long may training take? Such as 30min, 8h or 3d.");
         self.value(answers, "time", "1d")
     }
-}
-
-/// A data set in a few words.
-fn about(set: &Set) -> String {
-    shorten(&format!("{}; {}", set.about, set.licence), WIDTH)
 }
