@@ -199,12 +199,14 @@ fn a_stream_tells_how_likely_tokens_are_as_a_whole_answer_does() {
     // Characters of which several tokens share one, and a token that does not stand in the text.
     let special = 0;
     for prompt in [json!("川へ a"), json!([special, 70, special, 71])] {
-        let mut body = json!({ "prompt": prompt, "temperature": 0, "max_tokens": 6, "logprobs": 2, "echo": true });
+        let mut body =
+            json!({ "prompt": prompt, "temperature": 0, "max_tokens": 6, "logprobs": 2, "echo": true });
         let whole = post(&served.address, "/v1/completions", &body).json();
         let choice = &whole["choices"][0];
         let told = &choice["logprobs"];
         let text: Vec<char> = choice["text"].as_str().unwrap().chars().collect();
-        let tokens: Vec<&str> = told["tokens"].as_array().unwrap().iter().map(|t| t.as_str().unwrap()).collect();
+        let tokens: Vec<&str> =
+            told["tokens"].as_array().unwrap().iter().map(|t| t.as_str().unwrap()).collect();
         let offsets: Vec<usize> = serde_json::from_value(told["text_offset"].clone()).unwrap();
         assert_eq!((offsets[0], offsets.len()), (0, tokens.len()), "{told}");
         for (at, (token, offset)) in tokens.iter().zip(&offsets).enumerate() {
