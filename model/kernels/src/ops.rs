@@ -1,10 +1,11 @@
 //! [`Ops`]: the operations of a language model. Each has a body of plain Burn here, which is the reference; a backend
 //! replaces those that it does faster.
+use crate::decode::DeviceResult;
 use crate::plain;
 use burn::prelude::*;
 
 /// Which sides of a product are turned (transposed).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Turned {
     /// `a b`
     Neither,
@@ -147,6 +148,27 @@ pub trait Ops: Backend {
         plain::product(a, b, turned)
     }
 
+    /// `x wᵀ`, with the weight in the type of `x`.
+    ///
+    /// # Shapes
+    /// x `[rows, in]`, weight `[out, in]` -> `[rows, out]`
+    fn project(x: Tensor<Self, 2>, weight: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        let weight = plain::narrow(weight, x.dtype());
+        Self::product(x, weight, Turned::Right)
+    }
+
+    /// The way back of [`Ops::project`], for a weight in the type of `x`: the gradient of x, added to what there is of it, and
+    /// that of the weight (f32). Each is made where it is wanted.
+    fn project_back(
+        x: Tensor<Self, 2>,
+        weight: Tensor<Self, 2>,
+        grad: Tensor<Self, 2>,
+        so_far: Option<Tensor<Self, 2>>,
+        wanted: [bool; 2],
+    ) -> [Option<Tensor<Self, 2>>; 2] {
+        plain::project_back(x, weight, grad, so_far, wanted)
+    }
+
     /// `weight * x / sqrt(mean(x²) + epsilon)`, row by row.
     ///
     /// # Shapes
@@ -163,6 +185,18 @@ pub trait Ops: Backend {
         grad: Tensor<Self, 2>,
     ) -> (Tensor<Self, 2>, Tensor<Self, 1>) {
         plain::rms_norm_back(x, weight, epsilon, grad)
+    }
+
+    /// The same, with the gradient of x added to what there is of it.
+    fn rms_norm_back_added(
+        x: Tensor<Self, 2>,
+        weight: Tensor<Self, 1>,
+        epsilon: f64,
+        grad: Tensor<Self, 2>,
+        so_far: Tensor<Self, 2>,
+    ) -> (Tensor<Self, 2>, Tensor<Self, 1>) {
+        let (own, of_weight) = Self::rms_norm_back(x, weight, epsilon, grad);
+        (own + so_far, of_weight)
     }
 
     /// Turns each pair `(x[i], x[i + width / 2])` by the angle of its row's position, or back by it: which is also the way
@@ -266,6 +300,14 @@ pub trait Ops: Backend {
         plain::sum_squares(x)
     }
 
+    /// Numbers that add up to the sum of squares of all tensors: one of each tensor, or a few.
+    ///
+    /// # Shapes
+    /// `[n]` each -> `[few]`
+    fn squares(all: Vec<Tensor<Self, 1>>) -> Tensor<Self, 1> {
+        Tensor::cat(all.into_iter().map(Self::sum_squares).collect(), 0)
+    }
+
     /// One step of AdamW: the new weight and both means, all in f32.
     ///
     /// # Shapes
@@ -277,6 +319,11 @@ pub trait Ops: Backend {
         step: &AdamStep,
     ) -> (Tensor<Self, 1>, (Tensor<Self, 1>, Tensor<Self, 1>)) {
         plain::adamw(weight, grad, means, step)
+    }
+
+    /// Whether all that was asked of the device until now succeeds, as far as is known: nobody waits for what is asked for.
+    fn checked(_: &Self::Device) -> DeviceResult<()> {
+        Ok(())
     }
 }
 

@@ -1,9 +1,12 @@
-//! The operations on CUDA: for now as Burn has them, but for products in f32. Models in use have kernels of their own.
+//! The operations on CUDA, in training and in use. What has no body of its own for some sizes is done as Burn does it.
 mod decode;
+mod train;
 
 pub use decode::{Gpu, GpuModel};
 
-use crate::ops::Ops;
+use crate::decode::{DeviceError, DeviceResult};
+use crate::ops::{AdamStep, Angles, Attended, HeadLoss, Objective, Ops, Sight, Turned};
+use crate::plain;
 use burn::backend::Cuda;
 use burn::prelude::*;
 use burn::tensor::DType;
@@ -18,6 +21,126 @@ impl Ops for Cuda {
         }
         let ((a, rest_of_a), (b, rest_of_b)) = (apart(a), apart(b));
         a.clone().matmul(rest_of_b) + rest_of_a.matmul(b.clone()) + a.matmul(b)
+    }
+
+    fn product(a: Tensor<Self, 2>, b: Tensor<Self, 2>, turned: Turned) -> Tensor<Self, 2> {
+        train::product(&a, &b, turned).unwrap_or_else(|| plain::product(a, b, turned))
+    }
+
+    fn project_back(
+        x: Tensor<Self, 2>,
+        weight: Tensor<Self, 2>,
+        grad: Tensor<Self, 2>,
+        mut so_far: Option<Tensor<Self, 2>>,
+        wanted: [bool; 2],
+    ) -> [Option<Tensor<Self, 2>>; 2] {
+        train::project_back(&x, &weight, &grad, &mut so_far, wanted)
+            .unwrap_or_else(|| plain::project_back(x, weight, grad, so_far, wanted))
+    }
+
+    fn rms_norm(x: Tensor<Self, 2>, weight: Tensor<Self, 1>, epsilon: f64) -> Tensor<Self, 2> {
+        train::rms_norm(&x, &weight, epsilon).unwrap_or_else(|| plain::rms_norm(x, weight, epsilon))
+    }
+
+    fn rms_norm_back(
+        x: Tensor<Self, 2>,
+        weight: Tensor<Self, 1>,
+        epsilon: f64,
+        grad: Tensor<Self, 2>,
+    ) -> (Tensor<Self, 2>, Tensor<Self, 1>) {
+        train::rms_norm_back(&x, &weight, epsilon, &grad, None)
+            .unwrap_or_else(|| plain::rms_norm_back(x, weight, epsilon, grad))
+    }
+
+    fn rms_norm_back_added(
+        x: Tensor<Self, 2>,
+        weight: Tensor<Self, 1>,
+        epsilon: f64,
+        grad: Tensor<Self, 2>,
+        so_far: Tensor<Self, 2>,
+    ) -> (Tensor<Self, 2>, Tensor<Self, 1>) {
+        train::rms_norm_back(&x, &weight, epsilon, &grad, Some(&so_far)).unwrap_or_else(|| {
+            let (own, of_weight) = plain::rms_norm_back(x, weight, epsilon, grad);
+            (own + so_far, of_weight)
+        })
+    }
+
+    fn rotate(
+        x: Tensor<Self, 3>,
+        angles: &Angles<Self>,
+        positions: Tensor<Self, 1, Int>,
+        back: bool,
+    ) -> Tensor<Self, 3> {
+        train::rotate(&x, angles, &positions, back)
+            .unwrap_or_else(|| plain::rotate(x, angles, positions, back))
+    }
+
+    fn attend(sources: [Tensor<Self, 4>; 3], sight: &Sight<Self>) -> Attended<Self> {
+        train::attend(&sources, sight).unwrap_or_else(|| plain::attend(sources, sight))
+    }
+
+    fn attend_back(
+        sources: [Tensor<Self, 4>; 3],
+        sight: &Sight<Self>,
+        attended: Attended<Self>,
+        grad: Tensor<Self, 4>,
+    ) -> [Tensor<Self, 4>; 3] {
+        train::attend_back(&sources, sight, &attended, &grad)
+            .unwrap_or_else(|| plain::attend_back(sources, sight, attended, grad))
+    }
+
+    fn swiglu(gate: Tensor<Self, 2>, up: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        train::swiglu(&gate, &up).unwrap_or_else(|| plain::swiglu(gate, up))
+    }
+
+    fn swiglu_back(
+        gate: Tensor<Self, 2>,
+        up: Tensor<Self, 2>,
+        grad: Tensor<Self, 2>,
+    ) -> (Tensor<Self, 2>, Tensor<Self, 2>) {
+        train::swiglu_back(&gate, &up, &grad).unwrap_or_else(|| plain::swiglu_back(gate, up, grad))
+    }
+
+    fn embed_back(ids: Tensor<Self, 1, Int>, vocabulary: usize, grad: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        train::embed_back(&ids, vocabulary, &grad).unwrap_or_else(|| plain::embed_back(ids, vocabulary, grad))
+    }
+
+    fn head_loss(
+        x: Tensor<Self, 2>,
+        weight: Tensor<Self, 2>,
+        labels: Tensor<Self, 1, Int>,
+        objective: &Objective,
+        share: f64,
+        back: bool,
+    ) -> HeadLoss<Self> {
+        train::head_loss(&x, &weight, &labels, objective, share, back)
+            .unwrap_or_else(|| plain::head_loss(x, weight, labels, objective, share, back))
+    }
+
+    fn sum_squares(x: Tensor<Self, 1>) -> Tensor<Self, 1> {
+        train::sum_squares(&x).unwrap_or_else(|| plain::sum_squares(x))
+    }
+
+    fn squares(all: Vec<Tensor<Self, 1>>) -> Tensor<Self, 1> {
+        train::squares(&all)
+            .unwrap_or_else(|| Tensor::cat(all.into_iter().map(Self::sum_squares).collect(), 0))
+    }
+
+    fn adamw(
+        weight: Tensor<Self, 1>,
+        grad: Tensor<Self, 1>,
+        means: (Tensor<Self, 1>, Tensor<Self, 1>),
+        step: &AdamStep,
+    ) -> (Tensor<Self, 1>, (Tensor<Self, 1>, Tensor<Self, 1>)) {
+        if train::can_step([&weight, &grad, &means.0, &means.1]) {
+            train::adamw(weight, grad, means, step)
+        } else {
+            plain::adamw(weight, grad, means, step)
+        }
+    }
+
+    fn checked(_: &Self::Device) -> DeviceResult<()> {
+        train::failure().map_or(Ok(()), |message| Err(DeviceError { message, help: None }))
     }
 }
 

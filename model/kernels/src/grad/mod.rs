@@ -2,7 +2,6 @@
 mod ops;
 
 use burn::backend::Autodiff;
-use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops as Step, OpsKind};
@@ -11,12 +10,13 @@ use burn::tensor::TensorPrimitive;
 use burn::tensor::ops::FloatTensor;
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 /// A backend that keeps what the way back needs.
 type Tracked<B, C> = Autodiff<B, C>;
 
-/// A step of the way back, given as a function from the gradient of the result to those of the sources. What the
-/// function holds is what is kept.
+/// A step of the way back, given as a function from the gradient of the result to those of the sources, some of which
+/// have one already from elsewhere. What the function holds is what is kept.
 struct Way<B, F>(PhantomData<(B, F)>);
 
 /// What is kept for a step.
@@ -38,19 +38,44 @@ impl<F> fmt::Debug for Kept<F> {
 impl<B, F, const N: usize> Backward<B, N> for Way<B, F>
 where
     B: Backend,
-    F: FnOnce(FloatTensor<B>, [bool; N]) -> [Option<FloatTensor<B>>; N] + Clone + Send + 'static,
+    F: FnOnce(FloatTensor<B>, Sources<'_, B, N>) -> [Option<FloatTensor<B>>; N] + Clone + Send + 'static,
 {
     type State = Kept<F>;
 
     fn backward(self, step: Step<Kept<F>, N>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&step.node);
-        let sources: [Option<NodeId>; N] = step.parents.map(|node| node.map(|node| node.id));
-        let back = step.state.0(grad, sources.map(|node| node.is_some()));
-        for (node, grad) in sources.into_iter().zip(back) {
+        // Gradients are asked for by tensor, of which the node alone counts.
+        let asked = step
+            .parents
+            .map(|node| node.map(|node| Asked::<B> { primitive: grad.clone(), rc: Arc::new(node.id), node }));
+        let nodes = asked.each_ref().map(|source| source.as_ref().map(|source| source.node.id));
+        let back = step.state.0(grad, Sources { asked, grads });
+        for (node, grad) in nodes.into_iter().zip(back) {
             if let (Some(node), Some(grad)) = (node, grad) {
                 grads.register::<B>(node, grad);
             }
         }
+    }
+}
+
+type Asked<B> = FloatTensor<Autodiff<B>>;
+
+/// What a step's result was made of.
+struct Sources<'a, B: Backend, const N: usize> {
+    asked: [Option<Asked<B>>; N],
+    grads: &'a mut Gradients,
+}
+
+impl<B: Backend, const N: usize> Sources<'_, B, N> {
+    /// Which of them want a gradient.
+    fn wanted(&self) -> [bool; N] {
+        self.asked.each_ref().map(Option::is_some)
+    }
+
+    /// Takes the gradient that a source has so far from other results that it went into. The step has to add to it, since it is
+    /// then no longer there to be added to.
+    fn so_far<const D: usize>(&mut self, at: usize) -> Option<Tensor<B, D>> {
+        self.grads.remove::<B>(self.asked[at].as_ref()?).map(tensor)
     }
 }
 
@@ -78,7 +103,21 @@ where
     C: CheckpointStrategy,
     F: FnOnce(Tensor<B, D>, [bool; N]) -> [Option<FloatTensor<B>>; N] + Clone + Send + 'static,
 {
-    let back = move |grad, wanted| back(tensor(grad), wanted);
+    tracked_with(sources, output, move |grad, sources| back(grad, sources.wanted()))
+}
+
+/// The same where `back` may take gradients that sources have so far.
+fn tracked_with<B, C, F, const D: usize, const N: usize>(
+    sources: [FloatTensor<Tracked<B, C>>; N],
+    output: Tensor<B, D>,
+    back: F,
+) -> Tensor<Tracked<B, C>, D>
+where
+    B: Backend,
+    C: CheckpointStrategy,
+    F: FnOnce(Tensor<B, D>, Sources<'_, B, N>) -> [Option<FloatTensor<B>>; N] + Clone + Send + 'static,
+{
+    let back = move |grad, sources: Sources<'_, B, N>| back(tensor(grad), sources);
     let step = way(&back).prepare::<C>(sources.map(|source| source.node)).compute_bound().stateful();
     let output = raw(output);
     tensor(match step {

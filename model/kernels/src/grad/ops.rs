@@ -1,6 +1,8 @@
 //! What each operation keeps. Of the gradients of a result only those that are wanted are made.
-use super::{Tracked, inner, raw, tracked};
+use super::{Tracked, inner, raw, tracked, tracked_with};
+use crate::decode::DeviceResult;
 use crate::ops::{Angles, Attended, Dropout, HeadLoss, Objective, Ops, Sight, Turned};
+use crate::plain;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::prelude::*;
 
@@ -23,11 +25,25 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Tracked<B, C> {
         })
     }
 
+    fn project(x: Tensor<Self, 2>, weight: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        let rows = inner(&x);
+        let narrow = plain::narrow(inner(&weight), rows.dtype());
+        let output = B::product(rows.clone(), narrow.clone(), Turned::Right);
+        tracked_with([raw(x), raw(weight)], output, move |grad, mut sources| {
+            let wanted = sources.wanted();
+            let so_far = sources.so_far(0);
+            B::project_back(rows, narrow, grad, so_far, wanted).map(|grad| grad.map(raw))
+        })
+    }
+
     fn rms_norm(x: Tensor<Self, 2>, weight: Tensor<Self, 1>, epsilon: f64) -> Tensor<Self, 2> {
         let (rows, scale) = (inner(&x), inner(&weight));
         let output = B::rms_norm(rows.clone(), scale.clone(), epsilon);
-        tracked([raw(x), raw(weight)], output, move |grad, _| {
-            let (x, weight) = B::rms_norm_back(rows, scale, epsilon, grad);
+        tracked_with([raw(x), raw(weight)], output, move |grad, mut sources| {
+            let (x, weight) = match sources.so_far(0) {
+                None => B::rms_norm_back(rows, scale, epsilon, grad),
+                Some(so_far) => B::rms_norm_back_added(rows, scale, epsilon, grad, so_far),
+            };
             [Some(raw(x)), Some(raw(weight))]
         })
     }
@@ -108,5 +124,9 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Tracked<B, C> {
         }
         let output = B::dropout(inner(&x), dropped);
         tracked([raw(x)], output, move |grad, _| [Some(raw(B::dropout(grad, dropped)))])
+    }
+
+    fn checked(device: &Self::Device) -> DeviceResult<()> {
+        B::checked(device)
     }
 }

@@ -14,7 +14,9 @@ pub(crate) use head::head_loss_by;
 pub(crate) use noise::{at, dropout, noise, threshold, words};
 #[cfg(test)]
 pub(crate) use rows::embed_back_by;
-pub(crate) use rows::{embed, embed_back, product, rms_norm, rms_norm_back, rotate, swiglu, swiglu_back};
+pub(crate) use rows::{
+    embed, embed_back, product, project_back, rms_norm, rms_norm_back, rotate, swiglu, swiglu_back,
+};
 pub(crate) use update::{adamw, sum_squares};
 
 use burn::prelude::*;

@@ -13,6 +13,24 @@ pub(crate) fn product<B: Ops>(a: Tensor<B, 2>, b: Tensor<B, 2>, turned: Turned) 
     }
 }
 
+pub(crate) fn project_back<B: Ops>(
+    x: Tensor<B, 2>,
+    weight: Tensor<B, 2>,
+    grad: Tensor<B, 2>,
+    so_far: Option<Tensor<B, 2>>,
+    [of_x, of_weight]: [bool; 2],
+) -> [Option<Tensor<B, 2>>; 2] {
+    let of_x = of_x.then(|| {
+        let own = B::product(grad.clone(), weight, Turned::Neither);
+        match so_far {
+            None => own,
+            Some(so_far) => own + so_far,
+        }
+    });
+    let of_weight = of_weight.then(|| wide(B::product(grad, x, Turned::Left)));
+    [of_x, of_weight]
+}
+
 /// One over the root mean square of each row, `[rows, 1]`.
 fn inverse_root<B: Backend>(x: Tensor<B, 2>, epsilon: f64) -> Tensor<B, 2> {
     (x.clone() * x).mean_dim(1).add_scalar(epsilon).sqrt().recip()

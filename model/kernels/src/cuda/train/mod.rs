@@ -1,0 +1,60 @@
+//! The operations on a GPU: products by cuBLASLt, kernels of our own for the rest.
+//!
+//! Each gives None for what it has no body for, and the plain one does it.
+mod attention;
+mod blas;
+mod embed;
+mod head;
+mod kernel;
+mod norm;
+mod product;
+mod rows;
+mod sums;
+mod tensor;
+
+pub(super) use attention::{attend, attend_back};
+pub(super) use embed::embed_back;
+pub(super) use head::head_loss;
+pub(super) use norm::{rms_norm, rms_norm_back};
+pub(super) use product::{product, project_back};
+pub(super) use rows::{adamw, can_step, rotate, swiglu, swiglu_back};
+pub(super) use sums::{squares, sum_squares};
+
+use burn::tensor::DType;
+use cudarc::driver::CudaContext;
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+/// What failed on a GPU, first of all. Whoever asks for work does not wait for it, so it is kept until somebody asks.
+static FAILURE: Mutex<Option<String>> = Mutex::new(None);
+
+fn failed(said: String) {
+    FAILURE.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(said);
+}
+
+/// What failed since this was asked last.
+pub(super) fn failure() -> Option<String> {
+    FAILURE.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+/// How many numbers are read at once: as many as 16 bytes hold. None for types that kernels do not know.
+fn each(dtype: DType) -> Option<usize> {
+    match dtype {
+        DType::F32 => Some(4),
+        DType::BF16 => Some(8),
+        _ => None,
+    }
+}
+
+/// What says of which type rows are.
+fn narrow(dtype: DType) -> (&'static str, usize) {
+    ("NARROW", usize::from(dtype == DType::BF16))
+}
+
+/// The compute capability of a GPU, asked once. None where there is no such GPU.
+fn capability(gpu: usize) -> Option<(i32, i32)> {
+    type Known = HashMap<usize, Option<(i32, i32)>>;
+    static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    *known.entry(gpu).or_insert_with(|| CudaContext::new(gpu).and_then(|it| it.compute_capability()).ok())
+}

@@ -1,0 +1,62 @@
+//! Burn's tensors as kernels see them: places in memory, one number behind the other.
+use burn::backend::Cuda;
+use burn::prelude::*;
+use burn::tensor::{DType, TensorPrimitive};
+use burn_cubecl::kernel::into_contiguous;
+use burn_cubecl::tensor::CubeTensor;
+use cubecl::cuda::CudaRuntime;
+use cubecl::prelude::{ComputeClient, Runtime};
+use cubecl::server::Binding;
+
+/// Numbers of a tensor, one behind the other.
+#[derive(Clone)]
+pub(super) struct Numbers(CubeTensor<CudaRuntime>);
+
+/// A kernel reads 16 bytes at a time, from places where that is one step.
+const STEP: u64 = 16;
+
+impl Numbers {
+    pub(super) fn of<const D: usize>(x: Tensor<Cuda, D>) -> Self {
+        Self::lie(x.into_primitive().tensor())
+    }
+
+    pub(super) fn of_ints<const D: usize>(x: Tensor<Cuda, D, Int>) -> Self {
+        Self::lie(x.into_primitive())
+    }
+
+    fn lie(x: CubeTensor<CudaRuntime>) -> Self {
+        let x = into_contiguous(x);
+        // A part of another tensor may begin anywhere.
+        let begins = x.handle.offset_start.unwrap_or(0);
+        Self(if begins.is_multiple_of(STEP) { x } else { x.copy() })
+    }
+
+    /// Room for as many numbers, beside `like`. What is in it is not known.
+    pub(super) fn room<const D: usize>(like: &Self, shape: [usize; D], dtype: DType) -> Self {
+        let CubeTensor { client, device, .. } = &like.0;
+        let bytes = shape.iter().product::<usize>() * dtype.size();
+        let handle = client.empty(bytes.max(STEP as usize));
+        Self(CubeTensor::new_contiguous(client.clone(), device.clone(), shape.into(), handle, dtype))
+    }
+
+    pub(super) fn tensor<const D: usize>(self) -> Tensor<Cuda, D> {
+        Tensor::from_primitive(TensorPrimitive::Float(self.0))
+    }
+
+    pub(super) fn at(&self) -> Binding {
+        self.0.handle.clone().binding()
+    }
+
+    pub(super) fn client(&self) -> &ComputeClient<CudaRuntime> {
+        &self.0.client
+    }
+
+    pub(super) fn device(&self) -> &<CudaRuntime as Runtime>::Device {
+        &self.0.device
+    }
+
+    /// Nothing else holds them, so they may be written over.
+    pub(super) fn alone(&self) -> bool {
+        self.0.can_mut()
+    }
+}

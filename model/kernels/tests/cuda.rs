@@ -1,0 +1,273 @@
+//! Every operation on a GPU against the same on the CPU, which is held to loops in f64 by tests of its own. Needs a GPU, so it runs
+//! by hand: `cargo test -p muse-kernels --test cuda`, or its binary on a machine without Rust. Without a GPU it says so.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+#![expect(clippy::print_stderr, reason = "says that nothing was tested")]
+
+use burn::backend::{Cuda, Flex};
+use burn::prelude::*;
+use burn::tensor::DType;
+use muse_kernels::Turned::{Left, Neither, Right};
+use muse_kernels::{AdamStep, Angles, Dropout, NO_LABEL, Objective, Ops, Sight, gpu_name};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// What an operation gave, by what it is called.
+type Given = Vec<(String, Vec<f32>)>;
+
+/// Operations on one backend, with numbers of one type.
+struct Run<B: Ops> {
+    device: B::Device,
+    /// Of the tensors.
+    dtype: DType,
+    /// What numbers are rounded to, so that both sides begin with the same.
+    rounded: DType,
+    seed: u64,
+    given: Given,
+}
+
+impl<B: Ops> Run<B> {
+    fn all(dtype: DType, rounded: DType, seed: u64) -> Given {
+        let mut run = Self { device: B::Device::default(), dtype, rounded, seed, given: Vec::new() };
+        run.products();
+        run.norms();
+        run.gates();
+        run.places();
+        run.attention();
+        run.embeddings();
+        run.losses();
+        run.updates();
+        run.given
+    }
+
+    /// Numbers from -1.5 to 1.5, other ones each time, in f32.
+    fn numbers(&mut self, len: usize) -> Tensor<B, 1> {
+        self.seed += 1;
+        self.poison(len);
+        let noise = Flex::noise(len, self.seed, &Default::default()).sub_scalar(0.5).mul_scalar(3.0);
+        let data = noise.cast(self.rounded).cast(DType::F32).into_data();
+        Tensor::from_data(data, (&self.device, DType::F32))
+    }
+
+    fn matrix(&mut self, rows: usize, width: usize) -> Tensor<B, 2> {
+        self.numbers(rows * width).cast(self.dtype).reshape([rows, width])
+    }
+
+    /// Memory that is used next has no numbers in it.
+    fn poison(&self, len: usize) {
+        let full = |len: usize| Tensor::<B, 1>::full([len], f32::NAN, (&self.device, DType::F32));
+        drop([full(len), full(len.div_ceil(2)), full(2 * len)]);
+    }
+
+    fn ints(&self, numbers: &[i32]) -> Tensor<B, 1, Int> {
+        let data = TensorData::new(numbers.to_vec(), [numbers.len()]);
+        Tensor::from_data(data, (&self.device, DType::I32))
+    }
+
+    fn give<const D: usize>(&mut self, name: impl Into<String>, x: Tensor<B, D>) {
+        self.given.push((name.into(), x.into_data().convert::<f32>().to_vec().unwrap()));
+    }
+
+    fn products(&mut self) {
+        for [m, k, n] in [[1, 1, 1], [3, 5, 2], [130, 33, 7], [64, 64, 64], [150, 72, 96], [513, 256, 1000]] {
+            for (turned, a, b) in [(Neither, [m, k], [k, n]), (Left, [k, m], [k, n]), (Right, [m, k], [n, k])]
+            {
+                let (a, b) = (self.matrix(a[0], a[1]), self.matrix(b[0], b[1]));
+                self.give(format!("product {turned:?} {m} {k} {n}"), B::product(a, b, turned));
+            }
+        }
+    }
+
+    fn norms(&mut self) {
+        let [x, grad, so_far] = [0; 3].map(|_| self.matrix(70, 48));
+        let weight = self.numbers(48 * 48).reshape([48, 48]);
+        self.give("project", B::project(x.clone(), weight.clone()));
+        for so_far in [None, Some(so_far.clone())] {
+            let weight = weight.clone().cast(self.dtype);
+            // Who has it besides keeps it as it is.
+            let kept = so_far.clone();
+            let back = B::project_back(x.clone(), weight, grad.clone(), so_far, [true; 2]);
+            for (which, grad) in ["x", "weight", "kept"].into_iter().zip(back.into_iter().chain([kept])) {
+                grad.into_iter().for_each(|grad| self.give(format!("project_back, {which}"), grad));
+            }
+        }
+        let weight = weight.cast(self.dtype);
+        let [of_x, _] = B::project_back(x, weight, grad, Some(so_far), [true, false]);
+        self.give("project_back, x over it", of_x.unwrap());
+        for [rows, width] in [[1, 8], [3, 12], [70, 64], [65, 96], [300, 768], [9, 4096], [2, 8192], [5, 20]]
+        {
+            let (x, grad) = (self.matrix(rows, width), self.matrix(rows, width));
+            let weight = self.numbers(width);
+            let y = B::rms_norm(x.clone(), weight.clone(), 1e-5);
+            self.give(format!("rms_norm {rows} {width}"), y);
+            let so_far = self.matrix(rows, width);
+            let (added, _) = B::rms_norm_back_added(x.clone(), weight.clone(), 1e-5, grad.clone(), so_far);
+            self.give(format!("rms_norm_back_added {rows} {width}"), added);
+            let (of_x, of_weight) = B::rms_norm_back(x, weight, 1e-5, grad);
+            self.give(format!("rms_norm_back {rows} {width}, x"), of_x);
+            self.give(format!("rms_norm_back {rows} {width}, weight"), of_weight);
+        }
+    }
+
+    fn gates(&mut self) {
+        for [rows, width] in [[1, 1], [3, 5], [17, 100], [64, 2048]] {
+            let [gate, up, grad] = [0; 3].map(|_| self.matrix(rows, width));
+            self.give(format!("swiglu {rows} {width}"), B::swiglu(gate.clone(), up.clone()));
+            let (of_gate, of_up) = B::swiglu_back(gate, up, grad);
+            self.give(format!("swiglu_back {rows} {width}, gate"), of_gate);
+            self.give(format!("swiglu_back {rows} {width}, up"), of_up);
+        }
+    }
+
+    fn places(&mut self) {
+        for [rows, heads, width] in [[1, 1, 16], [37, 3, 64], [50, 4, 128], [9, 2, 12]] {
+            let x: Tensor<B, 3> = self.matrix(rows * heads, width).reshape([rows, heads, width]);
+            let angles = self.numbers(11 * width / 2).reshape([11, width / 2]);
+            let angles = Angles { cos: angles.clone().cos(), sin: angles.sin() };
+            let positions: Vec<i32> = (0..rows as i32).map(|row| row * 7 % 11).collect();
+            let positions = self.ints(&positions);
+            for back in [false, true] {
+                let y = B::rotate(x.clone(), &angles, positions.clone(), back);
+                self.give(format!("rotate {rows} {heads} {width} {back}"), y);
+            }
+        }
+    }
+
+    fn attention(&mut self) {
+        for [batch, tokens, heads, kv, width] in [
+            [1, 1, 1, 1, 16],
+            [2, 17, 4, 4, 64],
+            [1, 63, 3, 1, 48],
+            [2, 65, 4, 2, 80],
+            [1, 129, 8, 2, 128],
+            [1, 200, 2, 2, 256],
+            [3, 300, 4, 4, 64],
+        ] {
+            for (sees, rate) in [("all", 0.0), ("documents", 0.0), ("window", 0.0), ("documents", 0.3)] {
+                let start = |t: usize| match sees {
+                    "all" => 0,
+                    "documents" => t - t % 37 % (t + 1),
+                    _ => t.saturating_sub(20),
+                };
+                let starts: Vec<i32> = (0..batch * tokens).map(|at| start(at % tokens) as i32).collect();
+                let sight = Sight {
+                    starts: self.ints(&starts).reshape([batch, tokens]),
+                    scale: 1.0 / (width as f64).sqrt(),
+                    dropped: Dropout { rate, seed: 5 },
+                };
+                let by_head =
+                    |x: Tensor<B, 2>, heads| -> Tensor<B, 4> { x.reshape([batch, tokens, heads, width]) };
+                let [query, grad] =
+                    [0; 2].map(|_| by_head(self.matrix(batch * tokens * heads, width), heads));
+                let [key, value] = [0; 2].map(|_| by_head(self.matrix(batch * tokens * kv, width), kv));
+                let name = |what: &str| format!("{what} {batch} {tokens} {heads} {kv} {width} {sees} {rate}");
+                let sources = [query, key, value];
+                let attended = B::attend(sources.clone(), &sight);
+                self.give(name("attend"), attended.output.clone());
+                self.give(name("lse"), attended.lse.clone());
+                self.give(name("peak"), attended.peak.clone());
+                let back = B::attend_back(sources, &sight, attended, grad);
+                for (which, grad) in ["query", "key", "value"].into_iter().zip(back) {
+                    self.give(name(&format!("attend_back to {which}")), grad);
+                }
+            }
+        }
+    }
+
+    fn embeddings(&mut self) {
+        for [rows, vocabulary, width] in [[1, 1, 8], [5, 3, 24], [1500, 97, 64], [3000, 5000, 40], [9, 4, 6]]
+        {
+            let grad = self.matrix(rows, width);
+            // Some tokens often, many never.
+            let ids: Vec<i32> = (0..rows).map(|at| (at * at % vocabulary * 7 % vocabulary) as i32).collect();
+            let of_weight = B::embed_back(self.ints(&ids), vocabulary, grad);
+            self.give(format!("embed_back {rows} {vocabulary} {width}"), of_weight);
+        }
+    }
+
+    fn losses(&mut self) {
+        let mixed =
+            Objective { cross_entropy: 0.6, focal: 0.3, gamma: 2.0, smooth: 0.1, epsilon: 0.1, z: 1e-3 };
+        for (rows, width, vocabulary) in [(1, 8, 2), (37, 16, 97), (64, 64, 512), (200, 32, 8200)] {
+            for (name, objective) in [("plain", Objective::PLAIN), ("mixed", mixed)] {
+                let (x, weight) = (self.matrix(rows, width), self.matrix(vocabulary, width));
+                let label = |at: usize| if at % 5 == 3 { NO_LABEL } else { (at * 31 % vocabulary) as i32 };
+                let labels: Vec<i32> = (0..rows).map(label).collect();
+                let made = B::head_loss(x, weight, self.ints(&labels), &objective, 0.25, true);
+                let name = |what: &str| format!("head_loss {name} {rows} {width} {vocabulary}, {what}");
+                self.give(name("loss"), made.loss);
+                self.give(name("plain"), made.plain);
+                let (of_x, of_weight) = made.back.unwrap();
+                self.give(name("x"), of_x);
+                self.give(name("weight"), of_weight);
+            }
+        }
+    }
+
+    fn updates(&mut self) {
+        for len in [1, 3, 1000, 100_003] {
+            let [weight, grad, mean] = [0; 3].map(|_| self.numbers(len));
+            let square = self.numbers(len).abs();
+            self.give(format!("sum_squares {len}"), B::sum_squares(grad.clone()));
+            let squares = B::squares(vec![grad.clone(), weight.clone(), mean.clone()]);
+            self.give(format!("squares {len}"), squares.sum());
+            let step = AdamStep {
+                rate: 1e-2,
+                beta1: 0.9,
+                beta2: 0.999,
+                epsilon: 1e-8,
+                decay: 0.1,
+                scale: 0.5,
+                step: 3,
+            };
+            let (weight, (mean, square)) = B::adamw(weight, grad, (mean, square), &step);
+            self.give(format!("adamw {len}, weight"), weight);
+            self.give(format!("adamw {len}, mean"), mean);
+            self.give(format!("adamw {len}, square"), square);
+        }
+    }
+}
+
+/// How far numbers are from the right ones in the mean, beside their size, which may be none.
+fn off(got: &[f32], right: &[f32]) -> f64 {
+    assert_eq!(got.len(), right.len());
+    let root = |sum: f64| (sum / right.len() as f64).sqrt();
+    let size = root(right.iter().map(|x| f64::from(*x).powi(2)).sum());
+    root(got.iter().zip(right).map(|(a, b)| f64::from(a - b).powi(2)).sum()) / size.max(1e-2)
+}
+
+fn main() {
+    let Some(name) = gpu_name() else {
+        eprintln!("skipped: there is no GPU here");
+        return;
+    };
+    let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() * 10_000;
+    eprintln!("{name}, seed {seed}");
+    let mut failed = 0;
+    for dtype in [DType::F32, DType::BF16] {
+        let right = Run::<Flex>::all(DType::F32, dtype, seed);
+        let (got, again) = (Run::<Cuda>::all(dtype, dtype, seed), Run::<Cuda>::all(dtype, dtype, seed));
+        let mut worst: Vec<(String, f64)> = Vec::new();
+        for (((name, got), (_, again)), (_, right)) in got.iter().zip(&again).zip(&right) {
+            let off = off(got, right);
+            // What is kept in bf16 is rounded to 9 bits, once or a few times.
+            let bound = if dtype == DType::F32 { 2e-5 } else { 1.5e-2 };
+            // No number at all is off, too.
+            if !(off <= bound) {
+                failed += 1;
+                eprintln!("{dtype:?} {name}: off by {off:.2e}");
+            }
+            if got.iter().zip(again).any(|(a, b)| a.to_bits() != b.to_bits()) {
+                failed += 1;
+                eprintln!("{dtype:?} {name}: other bits the second time");
+            }
+            let family = name.split([' ', ',']).next().unwrap_or_default().to_owned();
+            match worst.iter_mut().find(|(one, _)| *one == family) {
+                Some((_, most)) => *most = most.max(off),
+                None => worst.push((family, off)),
+            }
+        }
+        for (family, off) in worst {
+            eprintln!("{dtype:?} {family:16} {off:.1e}");
+        }
+    }
+    assert_eq!(failed, 0, "operations are wrong");
+}
