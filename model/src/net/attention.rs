@@ -1,5 +1,5 @@
 //! Attention: projections, norms of queries and keys if wished, rotary places, shared keys.
-use super::{Batch, Setting, linear};
+use super::{Batch, Setting};
 use burn::module::Param;
 use burn::prelude::*;
 use muse_kernels::{Ops, Sight};
@@ -34,15 +34,15 @@ impl<B: Ops> Attention<B> {
             let [_, all] = x.dims();
             x.reshape([sequences, tokens, all / width, width])
         };
-        let query = self.placed(linear(x.clone(), &self.query), &self.query_norm, batch, setting);
-        let key = self.placed(linear(x.clone(), &self.key), &self.key_norm, batch, setting);
-        let value = linear(x, &self.value);
+        let query = self.placed(B::project(x.clone(), self.query.val()), &self.query_norm, batch, setting);
+        let key = self.placed(B::project(x.clone(), self.key.val()), &self.key_norm, batch, setting);
+        let value = B::project(x, self.value.val());
         let scale = 1.0 / (width as f64).sqrt();
         let sight = Sight { starts: batch.starts.clone(), scale, dropped: setting.dropped.within(at) };
         let attended = B::attend([query, key, value].map(by_head), &sight);
         let [_, _, heads, _] = attended.output.dims();
         let output = attended.output.reshape([sequences * tokens, heads * width]);
-        (linear(output, &self.output), attended.peak)
+        (B::project(output, self.output.val()), attended.peak)
     }
 
     /// Queries or keys with their norm, turned by their places.

@@ -1,5 +1,4 @@
 //! SwiGLU: `down(silu(gate x) * up x)`.
-use super::linear;
 use burn::module::Param;
 use burn::prelude::*;
 use muse_kernels::Ops;
@@ -16,7 +15,7 @@ impl<B: Ops> Mlp<B> {
     /// # Shapes
     /// x `[rows, width]` -> `[rows, width]`
     pub fn forward(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
-        let gated = B::swiglu(linear(x.clone(), &self.gate), linear(x, &self.up));
-        linear(gated, &self.down)
+        let gated = B::swiglu(B::project(x.clone(), self.gate.val()), B::project(x, self.up.val()));
+        B::project(gated, self.down.val())
     }
 }

@@ -39,16 +39,6 @@ pub struct Hidden<B: Backend> {
     pub peaks: Vec<Tensor<B, 1>>,
 }
 
-/// `x wᵀ`, with the weight in the type of `x`.
-///
-/// # Shapes
-/// x `[rows, in]`, weight `[out, in]` -> `[rows, out]`
-fn linear<B: Ops>(x: Tensor<B, 2>, weight: &Param<Tensor<B, 2>>) -> Tensor<B, 2> {
-    let weight = weight.val();
-    let weight = if weight.dtype() == x.dtype() { weight } else { weight.cast(x.dtype()) };
-    B::product(x, weight, Turned::Right)
-}
-
 impl<B: Ops> Net<B> {
     /// A decoder whose weights are drawn by `seed`: the same numbers on every machine and device.
     pub fn new(model: &Model, shape: &Shape, seed: u64, device: &B::Device) -> Self {

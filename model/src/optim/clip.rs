@@ -5,11 +5,11 @@ use muse_kernels::Ops;
 
 /// The root of the sum of squares over all gradients. Asks the device once, for all of them.
 pub fn global_norm<'a, B: Ops>(grads: impl IntoIterator<Item = &'a Tensor<B, 1>>) -> f64 {
-    let sums: Vec<_> = grads.into_iter().map(|grad| B::sum_squares(grad.clone())).collect();
-    if sums.is_empty() {
+    let grads: Vec<_> = grads.into_iter().cloned().collect();
+    if grads.is_empty() {
         return 0.0;
     }
-    Tensor::cat(sums, 0).into_data().iter::<f64>().sum::<f64>().sqrt()
+    B::squares(grads).into_data().iter::<f64>().sum::<f64>().sqrt()
 }
 
 /// What gradients of this global norm are multiplied by, so that it is `most` at most.

@@ -135,6 +135,7 @@ impl<'a, B: Ops> Trainer<'a, B> {
         let counted = grads.iter().enumerate().filter(|(at, _)| !self.optimizer.is_frozen(*at));
         let norm = global_norm::<B>(counted.map(|(_, grad)| grad));
         let loss = loss.into_scalar().elem::<f64>();
+        B::checked(&self.device).map_err(|error| StageError::new(error.message))?;
         let verdict = self.state.guard.judge(self.state.made, loss, norm)?;
         if verdict == Verdict::Apply {
             self.state.updates += 1;

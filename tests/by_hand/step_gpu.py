@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+"""A training step on a GPU, in bf16, beside PyTorch with torch.compile on the same model: python3 tests/by_hand/step_gpu.py BINARY
+
+BINARY is what `cargo bench -p muse-model --bench step --no-run` names. Needs torch on the same machine. `--only 134m-8,134m-32` chooses
+rows. Each side runs in processes of its own, one after the other, `--runs` times (2); the best of each counts. Ends with 1 where a row
+misses its reach.
+"""
+import argparse
+import json
+import subprocess
+import sys
+import time
+
+# layers, width, heads, SwiGLU, vocabulary, tokens, sequences, steps; what is to be reached of PyTorch's tokens/s
+ROWS = {
+    "134m-8": ([12, 768, 12, 2048, 32000, 1024, 8, 40], 0.9),
+    "134m-32": ([12, 768, 12, 2048, 32000, 1024, 32, 20], 1.0),
+    "0.5b": ([24, 1280, 20, 3456, 32000, 2048, 8, 15], 1.0),
+    "1.5b": ([24, 2048, 16, 5632, 32000, 2048, 8, 10], 1.0),
+}
+
+
+def torch_side(layers, width, heads, ffn, vocabulary, tokens, sequences, steps):
+    import torch
+    from torch import nn
+    from torch.nn import functional as f
+
+    head = width // heads
+    turn = torch.arange(tokens)[:, None] * 10000.0 ** (-torch.arange(0, head, 2) / head)
+    cos, sin = (g(turn).to("cuda", torch.bfloat16) for g in (torch.cos, torch.sin))
+
+    def rotated(x):
+        first, second = x[..., : head // 2], x[..., head // 2 :]
+        return torch.cat((first * cos - second * sin, first * sin + second * cos), -1)
+
+    class Layer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            linear = lambda wide, out: nn.Linear(wide, out, bias=False)
+            self.before, self.between = nn.RMSNorm(width), nn.RMSNorm(width)
+            self.qkv, self.out = linear(width, 3 * width), linear(width, width)
+            self.gate_up, self.down = linear(width, 2 * ffn), linear(ffn, width)
+
+        def forward(self, x):
+            by_head = lambda y: y.unflatten(-1, (heads, head)).transpose(1, 2)
+            q, k, v = map(by_head, self.qkv(self.before(x)).split(width, -1))
+            seen = f.scaled_dot_product_attention(rotated(q), rotated(k), v, is_causal=True)
+            x = x + self.out(seen.transpose(1, 2).flatten(2))
+            gate, up = self.gate_up(self.between(x)).split(ffn, -1)
+            return x + self.down(f.silu(gate) * up)
+
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embedding = nn.Embedding(vocabulary, width)
+            self.layers = nn.ModuleList(Layer() for _ in range(layers))
+            self.norm, self.head = nn.RMSNorm(width), nn.Linear(width, vocabulary, bias=False)
+
+        def forward(self, ids):
+            x = self.embedding(ids).bfloat16()
+            for layer in self.layers:
+                x = layer(x)
+            return f.cross_entropy(self.head(self.norm(x)).float().flatten(0, 1), ids.flatten())
+
+    begin = time.time()
+    model = Model().cuda()
+    compiled = torch.compile(model)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
+    ids = torch.randint(vocabulary, (sequences, tokens), device="cuda")
+
+    def step():
+        with torch.autocast("cuda", torch.bfloat16):
+            loss = compiled(ids)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    step()
+    torch.cuda.synchronize()
+    first = time.time() - begin
+    for _ in range(4):
+        step()
+    torch.cuda.synchronize()
+    begin = time.time()
+    for _ in range(steps):
+        step()
+    torch.cuda.synchronize()
+    ms = (time.time() - begin) / steps * 1e3
+    gib = torch.cuda.max_memory_reserved() / 2**30
+    print(json.dumps({"ms_per_step": ms, "tokens_per_s": sequences * tokens / ms * 1e3, "gib": gib, "first_step_s": first}))
+
+
+def best(command, times):
+    """The fastest of some runs, and the longest and the shortest time to the first step."""
+    runs = [json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]) for _ in range(times)]
+    fastest = min(runs, key=lambda run: run["ms_per_step"])
+    return {**fastest, "first": max(run["first_step_s"] for run in runs), "then": min(run["first_step_s"] for run in runs)}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("binary", nargs="?")
+    parser.add_argument("--only", default=",".join(ROWS))
+    parser.add_argument("--runs", type=int, default=2)
+    parser.add_argument("--torch", type=json.loads, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.torch:
+        return torch_side(*args.torch)
+    if not args.binary:
+        parser.error("name the binary")
+    missed = False
+    print("| model, sequences of tokens | muse: ms, tokens/s, of 990 TFLOP/s, GiB | torch.compile: ms, tokens/s, GiB | tokens/s of it | reach | first step, s: muse, torch |")
+    print("|---|---|---|---|---|---|")
+    for name in args.only.split(","):
+        sizes, reach = ROWS[name]
+        muse = best([args.binary, *map(str, sizes)], args.runs)
+        torch = best([sys.executable, __file__, "--torch", json.dumps(sizes)], args.runs)
+        ratio = muse["tokens_per_s"] / torch["tokens_per_s"]
+        missed |= ratio < reach
+        print(
+            f"| {muse['params'] / 1e6:.0f}M, {sizes[6]} of {sizes[5]} "
+            f"| {muse['ms_per_step']:.1f}, {muse['tokens_per_s']:,.0f}, {muse['mfu']:.1%}, {muse['gib']:.1f} "
+            f"| {torch['ms_per_step']:.1f}, {torch['tokens_per_s']:,.0f}, {torch['gib']:.1f} "
+            f"| {ratio:.2f} | {reach} | {muse['first']:.1f} and {muse['then']:.1f}, {torch['first']:.0f} and {torch['then']:.0f} |",
+            flush=True,
+        )
+    return int(missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
