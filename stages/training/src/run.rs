@@ -10,7 +10,7 @@ use burn::backend::{Cuda, Flex};
 use muse_artifacts::checkpoint::Checkpoint;
 use muse_artifacts::tokens::Tokens;
 use muse_model::config::Model;
-use muse_model::kernels::{Ops, with_threads};
+use muse_model::kernels::{Ops, gpu_lacks, with_threads};
 use muse_stage::{Context, StageError};
 
 /// What is trained, how, and on what.
@@ -51,7 +51,11 @@ fn train<B: Ops>(
     // An attempt that is ending may hold the folder still, and the device's memory.
     let folder = Folder::of(context)?;
     let mut trainer = Trainer::<B>::new(training, device)?;
-    let mut tell = Tell::new(&trainer, recipe, peak, !context.gpus().is_empty());
+    let on_gpu = !context.gpus().is_empty();
+    let mut tell = Tell::new(&trainer, recipe, peak, on_gpu);
+    if let Some(lacks) = gpu_lacks().filter(|_| on_gpu) {
+        tell.say(lacks);
+    }
     if let Some(checkpoint) = folder.furthest(context, recipe, &tell)? {
         trainer.load(&checkpoint)?;
         tell.goes_on(trainer.state().made);

@@ -144,6 +144,14 @@ impl Ops for Cuda {
     }
 }
 
+/// What training on a GPU goes without here, and what to do about it.
+pub fn gpu_lacks() -> Option<&'static str> {
+    (!train::multiplies()).then_some(
+        "cuBLASLt cannot be found, so products take several times as long: install the CUDA toolkit and name its `lib64` folder in \
+         `LD_LIBRARY_PATH`",
+    )
+}
+
 /// What the maker calls the first GPU that this process sees. Only where there is one.
 pub fn gpu_name() -> Option<String> {
     result::init().and_then(|()| result::device::get(0)).and_then(result::device::get_name).ok()

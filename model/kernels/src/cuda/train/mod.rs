@@ -16,7 +16,7 @@ pub(super) use attention::{attend, attend_back};
 pub(super) use embed::embed_back;
 pub(super) use head::head_loss;
 pub(super) use norm::{rms_norm, rms_norm_back};
-pub(super) use product::{product, project_back};
+pub(super) use product::{multiplies, product, project_back};
 pub(super) use rows::{adamw, can_step, rotate, swiglu, swiglu_back};
 pub(super) use sums::{squares, sum_squares};
 

@@ -22,6 +22,11 @@ static ON: LazyLock<Mutex<HashMap<usize, Blas>>> = LazyLock::new(Mutex::default)
 /// Whether products are made here: not without the library.
 static THERE: LazyLock<bool> = LazyLock::new(Blas::is_there);
 
+/// Whether the library is there. Without it Burn multiplies.
+pub(crate) fn multiplies() -> bool {
+    *THERE
+}
+
 /// The product of two matrices of the same type, in that type. None where the library cannot make it.
 pub(crate) fn product(a: &Tensor<Cuda, 2>, b: &Tensor<Cuda, 2>, turned: Turned) -> Option<Tensor<Cuda, 2>> {
     made(shape(a, b, turned, a.dtype())?, [a, b], None)
