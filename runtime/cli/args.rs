@@ -1,7 +1,8 @@
 //! What may be typed: global flags, the list of commands, and the groups of flags that commands share.
 use crate::commands::{
-    adopt, chat, checkpoints, completions, diff, doctor, exec_stage, expand, gc, generate, get, graph, init,
-    inspect, log, man, params, plan, run, runs, schema, serve, stages, status, update, validate, verify, why,
+    adopt, bench, chat, checkpoints, completions, diff, doctor, exec_stage, expand, gc, generate, get, graph,
+    init, inspect, log, man, params, plan, run, runs, schema, serve, stages, status, update, validate,
+    verify, why,
 };
 use crate::paint::ColorChoice;
 use clap::{Args, Parser, Subcommand, ValueHint};
@@ -119,6 +120,7 @@ pub(crate) enum Command {
     Chat(chat::ChatArgs),
     Serve(serve::ServeArgs),
     Inspect(inspect::InspectArgs),
+    Bench(bench::BenchArgs),
     Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""A training step on a GPU, in bf16, beside PyTorch with torch.compile on the same model: python3 tests/by_hand/step_gpu.py BINARY
+"""A training step on a GPU, in bf16, beside PyTorch with torch.compile on the same model: python3 tests/by_hand/step_gpu.py target/release/muse
 
-BINARY is what `cargo bench -p muse-model --bench step --no-run` names. Needs torch on the same machine. `--only 134m-8,134m-32` chooses
-rows. Each side runs in processes of its own, one after the other, `--runs` times (2); the best of each counts. Ends with 1 where a row
-misses its reach.
+Needs torch on the same machine. `--only 134m-8,134m-32` chooses rows. Each side runs in processes of its own, one after the other, `--runs`
+times (2); the best of each counts. Ends with 1 where a row misses its reach.
 """
 import argparse
 import json
 import subprocess
 import sys
+import tempfile
 import time
 
 # layers, width, heads, SwiGLU, vocabulary, tokens, sequences, steps; what is to be reached of PyTorch's tokens/s
@@ -90,11 +90,34 @@ def torch_side(layers, width, heads, ffn, vocabulary, tokens, sequences, steps):
     print(json.dumps({"ms_per_step": ms, "tokens_per_s": sequences * tokens / ms * 1e3, "gib": gib, "first_step_s": first}))
 
 
-def best(command, times):
-    """The fastest of some runs, and the longest and the shortest time to the first step."""
-    runs = [json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]) for _ in range(times)]
-    fastest = min(runs, key=lambda run: run["ms_per_step"])
-    return {**fastest, "first": max(run["first_step_s"] for run in runs), "then": min(run["first_step_s"] for run in runs)}
+def muse_side(binary, layers, width, heads, ffn, vocabulary, tokens, sequences, steps):
+    """What `muse bench` says, in the words of the other side."""
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        sizes = dict(layers=layers, width=width, heads=heads, ffn=ffn, vocab_size=vocabulary, qk_norm="false", tied="false")
+        file.write("".join(f"{name}: {value}\n" for name, value in sizes.items()))
+        file.flush()
+        flags = dict(device="cuda", context=tokens, batch=sequences, steps=steps)
+        words = [word for name, value in flags.items() for word in (f"--{name}", str(value))]
+        said = json.loads(subprocess.run([binary, "bench", file.name, "--json", *words], check=True, capture_output=True, text=True).stdout)
+    return {
+        "params": said["parameters"],
+        "ms_per_step": sequences * tokens / said["tokens_per_second"] * 1e3,
+        "tokens_per_s": said["tokens_per_second"],
+        "share": said["share_of_peak"] or 0.0,
+        "gib": (said["memory_bytes"] or 0) / 2**30,
+        "first_step_s": said["first_step_seconds"],
+    }
+
+
+def other_side(sizes):
+    command = [sys.executable, __file__, "--torch", json.dumps(sizes)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+
+
+def best(runs):
+    """The fastest of some runs, with the longest and the shortest time to the first step."""
+    firsts = [run["first_step_s"] for run in runs]
+    return {**min(runs, key=lambda run: run["ms_per_step"]), "first": max(firsts), "then": min(firsts)}
 
 
 def main():
@@ -109,17 +132,17 @@ def main():
     if not args.binary:
         parser.error("name the binary")
     missed = False
-    print("| model, sequences of tokens | muse: ms, tokens/s, of 990 TFLOP/s, GiB | torch.compile: ms, tokens/s, GiB | tokens/s of it | reach | first step, s: muse, torch |")
+    print("| model, sequences of tokens | muse: ms, tokens/s, of the peak, GiB | torch.compile: ms, tokens/s, GiB | tokens/s of it | reach | first step, s: muse, torch |")
     print("|---|---|---|---|---|---|")
     for name in args.only.split(","):
         sizes, reach = ROWS[name]
-        muse = best([args.binary, *map(str, sizes)], args.runs)
-        torch = best([sys.executable, __file__, "--torch", json.dumps(sizes)], args.runs)
+        muse = best([muse_side(args.binary, *sizes) for _ in range(args.runs)])
+        torch = best([other_side(sizes) for _ in range(args.runs)])
         ratio = muse["tokens_per_s"] / torch["tokens_per_s"]
         missed |= ratio < reach
         print(
             f"| {muse['params'] / 1e6:.0f}M, {sizes[6]} of {sizes[5]} "
-            f"| {muse['ms_per_step']:.1f}, {muse['tokens_per_s']:,.0f}, {muse['mfu']:.1%}, {muse['gib']:.1f} "
+            f"| {muse['ms_per_step']:.1f}, {muse['tokens_per_s']:,.0f}, {muse['share']:.1%}, {muse['gib']:.1f} "
             f"| {torch['ms_per_step']:.1f}, {torch['tokens_per_s']:,.0f}, {torch['gib']:.1f} "
             f"| {ratio:.2f} | {reach} | {muse['first']:.1f} and {muse['then']:.1f}, {torch['first']:.0f} and {torch['then']:.0f} |",
             flush=True,

@@ -1,4 +1,5 @@
 //! The promises of each command, from outside.
+mod bench;
 mod checkpoints;
 mod download;
 mod drawing;

@@ -1,5 +1,6 @@
 //! One file for each command: its arguments, its page, what it does.
 pub(crate) mod adopt;
+pub(crate) mod bench;
 pub(crate) mod chat;
 pub(crate) mod checkpoints;
 pub(crate) mod completions;
@@ -59,6 +60,7 @@ pub(crate) fn dispatch(app: &mut App<'_>, command: &Command) -> CliResult {
         Command::Serve(args) => serve::run(app, args),
         Command::Init(args) => init::run(app, args),
         Command::Inspect(args) => inspect::run(app, args),
+        Command::Bench(args) => bench::run(app, args),
         Command::Doctor(args) => doctor::run(app, args),
         Command::Completions(args) => completions::run(app, args),
         Command::Man(args) => man::run(app, args),

@@ -76,7 +76,7 @@ impl App<'_> {
     }
 
     /// The device that `--device` means.
-    fn device(&self, device: Device) -> CliResult<muse_inference::Device> {
+    pub(crate) fn device(&self, device: Device) -> CliResult<muse_inference::Device> {
         let there = || machine::visible_gpus(&self.environment).len();
         let none = |said: String| Err(CliError::usage(said).hint("`muse doctor` says what is missing"));
         match device {

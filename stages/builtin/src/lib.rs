@@ -19,6 +19,11 @@ pub mod budget {
     }
 }
 
+/// How fast a machine trains a model: for `muse bench`.
+pub mod bench {
+    pub use muse_training::bench::*;
+}
+
 /// The schema of a task's file.
 pub use muse_stage_eval::task_schema;
 

@@ -2,8 +2,9 @@
 //!
 //! `recipe` says how, and `plan` what follows from it; `run` is the loop over a `trainer`, which holds the model, the optimizer
 //! and the data; `guard` judges steps; `folder` keeps checkpoints; `result` is what comes out. `above` and `check` say what
-//! speaks against a training before it begins, `budget` what a model costs.
+//! speaks against a training before it begins, `budget` what a model costs, `bench` how fast it is.
 pub mod above;
+pub mod bench;
 pub mod budget;
 mod chance;
 pub mod check;

@@ -121,7 +121,7 @@ impl Tell {
 }
 
 /// The most memory that this process has taken, where the system says so.
-fn program_memory() -> Option<u64> {
+pub(crate) fn program_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;

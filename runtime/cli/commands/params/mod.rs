@@ -9,7 +9,7 @@ use crate::format::exact;
 use crate::values::StageOfPipeline;
 use clap::{Args, ValueEnum, value_parser};
 use muse_runtime::diagnostic::Diagnostic;
-use muse_runtime::document::{StageSpec, values};
+use muse_runtime::document::{self, StageSpec};
 use muse_runtime::run::above;
 use muse_stage::Above;
 use muse_stages::budget::{self, Cost, Device, Model, Optimizer, Precision, States, Training};
@@ -172,17 +172,17 @@ const INIT: &str = "init";
 const MOST_TOKENS: u64 = 1 << 27;
 
 /// A model to count, and of a stage what it says beside.
-struct Asked {
-    model: Model,
+pub(super) struct Asked {
+    pub(super) model: Model,
     /// Tokens of a sequence of its data.
-    context: Option<usize>,
+    pub(super) context: Option<usize>,
     /// Its parameters.
     params: Option<Value>,
 }
 
 /// Counts and prints it.
 pub(crate) fn run(app: &mut App<'_>, args: &ParamsArgs) -> CliResult {
-    let Asked { model, context, params } = read(app, args)?;
+    let Asked { model, context, params } = read(app, &args.model, &args.values)?;
     let given = |flag: Option<u64>| flag.and_then(|value| usize::try_from(value).ok());
     let context = given(args.context).or(model.context).or(context).unwrap_or(CONTEXT);
     let Some(vocab_size) = given(args.vocab_size).or(model.vocab_size) else {
@@ -210,21 +210,21 @@ pub(crate) fn run(app: &mut App<'_>, args: &ParamsArgs) -> CliResult {
 }
 
 /// The model of a file, or of a stage.
-fn read(app: &App<'_>, args: &ParamsArgs) -> CliResult<Asked> {
-    let path = app.environment.folder.join(&args.model);
+pub(super) fn read(app: &App<'_>, model: &str, values: &ValueArgs) -> CliResult<Asked> {
+    let path = app.environment.folder.join(model);
     // A path that is there is meant as one, also with a colon in its name.
-    match StageOfPipeline::find(&args.model).filter(|_| !path.exists()) {
-        Some(stage) => of_stage(app, args, &stage),
+    match StageOfPipeline::find(model).filter(|_| !path.exists()) {
+        Some(stage) => of_stage(app, values, &stage),
         None => {
             let schema = budget::model_schema();
-            let model = values(Path::new(&args.model), "a model", &schema, budget::model)?;
+            let model = document::values(Path::new(model), "a model", &schema, budget::model)?;
             Ok(Asked { model, context: None, params: None })
         }
     }
 }
 
-fn of_stage(app: &App<'_>, args: &ParamsArgs, stage: &StageOfPipeline) -> CliResult<Asked> {
-    let pipeline = app.load(&stage.pipeline, &args.values, false)?;
+fn of_stage(app: &App<'_>, values: &ValueArgs, stage: &StageOfPipeline) -> CliResult<Asked> {
+    let pipeline = app.load(&stage.pipeline, values, false)?;
     // Stages of a matrix may differ in their model, so one must be named.
     let number = match pipeline.find(&stage.stage)? {
         [one] => *one,

@@ -1,0 +1,188 @@
+//! The same training job for everybody: how fast a machine trains a model. Steps are those of a training, on tokens of chance.
+use crate::peak;
+use crate::tell::program_memory;
+use burn::backend::{Cuda, Flex};
+use burn::prelude::*;
+use burn::tensor::DType;
+use muse_model::config::{Model, Shape};
+use muse_model::count::{Flops, Precision};
+use muse_model::kernels::{Objective, Ops, gpu_lacks, gpu_memory, with_threads};
+use muse_model::net::{Batch, Net, Setting, Weight};
+use muse_model::optim::{Optimizer, OptimizerConfig, OptimizerKind, clip_scale, global_norm};
+use muse_model::pass::{Recompute, pass};
+use muse_stage::StageError;
+use std::time::Instant;
+
+/// What is trained, and where.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The model, with its vocabulary and context.
+    pub model: Model,
+    /// Its sizes.
+    pub shape: Shape,
+    /// What weights and activations are: f32 or bf16.
+    pub precision: Precision,
+    /// Muon for matrices, else AdamW for all.
+    pub muon: bool,
+    /// Sequences of a step.
+    pub sequences: usize,
+    /// Steps that are timed.
+    pub steps: usize,
+    /// On the first GPU that this process sees; else on the CPU.
+    pub gpu: bool,
+    /// Threads on the CPU.
+    pub threads: usize,
+}
+
+/// How it went.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// From the start until the first step was over: libraries, kernels, weights.
+    pub first_step: f64,
+    /// Seconds of each step that was timed, the shortest first.
+    pub steps: Vec<f64>,
+    /// Seconds of all of them.
+    pub all: f64,
+    /// The most memory that was taken: of the GPU, or by this process. None where nobody says.
+    pub memory: Option<u64>,
+    /// Operations a second that the device can do, as far as is known.
+    pub peak: Option<f64>,
+    /// Operations a second that the model took.
+    pub done: f64,
+    /// The loss of the first step and of the last.
+    pub losses: [f64; 2],
+    /// What the device goes without, and what to do about it.
+    pub lacks: Option<&'static str>,
+}
+
+impl Measured {
+    /// Seconds of a step in the middle.
+    pub fn median(&self) -> f64 {
+        self.steps[self.steps.len() / 2]
+    }
+}
+
+/// Steps before those that are timed.
+const WARM: usize = 4;
+/// A rate that harms no model of any size.
+const RATE: f64 = 1e-4;
+
+/// Does the job.
+pub fn bench(job: &Job) -> Result<Measured, StageError> {
+    let started = Instant::now();
+    with_threads(job.threads, || {
+        if job.gpu {
+            let before = gpu_memory().unwrap_or(0);
+            let mut measured = steps::<Cuda>(job, started)?;
+            measured.memory = gpu_memory().map(|now| now.saturating_sub(before));
+            measured.peak = peak::of_gpu(job.precision);
+            measured.lacks = gpu_lacks();
+            return Ok(measured);
+        }
+        let mut measured = steps::<Flex>(job, started)?;
+        measured.memory = program_memory();
+        measured.peak = Some(peak::measured::<Flex>(&Default::default()));
+        Ok(measured)
+    })
+}
+
+fn steps<B: Ops>(job: &Job, started: Instant) -> Result<Measured, StageError> {
+    let Job { model, shape, sequences, .. } = job;
+    let device = B::Device::default();
+    let dtype = if job.precision == Precision::F32 { DType::F32 } else { DType::BF16 };
+    let mut net = Some(Net::<B>::new(model, shape, 1, &device));
+    let kind = if job.muon { OptimizerKind::Muon } else { OptimizerKind::Adamw };
+    let config = OptimizerConfig { kind, ..Default::default() };
+    let optimizer = Optimizer::<B>::new(&config, Weight::all(shape), &device);
+    let mut optimizer = optimizer.map_err(|error| StageError::new(error.to_string()))?;
+    let setting = Setting::new(model, shape.context, dtype, &device);
+    let rows = sequences * shape.context;
+    let mut made = 0;
+    let mut step = || -> Result<f64, StageError> {
+        made += 1;
+        let tokens = tokens(rows + 1, shape.vocab_size, made);
+        let batch = Batch::<B>::plain(shape.context, &tokens[..rows], &tokens[1..], &device);
+        let acting = net.as_ref().expect("a step puts it back");
+        let share = 1.0 / rows as f64;
+        let passed = pass(acting, &batch, &setting, &Objective::PLAIN, share, Recompute::Nothing, None);
+        let norm = global_norm::<B>(passed.grads.iter());
+        let loss = passed.loss.into_scalar().elem::<f64>();
+        B::checked(&device).map_err(|error| StageError::new(error.message))?;
+        optimizer.begin(made, RATE, clip_scale(norm, 1.0));
+        let mut grads = passed.grads.into_iter();
+        let change = |at, weight| match grads.next() {
+            Some(grad) => optimizer.update(at, weight, grad),
+            None => weight,
+        };
+        net = net.take().map(|net| net.changed(change));
+        Ok(loss)
+    };
+    let first_loss = step()?;
+    let first_step = started.elapsed().as_secs_f64();
+    for _ in 1..WARM {
+        step()?;
+    }
+    let (begin, mut last, mut steps) = (Instant::now(), first_loss, Vec::new());
+    for _ in 0..job.steps.max(1) {
+        let begin = Instant::now();
+        last = step()?;
+        steps.push(begin.elapsed().as_secs_f64());
+    }
+    let all = begin.elapsed().as_secs_f64();
+    let done = Flops::of(shape).training as f64 * (rows * steps.len()) as f64 / all;
+    steps.sort_by(f64::total_cmp);
+    let losses = [first_loss, last];
+    Ok(Measured { first_step, steps, all, memory: None, peak: None, done, losses, lacks: None })
+}
+
+/// Tokens of chance, other ones each step.
+fn tokens(count: usize, vocabulary: usize, step: u64) -> Vec<i32> {
+    let mut state = step.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut next = || {
+        state =
+            (state ^ (state >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9).wrapping_add(0x9e37_79b9_7f4a_7c15);
+        (state >> 33) as usize
+    };
+    (0..count).map(|_| (next() % vocabulary.max(1)) as i32).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_is_measured() {
+        let model = Model { vocab_size: Some(32), context: Some(16), ..Model::new(1, 16, 2, 32) };
+        let shape = model.shape(32, 16);
+        let job = Job {
+            model,
+            shape,
+            precision: Precision::F32,
+            muon: false,
+            sequences: 2,
+            steps: 3,
+            gpu: false,
+            threads: 1,
+        };
+        let measured = bench(&job).unwrap();
+        assert_eq!(measured.steps.len(), 3);
+        assert!(measured.steps.is_sorted() && measured.median() > 0.0);
+        assert!(measured.all >= measured.steps.iter().sum::<f64>() && measured.first_step > 0.0);
+        let operations = Flops::of(&job.shape).training as f64 * (2 * 16 * 3) as f64;
+        assert!((measured.done * measured.all / operations - 1.0).abs() < 1e-9);
+        assert!(measured.peak.unwrap() > 0.0 && measured.memory.unwrap() > 1 << 20);
+        // Nobody knows yet which of 32 tokens comes next.
+        assert!((measured.losses[0] - 32_f64.ln()).abs() < 0.2, "{:?}", measured.losses);
+    }
+
+    #[test]
+    fn tokens_are_spread_and_differ_from_step_to_step() {
+        let of = |step| tokens(4000, 10, step);
+        assert_ne!(of(1), of(2));
+        assert_eq!(of(3), of(3));
+        for token in 0..10 {
+            let count = of(1).iter().filter(|one| **one == token).count();
+            assert!((250..550).contains(&count), "{token}: {count} of 4,000");
+        }
+    }
+}
