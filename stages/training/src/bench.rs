@@ -1,4 +1,6 @@
 //! The same training job for everybody: how fast a machine trains a model. Steps are those of a training, on tokens of chance.
+pub use muse_model::kernels::{GpuLibrary, gpu_libraries};
+
 use crate::peak;
 use crate::tell::program_memory;
 use burn::backend::{Cuda, Flex};

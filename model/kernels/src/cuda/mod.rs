@@ -152,6 +152,28 @@ pub fn gpu_lacks() -> Option<&'static str> {
     )
 }
 
+/// A library of CUDA's that is looked for on the machine where muse runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GpuLibrary {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether it can be found.
+    pub there: bool,
+    /// Whether nothing runs on a GPU without it; else it runs slower.
+    pub needed: bool,
+}
+
+/// All of them.
+pub fn gpu_libraries() -> [GpuLibrary; 2] {
+    #[expect(unsafe_code, reason = "looks for a library")]
+    // SAFETY: opens a library of the system by name, nothing else.
+    let compiler = unsafe { cudarc::nvrtc::sys::is_culib_present() };
+    [
+        GpuLibrary { name: "NVRTC", there: compiler, needed: true },
+        GpuLibrary { name: "cuBLASLt", there: train::multiplies(), needed: false },
+    ]
+}
+
 /// What the maker calls the first GPU that this process sees. Only where there is one.
 pub fn gpu_name() -> Option<String> {
     result::init().and_then(|()| result::device::get(0)).and_then(result::device::get_name).ok()

@@ -3,6 +3,7 @@ use super::{Check, Mark, Needs};
 use crate::environment::Environment;
 use crate::format::{bytes, plural};
 use crate::machine::{Driver, Gpu, Machine};
+use muse_stages::bench::GpuLibrary;
 use std::path::PathBuf;
 
 /// The first driver that knows CUDA 12, which muse is built against.
@@ -77,6 +78,23 @@ pub(super) fn gpus(driver: &Driver, visible: &[Gpu], needs: &Needs) -> Vec<Check
     checks
 }
 
+/// What CUDA's toolkit brings: kernels are compiled and matrices multiplied by it.
+pub(super) fn libraries(libraries: &[GpuLibrary], needs: &Needs) -> Vec<Check> {
+    let check = |library: &GpuLibrary| {
+        if library.there {
+            return Check::ok("cuda", format!("{} is there", library.name));
+        }
+        let (mark, without) = match (library.needed, needs.gpus) {
+            (true, 1..) => (Mark::Error, "nothing runs on a GPU without it"),
+            (true, 0) => (Mark::Warn, "nothing runs on a GPU without it"),
+            (false, _) => (Mark::Warn, "training on a GPU takes several times as long"),
+        };
+        let help = format!("{without}: install the CUDA toolkit, and name its `lib64` in `LD_LIBRARY_PATH`");
+        Check::not_ok(mark, "cuda", format!("no {}", library.name), help)
+    };
+    libraries.iter().map(check).collect()
+}
+
 /// The token of the hub. Its value is never read.
 pub(super) fn token(environment: &Environment, needs: &Needs) -> Check {
     let in_variable = ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"]
@@ -121,6 +139,22 @@ mod tests {
 
     fn h200(free: u64) -> Gpu {
         Gpu { id: "GPU-1".into(), index: 0, name: "NVIDIA H200".into(), memory: 140 << 30, free }
+    }
+
+    #[test]
+    fn a_missing_library_is_an_error_where_nothing_goes_without_it() {
+        let [compiler, products] = [("NVRTC", true), ("cuBLASLt", false)].map(|(name, needed)| GpuLibrary {
+            name,
+            needed,
+            there: false,
+        });
+        let wants = Needs { gpus: 1, ..Needs::default() };
+        let both = [compiler, products];
+        assert_eq!(marks(&libraries(&both, &Needs::default())), [("cuda", Mark::Warn), ("cuda", Mark::Warn)]);
+        assert_eq!(marks(&libraries(&both, &wants)), [("cuda", Mark::Error), ("cuda", Mark::Warn)]);
+        let there = both.map(|library| GpuLibrary { there: true, ..library });
+        assert_eq!(marks(&libraries(&there, &wants)), [("cuda", Mark::Ok), ("cuda", Mark::Ok)]);
+        assert!(libraries(&both, &wants)[0].help.as_deref().is_some_and(|help| help.contains("lib64")));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::machine::{Driver, Machine};
 use crate::paint::Paint;
 use clap::{Args, ValueHint};
 use muse_runtime::document::Pipeline;
+use muse_stages::bench::gpu_libraries;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -108,6 +109,9 @@ pub(crate) fn check(app: &mut App<'_>, args: &DoctorArgs, needs: &Needs) -> CliR
     let machine = Machine { gpus: driver.visible(&app.environment), ..Machine::without_gpus() };
     let mut checks = checks::machine(&machine, needs);
     checks.extend(checks::gpus(&driver, &machine.gpus, needs));
+    if driver.version.is_some() {
+        checks.extend(checks::libraries(&gpu_libraries(), needs));
+    }
     checks.extend(disk::check(&project.cache));
     checks.push(checks::token(&app.environment, needs));
     report(app, &checks, args.json)
