@@ -153,7 +153,9 @@ pub(crate) fn attend_back(
     let sizes = Sizes::of(sources.each_ref(), sight, gpu(grad)?)?;
     let Sizes { batch, tokens, heads, kv, width, .. } = sizes;
     let alike = |x: &Tensor<Cuda, 4>| x.dtype() == DType::BF16 && x.dims() == [batch, tokens, heads, width];
-    if !alike(grad) || !alike(&attended.output) || attended.lse.dtype() != DType::F32 {
+    let lse = &attended.lse;
+    let fits = lse.dtype() == DType::F32 && lse.dims() == [batch, heads, tokens];
+    if !fits || !alike(grad) || !alike(&attended.output) {
         return None;
     }
     let [query, key, value] = sources.clone().map(Numbers::of);

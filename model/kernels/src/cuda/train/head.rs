@@ -24,7 +24,7 @@ pub(crate) fn head_loss(
 ) -> Option<HeadLoss<Cuda>> {
     let ([rows, _], [vocabulary, _], dtype) = (x.dims(), weight.dims(), x.dtype());
     let each = each(dtype)?;
-    if rows == 0 || vocabulary == 0 || labels.dtype() != DType::I32 {
+    if rows == 0 || vocabulary == 0 || labels.dtype() != DType::I32 || labels.dims() != [rows] {
         return None;
     }
     let step = if vocabulary.is_multiple_of(each) { each } else { 1 };
@@ -38,7 +38,7 @@ pub(crate) fn head_loss(
             .int(usize::from(back))
     };
     // Parts of a batch begin where kernels can read.
-    let chunk = (LOGITS / vocabulary).next_multiple_of(8).min(rows);
+    let chunk = (LOGITS / vocabulary).max(1).next_multiple_of(8).min(rows);
     let (mut losses, mut plain) = (Vec::new(), Vec::new());
     let (mut of_x, mut of_weight) = (Vec::new(), None);
     for start in (0..rows).step_by(chunk) {

@@ -77,13 +77,14 @@ fn made(shape: Shape, sides: [&Tensor<Cuda, 2>; 2], sum: Option<Tensor<Cuda, 2>>
 
 fn shape(a: &Tensor<Cuda, 2>, b: &Tensor<Cuda, 2>, turned: Turned, result: DType) -> Option<Shape> {
     let ([a_rows, a_columns], [b_rows, b_columns]) = (a.dims(), b.dims());
-    let (m, k, n) = match turned {
-        Turned::Neither => (a_rows, a_columns, b_columns),
-        Turned::Left => (a_columns, a_rows, b_columns),
-        Turned::Right => (a_rows, a_columns, b_rows),
+    // Both sides say how many numbers are summed.
+    let (m, [k, other], n) = match turned {
+        Turned::Neither => (a_rows, [a_columns, b_rows], b_columns),
+        Turned::Left => (a_columns, [a_rows, b_rows], b_columns),
+        Turned::Right => (a_rows, [a_columns, b_columns], b_rows),
     };
     let kinds = [DType::F32, DType::BF16];
-    let fits = a.dtype() == b.dtype() && kinds.contains(&a.dtype()) && m > 0 && n > 0 && k > 0;
+    let fits = a.dtype() == b.dtype() && kinds.contains(&a.dtype()) && k == other && m > 0 && n > 0 && k > 0;
     (fits && *THERE).then(|| Shape {
         turned,
         m,

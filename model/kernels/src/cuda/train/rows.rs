@@ -66,8 +66,9 @@ pub(crate) fn rotate(
 ) -> Option<Tensor<Cuda, 3>> {
     let ([rows, heads, width], dtype) = (x.dims(), x.dtype());
     let (each, half) = (each(dtype)?, width / 2);
-    let ints = positions.dtype() == DType::I32;
-    let floats = angles.cos.dtype() == DType::F32 && angles.sin.dtype() == DType::F32;
+    let ints = positions.dtype() == DType::I32 && positions.dims() == [rows];
+    let fits = |table: &Tensor<Cuda, 2>| table.dtype() == DType::F32 && table.dims()[1] == half;
+    let floats = fits(&angles.cos) && fits(&angles.sin);
     if !ints || !floats || rows * heads == 0 || width % 2 != 0 || half == 0 || !half.is_multiple_of(each) {
         return None;
     }

@@ -27,7 +27,7 @@ pub(super) fn sum_rows(rows: &Numbers, count: usize, width: usize) -> Numbers {
 /// The sum of numbers in f32, `[1]`.
 pub(super) fn sum_all(numbers: &Numbers, count: usize) -> Numbers {
     let sum = Numbers::room(numbers, [1], DType::F32);
-    let words = Words::default().long(count);
+    let words = Words::default().long(count).int(0);
     kernel("sum_all", DType::F32).start(numbers.client(), [1; 3], vec![numbers.at(), sum.at()], words);
     sum
 }
