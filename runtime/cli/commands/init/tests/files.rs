@@ -80,10 +80,10 @@ fn files_are_named_as_they_are_where_muse_was_called() {
 #[test]
 fn behind_a_link_a_page_names_files_from_where_it_is() {
     let mut desk = Desk::small();
-    desk.write("shared/by/all/pipelines/other.yaml", "");
+    desk.write("team/by/all/pipelines/other.yaml", "");
     desk.write("project/texts/a.txt", "one\n");
     desk.write("project/muse.toml", "");
-    std::os::unix::fs::symlink("../shared/by/all/pipelines", desk.path("project/pipelines")).unwrap();
+    std::os::unix::fs::symlink("../team/by/all/pipelines", desk.path("project/pipelines")).unwrap();
     desk.called = "project";
     assert_eq!(desk.init(&["first", "--data", "texts/*.txt"]).code.unwrap(), exit::DONE);
     let page = desk.read("project/pipelines/first.yaml");
