@@ -48,6 +48,8 @@ fn people_get_a_page() {
 fn what_cannot_be_measured_says_why() {
     let said = bench(&["--batch", "1000000", "--context", "100000"]);
     said.ends(2).says("a batch of 1,000,000 sequences of 100,000 tokens");
+    let said = bench(&["--batch", "1000", "--context", "100000", "--vocab-size", "1000000"]);
+    said.ends(2).says("of memory, and there are").says("`--batch`");
     let context = TestContext::new();
     context.muse(["bench", "nothing.yaml"]).ends(2).says("nothing.yaml");
 }

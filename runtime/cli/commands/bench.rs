@@ -8,8 +8,10 @@ use crate::format::{Table, bytes, duration, exact};
 use crate::machine::{Driver, Machine};
 use crate::values::Device;
 use clap::{Args, ValueEnum, value_parser};
-use muse_stages::bench::{Job, Measured, bench};
-use muse_stages::budget::{Flops, Model, Parameters, Precision};
+use muse_stages::bench::{Job, Measured, bench, gpu_libraries};
+use muse_stages::budget::{
+    self, Cost, Flops, Model, Optimizer, Parameters, Precision, Shape, States, Training,
+};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -125,20 +127,30 @@ pub(crate) fn run(app: &mut App<'_>, args: &BenchArgs) -> CliResult {
     let model = Model { vocab_size: Some(vocabulary), context: Some(context), ..model };
     let shape = model.shape(vocabulary, context);
     let machine = Machine::without_gpus();
+    let card = gpu.then(|| Driver::detect().visible(&app.environment).into_iter().next()).flatten();
+    let muon = args.optimizer == OptimizerArg::Muon;
+    let takes = memory(&shape, args.batch, precision, muon, gpu);
+    let room = if gpu { card.as_ref().map_or(0, |card| card.memory) } else { machine.memory_bytes };
+    if room > 0 && takes > room {
+        let said = format!("a step takes {} of memory, and there are {}", bytes(takes), bytes(room));
+        return Err(CliError::usage(said)
+            .hint("a smaller `--batch` or `--context` takes less; `muse params` shows what takes how much"));
+    }
     let job = Job {
         model,
         shape,
         precision,
-        muon: args.optimizer == OptimizerArg::Muon,
+        muon,
         sequences: usize::try_from(args.batch).unwrap_or(usize::MAX),
         steps: usize::try_from(args.steps).unwrap_or(usize::MAX),
         gpu,
         threads: given(args.threads).unwrap_or(machine.cores as usize),
     };
     let measured = bench(&job).map_err(|error| CliError::failed(error.to_string()))?;
-    let device = if gpu { gpu_of(app) } else { cpu(job.threads) };
-    if let Some(lacks) = measured.lacks {
-        app.terminal.say(lacks);
+    let device = if gpu { card.map_or_else(|| "a GPU".into(), |card| card.name) } else { cpu(job.threads) };
+    if gpu {
+        let missing = gpu_libraries().into_iter().filter(|library| !library.there);
+        missing.for_each(|library| app.terminal.say(&library.without()));
     }
     let report = report(args, &job, &measured, &device);
     if args.json {
@@ -150,10 +162,20 @@ pub(crate) fn run(app: &mut App<'_>, args: &BenchArgs) -> CliResult {
     Ok(exit::DONE)
 }
 
-/// The first GPU that CUDA sees, in words.
-fn gpu_of(app: &App<'_>) -> String {
-    let found = Driver::detect().visible(&app.environment);
-    found.first().map_or_else(|| "a GPU".into(), |gpu| gpu.name.clone())
+/// What a step takes at its peak, as `muse params` counts it.
+fn memory(shape: &Shape, sequences: u64, precision: Precision, muon: bool, gpu: bool) -> u64 {
+    let training = Training {
+        micro_batch: sequences,
+        adds_up: false,
+        optimizer: if muon { Optimizer::Muon } else { Optimizer::Adamw },
+        states: States::F32,
+        precision,
+        recompute: false,
+        offload: false,
+        lora: None,
+    };
+    let device = if gpu { budget::Device::Gpu } else { budget::Device::Cpu };
+    Cost::of(shape, &training, device).training.total
 }
 
 /// The processor, in words.

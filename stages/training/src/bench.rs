@@ -8,7 +8,7 @@ use burn::prelude::*;
 use burn::tensor::DType;
 use muse_model::config::{Model, Shape};
 use muse_model::count::{Flops, Precision};
-use muse_model::kernels::{Objective, Ops, gpu_lacks, gpu_memory, with_threads};
+use muse_model::kernels::{Objective, Ops, gpu_memory, with_threads};
 use muse_model::net::{Batch, Net, Setting, Weight};
 use muse_model::optim::{Optimizer, OptimizerConfig, OptimizerKind, clip_scale, global_norm};
 use muse_model::pass::{Recompute, pass};
@@ -53,8 +53,6 @@ pub struct Measured {
     pub done: f64,
     /// The loss of the first step and of the last.
     pub losses: [f64; 2],
-    /// What the device goes without, and what to do about it.
-    pub lacks: Option<&'static str>,
 }
 
 impl Measured {
@@ -78,7 +76,6 @@ pub fn bench(job: &Job) -> Result<Measured, StageError> {
             let mut measured = steps::<Cuda>(job, started)?;
             measured.memory = gpu_memory().map(|now| now.saturating_sub(before));
             measured.peak = peak::of_gpu(job.precision);
-            measured.lacks = gpu_lacks();
             return Ok(measured);
         }
         let mut measured = steps::<Flex>(job, started)?;
@@ -134,7 +131,7 @@ fn steps<B: Ops>(job: &Job, started: Instant) -> Result<Measured, StageError> {
     let done = Flops::of(shape).training as f64 * (rows * steps.len()) as f64 / all;
     steps.sort_by(f64::total_cmp);
     let losses = [first_loss, last];
-    Ok(Measured { first_step, steps, all, memory: None, peak: None, done, losses, lacks: None })
+    Ok(Measured { first_step, steps, all, memory: None, peak: None, done, losses })
 }
 
 /// Tokens of chance, other ones each step.

@@ -10,7 +10,7 @@ use burn::backend::{Cuda, Flex};
 use muse_artifacts::checkpoint::Checkpoint;
 use muse_artifacts::tokens::Tokens;
 use muse_model::config::Model;
-use muse_model::kernels::{Ops, gpu_lacks, with_threads};
+use muse_model::kernels::{Ops, gpu_libraries, with_threads};
 use muse_stage::{Context, StageError};
 
 /// What is trained, how, and on what.
@@ -53,8 +53,9 @@ fn train<B: Ops>(
     let mut trainer = Trainer::<B>::new(training, device)?;
     let on_gpu = !context.gpus().is_empty();
     let mut tell = Tell::new(&trainer, recipe, peak, on_gpu);
-    if let Some(lacks) = gpu_lacks().filter(|_| on_gpu) {
-        tell.say(lacks);
+    if on_gpu {
+        let missing = gpu_libraries().into_iter().filter(|library| !library.there);
+        missing.for_each(|library| tell.say(&library.without()));
     }
     if let Some(checkpoint) = folder.furthest(context, recipe, &tell)? {
         trainer.load(&checkpoint)?;

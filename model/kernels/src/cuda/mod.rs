@@ -144,14 +144,6 @@ impl Ops for Cuda {
     }
 }
 
-/// What training on a GPU goes without here, and what to do about it.
-pub fn gpu_lacks() -> Option<&'static str> {
-    (!train::multiplies()).then_some(
-        "cuBLASLt cannot be found, so products take several times as long: install the CUDA toolkit and name its `lib64` folder in \
-         `LD_LIBRARY_PATH`",
-    )
-}
-
 /// A library of CUDA's that is looked for on the machine where muse runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GpuLibrary {
@@ -161,6 +153,21 @@ pub struct GpuLibrary {
     pub there: bool,
     /// Whether nothing runs on a GPU without it; else it runs slower.
     pub needed: bool,
+}
+
+impl GpuLibrary {
+    /// What it means that it is missing, and what to do about it.
+    pub fn without(&self) -> String {
+        let said = if self.needed {
+            "nothing runs on a GPU"
+        } else {
+            "products on a GPU take several times as long, and training with them"
+        };
+        format!(
+            "without {} {said}: install the CUDA toolkit, and name its `lib64` in `LD_LIBRARY_PATH`",
+            self.name
+        )
+    }
 }
 
 /// All of them.

@@ -84,13 +84,8 @@ pub(super) fn libraries(libraries: &[GpuLibrary], needs: &Needs) -> Vec<Check> {
         if library.there {
             return Check::ok("cuda", format!("{} is there", library.name));
         }
-        let (mark, without) = match (library.needed, needs.gpus) {
-            (true, 1..) => (Mark::Error, "nothing runs on a GPU without it"),
-            (true, 0) => (Mark::Warn, "nothing runs on a GPU without it"),
-            (false, _) => (Mark::Warn, "training on a GPU takes several times as long"),
-        };
-        let help = format!("{without}: install the CUDA toolkit, and name its `lib64` in `LD_LIBRARY_PATH`");
-        Check::not_ok(mark, "cuda", format!("no {}", library.name), help)
+        let mark = if library.needed && needs.gpus > 0 { Mark::Error } else { Mark::Warn };
+        Check::not_ok(mark, "cuda", format!("no {}", library.name), library.without())
     };
     libraries.iter().map(check).collect()
 }
