@@ -9,7 +9,7 @@ use burn::tensor::DType;
 use burn::tensor::backend::BackendTypes;
 use muse_model::config::Model;
 use muse_model::kernels::Turned::{Left, Neither, Right};
-use muse_model::kernels::{AdamStep, Dropout, Objective, Ops, Sight};
+use muse_model::kernels::{AdamStep, Dropout, Objective, Ops, Placing, Sight};
 use muse_model::net::Setting;
 use std::time::Instant;
 
@@ -28,6 +28,8 @@ fn main() {
     let scale = Tensor::<B, 1>::ones([model], (&device, DType::F32));
     let narrow = Tensor::<B, 1>::ones([width], (&device, DType::F32));
     let q: Tensor<B, 4> = x.clone().reshape([sequences, tokens, heads, width]);
+    let all: Tensor<B, 4> = matrix(rows, 3 * model).reshape([sequences, tokens, 3 * heads, width]);
+    let both = matrix(rows, 2 * ffn);
     let starts = Tensor::<B, 2, Int>::zeros([sequences, tokens], (&device, DType::I32));
     let ids = Tensor::<B, 1, Int>::arange(0..rows as i64, (&device, DType::I32))
         .remainder_scalar(vocabulary as i32);
@@ -35,9 +37,7 @@ fn main() {
         Tensor::<B, 1, Int>::arange(0..rows as i64, (&device, DType::I32)).remainder_scalar(tokens as i32);
     let setting = Setting::<B>::new(&Model::new(1, model, heads, ffn), tokens, DType::BF16, &device);
     let sight = |rate| Sight { starts: starts.clone(), scale: 0.1, dropped: Dropout { rate, seed: 1 } };
-    let sources = || [q.clone(), q.clone(), q.clone()];
-    let attended = B::attend(sources(), &sight(0.0));
-    let by_head: Tensor<B, 2> = x.clone().reshape([rows * heads, width]);
+    let attended = B::attend(all.clone(), heads, &sight(0.0));
     let done = |x: Tensor<B, 2>| drop(x.narrow(0, 0, 1).into_data());
     let time = |name: &str, work: &dyn Fn() -> Tensor<B, 2>| {
         (0..3).for_each(|_| done(work()));
@@ -53,22 +53,26 @@ fn main() {
     time("product, weight of gate or up", &|| B::product(inner.clone(), x.clone(), Left));
     time("rms_norm", &|| B::rms_norm(x.clone(), scale.clone(), 1e-6));
     time("rms_norm back", &|| B::rms_norm_back(x.clone(), scale.clone(), 1e-6, x.clone()).0);
-    time("rms_norm of heads", &|| B::rms_norm(by_head.clone(), narrow.clone(), 1e-6));
-    time("rms_norm of heads back", &|| {
-        B::rms_norm_back(by_head.clone(), narrow.clone(), 1e-6, by_head.clone()).0
-    });
-    let turned = || q.clone().reshape([rows, heads, width]);
-    time("rotate", &|| B::rotate(turned(), &setting.angles, places.clone(), false).reshape([rows, model]));
-    for (rate, with) in [(0.0, ""), (0.2, " with dropout")] {
-        let sight = sight(rate);
-        time(&format!("attend{with}"), &|| B::attend(sources(), &sight).output.reshape([rows, model]));
-        time(&format!("attend{with} back"), &|| {
-            let [of_query, ..] = B::attend_back(sources(), &sight, attended.clone(), q.clone());
-            of_query.reshape([rows, model])
+    let by_row: Tensor<B, 3> = all.clone().reshape([rows, 3 * heads, width]);
+    for (norms, with) in [(None, ""), (Some([narrow.clone(), narrow]), " with norms")] {
+        let (angles, positions) = (setting.angles.clone(), places.clone());
+        let placing = Placing { heads, angles, positions, norms, epsilon: 1e-6 };
+        let flat = |x: Tensor<B, 3>| x.reshape([rows, 3 * model]);
+        time(&format!("place{with}"), &|| flat(B::place(by_row.clone(), &placing)));
+        time(&format!("place{with} back"), &|| {
+            flat(B::place_back(Some(by_row.clone()), &placing, by_row.clone()).0)
         });
     }
-    time("swiglu", &|| B::swiglu(inner.clone(), inner.clone()));
-    time("swiglu back", &|| B::swiglu_back(inner.clone(), inner.clone(), inner.clone()).0);
+    for (rate, with) in [(0.0, ""), (0.2, " with dropout")] {
+        let sight = sight(rate);
+        let given = || all.clone();
+        time(&format!("attend{with}"), &|| B::attend(given(), heads, &sight).output.reshape([rows, model]));
+        time(&format!("attend{with} back"), &|| {
+            B::attend_back(given(), &sight, attended.clone(), q.clone()).reshape([rows, 3 * model])
+        });
+    }
+    time("swiglu", &|| B::swiglu(both.clone()));
+    time("swiglu back", &|| B::swiglu_back(both.clone(), inner.clone()).grad);
     time("dropout", &|| B::dropout(x.clone(), Dropout { rate: 0.2, seed: 1 }));
     time("embed", &|| B::embed(head.clone(), ids.clone()));
     time("embed back", &|| B::embed_back(ids.clone(), vocabulary, x.clone()));

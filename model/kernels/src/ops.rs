@@ -3,6 +3,7 @@
 use crate::decode::DeviceResult;
 use crate::plain;
 use burn::prelude::*;
+use burn::tensor::DType;
 
 /// Which sides of a product are turned (transposed).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,6 +23,30 @@ pub struct Angles<B: Backend> {
     pub cos: Tensor<B, 2>,
     /// `[positions, width / 2]`
     pub sin: Tensor<B, 2>,
+}
+
+/// How queries and keys are placed.
+#[derive(Clone, Debug)]
+pub struct Placing<B: Backend> {
+    /// How many heads of queries there are.
+    pub heads: usize,
+    /// The angles of all positions.
+    pub angles: Angles<B>,
+    /// `[rows]`: which position each row has.
+    pub positions: Tensor<B, 1, Int>,
+    /// The weights of the norms of queries and of keys, `[width]` each, where there are norms.
+    pub norms: Option<[Tensor<B, 1>; 2]>,
+    /// Added to the mean square of what is normed.
+    pub epsilon: f64,
+}
+
+/// What the way back of SwiGLU gives.
+#[derive(Clone, Debug)]
+pub struct Gated<B: Backend> {
+    /// `[rows, width]`: what SwiGLU gave.
+    pub output: Tensor<B, 2>,
+    /// `[rows, 2 width]`: the gradient of gate and up.
+    pub grad: Tensor<B, 2>,
 }
 
 /// What attention sees, and how.
@@ -148,25 +173,48 @@ pub trait Ops: Backend {
         plain::product(a, b, turned)
     }
 
-    /// `x wᵀ`, with the weight in the type of `x`.
+    /// Weights as products take them: in one type, and one behind the other where the backend multiplies the faster for it.
     ///
     /// # Shapes
-    /// x `[rows, in]`, weight `[out, in]` -> `[rows, out]`
-    fn project(x: Tensor<Self, 2>, weight: Tensor<Self, 2>) -> Tensor<Self, 2> {
-        let weight = plain::narrow(weight, x.dtype());
-        Self::product(x, weight, Turned::Right)
+    /// `[out, in]` each, with outs of their own
+    fn together(weights: Vec<Tensor<Self, 2>>, dtype: DType) -> Vec<Tensor<Self, 2>> {
+        weights.into_iter().map(|weight| plain::narrow(weight, dtype)).collect()
     }
 
-    /// The way back of [`Ops::project`], for a weight in the type of `x`: the gradient of x, added to what there is of it, and
-    /// that of the weight (f32). Each is made where it is wanted.
+    /// `x wᵀ` of every weight, side by side, with the weights in the type of `x`.
+    ///
+    /// # Shapes
+    /// x `[rows, in]`, weights `[out, in]` each -> `[rows, sum of outs]`
+    fn project(x: Tensor<Self, 2>, weights: Vec<Tensor<Self, 2>>) -> Tensor<Self, 2> {
+        let weights = Self::together(weights, x.dtype());
+        plain::project(x, weights)
+    }
+
+    /// The way back of [`Ops::project`], for weights that are [`Ops::together`]: the gradient of x, added to what there is of
+    /// it, and that of all weights (f32), one behind the other. Each is made where it is wanted.
     fn project_back(
         x: Tensor<Self, 2>,
-        weight: Tensor<Self, 2>,
+        weights: Vec<Tensor<Self, 2>>,
         grad: Tensor<Self, 2>,
         so_far: Option<Tensor<Self, 2>>,
         wanted: [bool; 2],
     ) -> [Option<Tensor<Self, 2>>; 2] {
-        plain::project_back(x, weight, grad, so_far, wanted)
+        plain::project_back(x, weights, grad, so_far, wanted)
+    }
+
+    /// [`Ops::project`] of rows behind their norm. The way back makes the normed rows again, so that nobody keeps them.
+    fn project_normed(
+        x: Tensor<Self, 2>,
+        norm: Tensor<Self, 1>,
+        epsilon: f64,
+        weights: Vec<Tensor<Self, 2>>,
+    ) -> Tensor<Self, 2> {
+        Self::project(Self::rms_norm(x, norm, epsilon), weights)
+    }
+
+    /// [`Ops::project`] of what [`Ops::swiglu`] gives, which the way back likewise makes again.
+    fn project_gated(both: Tensor<Self, 2>, weight: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        Self::project(Self::swiglu(both), vec![weight])
     }
 
     /// `weight * x / sqrt(mean(x²) + epsilon)`, row by row.
@@ -199,36 +247,40 @@ pub trait Ops: Backend {
         (own + so_far, of_weight)
     }
 
-    /// Turns each pair `(x[i], x[i + width / 2])` by the angle of its row's position, or back by it: which is also the way
-    /// back of the gradient.
+    /// Queries and keys with their norms, where there are any, turned by their places; values as they are. Turning takes
+    /// each pair `(x[i], x[i + width / 2])` by the angle of its row's position.
     ///
     /// # Shapes
-    /// x `[rows, heads, width]`, positions `[rows]` -> `[rows, heads, width]`
-    fn rotate(
-        x: Tensor<Self, 3>,
-        angles: &Angles<Self>,
-        positions: Tensor<Self, 1, Int>,
-        back: bool,
-    ) -> Tensor<Self, 3> {
-        plain::rotate(x, angles, positions, back)
+    /// x `[rows, heads + 2 kv_heads, width]`: queries, keys, values; positions `[rows]`
+    fn place(x: Tensor<Self, 3>, placing: &Placing<Self>) -> Tensor<Self, 3> {
+        plain::place(x, placing)
+    }
+
+    /// The way back of [`Ops::place`], for x where there are norms: the gradient of x, and of both norms (f32).
+    fn place_back(
+        x: Option<Tensor<Self, 3>>,
+        placing: &Placing<Self>,
+        grad: Tensor<Self, 3>,
+    ) -> (Tensor<Self, 3>, Option<[Tensor<Self, 1>; 2]>) {
+        plain::place_back(x, placing, grad)
     }
 
     /// Attention of each token to those that it sees. Several heads may share keys and values.
     ///
     /// # Shapes
-    /// sources: query `[batch, tokens, heads, width]`, key and value `[batch, tokens, kv_heads, width]`
-    fn attend(sources: [Tensor<Self, 4>; 3], sight: &Sight<Self>) -> Attended<Self> {
-        plain::attend(sources, sight)
+    /// x `[batch, tokens, heads + 2 kv_heads, width]`: queries, keys, values
+    fn attend(x: Tensor<Self, 4>, heads: usize, sight: &Sight<Self>) -> Attended<Self> {
+        plain::attend(x, heads, sight)
     }
 
-    /// The way back of [`Ops::attend`]: gradients of query, key and value.
+    /// The way back of [`Ops::attend`]: the gradient of x.
     fn attend_back(
-        sources: [Tensor<Self, 4>; 3],
+        x: Tensor<Self, 4>,
         sight: &Sight<Self>,
         attended: Attended<Self>,
         grad: Tensor<Self, 4>,
-    ) -> [Tensor<Self, 4>; 3] {
-        plain::attend_back(sources, sight, attended, grad)
+    ) -> Tensor<Self, 4> {
+        plain::attend_back(x, sight, attended, grad)
     }
 
     /// `x + y`: what a block adds to what came in.
@@ -240,17 +292,16 @@ pub trait Ops: Backend {
     }
 
     /// `silu(gate) * up`.
-    fn swiglu(gate: Tensor<Self, 2>, up: Tensor<Self, 2>) -> Tensor<Self, 2> {
-        plain::swiglu(gate, up)
+    ///
+    /// # Shapes
+    /// both `[rows, 2 width]`: gate, up -> `[rows, width]`
+    fn swiglu(both: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        plain::swiglu(both)
     }
 
-    /// The way back of [`Ops::swiglu`].
-    fn swiglu_back(
-        gate: Tensor<Self, 2>,
-        up: Tensor<Self, 2>,
-        grad: Tensor<Self, 2>,
-    ) -> (Tensor<Self, 2>, Tensor<Self, 2>) {
-        plain::swiglu_back(gate, up, grad)
+    /// The way back of [`Ops::swiglu`]: the gradient of both. What it gave comes out beside, since it costs next to nothing.
+    fn swiglu_back(both: Tensor<Self, 2>, grad: Tensor<Self, 2>) -> Gated<Self> {
+        plain::swiglu_back(both, grad)
     }
 
     /// The rows of `weight` that `ids` name.

@@ -7,7 +7,7 @@ use burn::backend::{Cuda, Flex};
 use burn::prelude::*;
 use burn::tensor::DType;
 use muse_kernels::Turned::{Left, Neither, Right};
-use muse_kernels::{AdamStep, Angles, Dropout, NO_LABEL, Objective, Ops, Sight, gpu_name};
+use muse_kernels::{AdamStep, Angles, Dropout, NO_LABEL, Objective, Ops, Placing, Sight, gpu_name};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What an operation gave, by what it is called.
@@ -77,21 +77,29 @@ impl<B: Ops> Run<B> {
     }
 
     fn norms(&mut self) {
-        let [x, grad, so_far] = [0; 3].map(|_| self.matrix(70, 48));
-        let weight = self.numbers(48 * 48).reshape([48, 48]);
-        self.give("project", B::project(x.clone(), weight.clone()));
-        for so_far in [None, Some(so_far.clone())] {
-            let weight = weight.clone().cast(self.dtype);
-            // Who has it besides keeps it as it is.
-            let kept = so_far.clone();
-            let back = B::project_back(x.clone(), weight, grad.clone(), so_far, [true; 2]);
-            for (which, grad) in ["x", "weight", "kept"].into_iter().zip(back.into_iter().chain([kept])) {
-                grad.into_iter().for_each(|grad| self.give(format!("project_back, {which}"), grad));
+        for outs in [vec![48], vec![24, 40], vec![16, 8, 3]] {
+            let across = outs.iter().sum::<usize>();
+            let [x, so_far] = [0; 2].map(|_| self.matrix(70, 48));
+            let grad = self.matrix(70, across);
+            let weights: Vec<Tensor<B, 2>> =
+                outs.iter().map(|out| self.numbers(out * 48).reshape([*out, 48])).collect();
+            let name = |what: &str| format!("{what} {outs:?}");
+            self.give(name("project"), B::project(x.clone(), weights.clone()));
+            let norm = self.numbers(48);
+            self.give(name("project_normed"), B::project_normed(x.clone(), norm, 1e-5, weights.clone()));
+            let weights = B::together(weights, self.dtype);
+            for so_far in [None, Some(so_far.clone())] {
+                // Who has it besides keeps it as it is.
+                let kept = so_far.clone();
+                let back = B::project_back(x.clone(), weights.clone(), grad.clone(), so_far, [true; 2]);
+                for (which, grad) in ["x", "weight", "kept"].into_iter().zip(back.into_iter().chain([kept])) {
+                    grad.into_iter()
+                        .for_each(|grad| self.give(name(&format!("project_back, {which},")), grad));
+                }
             }
+            let [of_x, _] = B::project_back(x, weights, grad, Some(so_far), [true, false]);
+            self.give(name("project_back, x over it,"), of_x.unwrap());
         }
-        let weight = weight.cast(self.dtype);
-        let [of_x, _] = B::project_back(x, weight, grad, Some(so_far), [true, false]);
-        self.give("project_back, x over it", of_x.unwrap());
         for [rows, width] in [[1, 8], [3, 12], [70, 64], [65, 96], [300, 768], [9, 4096], [2, 8192], [5, 20]]
         {
             let (x, grad) = (self.matrix(rows, width), self.matrix(rows, width));
@@ -109,24 +117,54 @@ impl<B: Ops> Run<B> {
 
     fn gates(&mut self) {
         for [rows, width] in [[1, 1], [3, 5], [17, 100], [64, 2048]] {
-            let [gate, up, grad] = [0; 3].map(|_| self.matrix(rows, width));
-            self.give(format!("swiglu {rows} {width}"), B::swiglu(gate.clone(), up.clone()));
-            let (of_gate, of_up) = B::swiglu_back(gate, up, grad);
-            self.give(format!("swiglu_back {rows} {width}, gate"), of_gate);
-            self.give(format!("swiglu_back {rows} {width}, up"), of_up);
+            let (both, grad) = (self.matrix(rows, 2 * width), self.matrix(rows, width));
+            self.give(format!("swiglu {rows} {width}"), B::swiglu(both.clone()));
+            let down = self.numbers(5 * width).reshape([5, width]);
+            self.give(format!("project_gated {rows} {width}"), B::project_gated(both.clone(), down));
+            let gated = B::swiglu_back(both, grad);
+            self.give(format!("swiglu_back {rows} {width}, again"), gated.output);
+            self.give(format!("swiglu_back {rows} {width}, both"), gated.grad);
         }
     }
 
     fn places(&mut self) {
-        for [rows, heads, width] in [[1, 1, 16], [37, 3, 64], [50, 4, 128], [9, 2, 12]] {
-            let x: Tensor<B, 3> = self.matrix(rows * heads, width).reshape([rows, heads, width]);
+        for [rows, heads, kv, width] in [
+            [1, 1, 1, 16],
+            [37, 3, 3, 64],
+            [50, 4, 2, 128],
+            [300, 8, 1, 32],
+            [9, 2, 1, 12],
+            [700, 12, 12, 64],
+            [6, 2, 2, 80],
+        ] {
+            let all = heads + 2 * kv;
             let angles = self.numbers(11 * width / 2).reshape([11, width / 2]);
-            let angles = Angles { cos: angles.clone().cos(), sin: angles.sin() };
             let positions: Vec<i32> = (0..rows as i32).map(|row| row * 7 % 11).collect();
-            let positions = self.ints(&positions);
-            for back in [false, true] {
-                let y = B::rotate(x.clone(), &angles, positions.clone(), back);
-                self.give(format!("rotate {rows} {heads} {width} {back}"), y);
+            let norms = [0; 2].map(|_| self.numbers(width));
+            for norms in [None, Some(norms)] {
+                let normed = norms.is_some();
+                let placing = Placing {
+                    heads,
+                    angles: Angles { cos: angles.clone().cos(), sin: angles.clone().sin() },
+                    positions: self.ints(&positions),
+                    norms,
+                    epsilon: 1e-5,
+                };
+                let name = |what: &str| format!("{what} {rows} {heads} {kv} {width} {normed}");
+                let [x, grad]: [Tensor<B, 3>; 2] =
+                    [0; 2].map(|_| self.matrix(rows * all, width).reshape([rows, all, width]));
+                // Who has them besides keeps them as they are.
+                self.give(name("place"), B::place(x.clone(), &placing));
+                let given = normed.then(|| x.clone());
+                let (back, norms) = B::place_back(given.clone(), &placing, grad.clone());
+                self.give(name("place_back"), back);
+                norms.into_iter().flatten().for_each(|norm| self.give(name("place_back to norms"), norm));
+                for kept in [&x, &grad] {
+                    self.give(name("placed, kept"), kept.clone());
+                }
+                let back = B::place_back(given, &placing, grad).0;
+                self.give(name("place_back over it"), back);
+                self.give(name("place over it"), B::place(x, &placing));
             }
         }
     }
@@ -153,20 +191,21 @@ impl<B: Ops> Run<B> {
                     scale: 1.0 / (width as f64).sqrt(),
                     dropped: Dropout { rate, seed: 5 },
                 };
-                let by_head =
-                    |x: Tensor<B, 2>, heads| -> Tensor<B, 4> { x.reshape([batch, tokens, heads, width]) };
-                let [query, grad] =
-                    [0; 2].map(|_| by_head(self.matrix(batch * tokens * heads, width), heads));
-                let [key, value] = [0; 2].map(|_| by_head(self.matrix(batch * tokens * kv, width), kv));
+                let [x, grad] = [heads + 2 * kv, heads].map(|heads| -> Tensor<B, 4> {
+                    let x = self.matrix(batch * tokens * heads, width);
+                    x.reshape([batch, tokens, heads, width])
+                });
                 let name = |what: &str| format!("{what} {batch} {tokens} {heads} {kv} {width} {sees} {rate}");
-                let sources = [query, key, value];
-                let attended = B::attend(sources.clone(), &sight);
+                let attended = B::attend(x.clone(), heads, &sight);
                 self.give(name("attend"), attended.output.clone());
                 self.give(name("lse"), attended.lse.clone());
                 self.give(name("peak"), attended.peak.clone());
-                let back = B::attend_back(sources, &sight, attended, grad);
-                for (which, grad) in ["query", "key", "value"].into_iter().zip(back) {
-                    self.give(name(&format!("attend_back to {which}")), grad);
+                let back = B::attend_back(x, &sight, attended, grad);
+                for (which, first, count) in
+                    [("query", 0, heads), ("key", heads, kv), ("value", heads + kv, kv)]
+                {
+                    let part = back.clone().narrow(2, first, count);
+                    self.give(name(&format!("attend_back to {which}")), part);
                 }
             }
         }

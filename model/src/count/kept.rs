@@ -36,33 +36,29 @@ pub struct Kept {
 }
 
 /// All that a block keeps. What an operation can make again from what others keep is not kept twice: the output of
-/// attention is the input of the product behind it. Dropout makes its masks again from a seed.
+/// attention is the input of the product behind it. Dropout makes its masks again from a seed, the way back of a projection
+/// the normed rows or what SwiGLU gave.
 pub fn kept_by_a_block(shape: &Shape) -> Vec<Kept> {
     let (width, ffn) = (shape.width as u64, shape.ffn as u64);
-    let (queries, keys) = (shape.query_width() as u64, shape.key_width() as u64);
+    let queries = shape.query_width() as u64;
+    let all = queries + 2 * shape.key_width() as u64;
     let kept = |what, numbers| Kept { what, numbers, f32: false };
-    let mut all = vec![
-        kept("input of the norm before attention", width),
-        kept("input of queries, keys and values", width),
-    ];
+    let mut parts = vec![kept("input of the norm before attention", width)];
     if shape.qk_norm {
-        all.push(kept("queries and keys before their norms", queries + keys));
+        parts.push(kept("queries and keys before their norms, values beside them", all));
     }
-    all.extend([
-        kept("queries and keys, turned", queries + keys),
-        kept("values", keys),
+    parts.extend([
+        kept("queries, keys and values, placed", all),
         kept("output of attention", queries),
         Kept { what: "log of the sum of attention", numbers: shape.heads as u64, f32: true },
         kept("input of the norm before SwiGLU", width),
-        kept("input of gate and up", width),
         kept("gate and up", 2 * ffn),
-        kept("input of down", ffn),
     ]);
-    all
+    parts
 }
 
-/// Numbers for a token that the backward of a block has at once beside what is kept: gradients of gate, up and their
-/// product, and of the residual stream before and after.
+/// Numbers for a token that the backward of a block has at once beside what is kept: what SwiGLU gave, once more, the gradients
+/// of that, of gate and of up, and of the residual stream before and after.
 pub(super) fn backward_of_a_block(shape: &Shape) -> u64 {
-    3 * shape.ffn as u64 + 2 * shape.width as u64
+    4 * shape.ffn as u64 + 2 * shape.width as u64
 }

@@ -2,7 +2,7 @@
 use super::{Batch, Setting};
 use burn::module::Param;
 use burn::prelude::*;
-use muse_kernels::{Ops, Sight};
+use muse_kernels::{Ops, Placing, Sight};
 
 /// The matrices of attention, each `[out, in]`, and the norms of its heads.
 #[derive(Module, Debug)]
@@ -18,51 +18,42 @@ pub struct Attention<B: Backend> {
 }
 
 impl<B: Ops> Attention<B> {
-    /// What the attention of block `at` adds, and the largest logit of each head.
+    /// What the attention of block `at` adds, and the largest logit of each head. The norm before it is the block's.
     ///
     /// # Shapes
     /// x `[rows, width]` -> `[rows, width]`, `[heads]`
     pub fn forward(
         &self,
         x: Tensor<B, 2>,
+        norm: Tensor<B, 1>,
         batch: &Batch<B>,
         setting: &Setting<B>,
         at: usize,
     ) -> (Tensor<B, 2>, Tensor<B, 1>) {
         let ([sequences, tokens], width) = (batch.starts.dims(), self.head_width);
-        let by_head = |x: Tensor<B, 2>| {
-            let [_, all] = x.dims();
-            x.reshape([sequences, tokens, all / width, width])
-        };
-        let query = self.placed(B::project(x.clone(), self.query.val()), &self.query_norm, batch, setting);
-        let key = self.placed(B::project(x.clone(), self.key.val()), &self.key_norm, batch, setting);
-        let value = B::project(x, self.value.val());
+        let sources = vec![self.query.val(), self.key.val(), self.value.val()];
+        let (heads, rows) = (sources[0].dims()[0] / width, sequences * tokens);
+        let all = B::project_normed(x, norm, self.norm_eps, sources);
+        let [_, across] = all.dims();
+        let placed = B::place(
+            all.reshape([rows, across / width, width]),
+            &Placing {
+                heads,
+                angles: setting.angles.clone(),
+                positions: batch.positions.clone(),
+                norms: self.norms(),
+                epsilon: self.norm_eps,
+            },
+        );
         let scale = 1.0 / (width as f64).sqrt();
         let sight = Sight { starts: batch.starts.clone(), scale, dropped: setting.dropped.within(at) };
-        let attended = B::attend([query, key, value].map(by_head), &sight);
-        let [_, _, heads, _] = attended.output.dims();
-        let output = attended.output.reshape([sequences * tokens, heads * width]);
-        (B::project(output, self.output.val()), attended.peak)
+        let attended = B::attend(placed.reshape([sequences, tokens, across / width, width]), heads, &sight);
+        let output = attended.output.reshape([rows, heads * width]);
+        (B::project(output, vec![self.output.val()]), attended.peak)
     }
 
-    /// Queries or keys with their norm, turned by their places.
-    fn placed(
-        &self,
-        x: Tensor<B, 2>,
-        norm: &Option<Param<Tensor<B, 1>>>,
-        batch: &Batch<B>,
-        setting: &Setting<B>,
-    ) -> Tensor<B, 2> {
-        let ([rows, all], width) = (x.dims(), self.head_width);
-        let heads = all / width;
-        let x = match norm {
-            None => x,
-            Some(norm) => {
-                B::rms_norm(x.reshape([rows * heads, width]), norm.val(), self.norm_eps).reshape([rows, all])
-            }
-        };
-        let turned =
-            B::rotate(x.reshape([rows, heads, width]), &setting.angles, batch.positions.clone(), false);
-        turned.reshape([rows, all])
+    /// The norms of queries and keys.
+    fn norms(&self) -> Option<[Tensor<B, 1>; 2]> {
+        Some([self.query_norm.as_ref()?.val(), self.key_norm.as_ref()?.val()])
     }
 }

@@ -27,10 +27,10 @@ impl<B: Ops> Block<B> {
         at: usize,
     ) -> (Tensor<B, 2>, Tensor<B, 1>) {
         let place = 2 * at as u64 + 1;
-        let normed = B::rms_norm(x.clone(), self.attention_norm.val(), self.norm_eps);
-        let (attended, peak) = self.attention.forward(normed, batch, setting, at);
+        let (attended, peak) =
+            self.attention.forward(x.clone(), self.attention_norm.val(), batch, setting, at);
         let x = B::add(x, setting.dropped.apply(attended, place));
-        let normed = B::rms_norm(x.clone(), self.mlp_norm.val(), self.norm_eps);
-        (B::add(x, setting.dropped.apply(self.mlp.forward(normed), place + 1)), peak)
+        let added = self.mlp.forward(x.clone(), self.mlp_norm.val(), self.norm_eps);
+        (B::add(x, setting.dropped.apply(added, place + 1)), peak)
     }
 }

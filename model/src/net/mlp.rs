@@ -12,10 +12,12 @@ pub struct Mlp<B: Backend> {
 }
 
 impl<B: Ops> Mlp<B> {
+    /// What it adds, behind the block's norm.
+    ///
     /// # Shapes
     /// x `[rows, width]` -> `[rows, width]`
-    pub fn forward(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
-        let gated = B::swiglu(B::project(x.clone(), self.gate.val()), B::project(x, self.up.val()));
-        B::project(gated, self.down.val())
+    pub fn forward(&self, x: Tensor<B, 2>, norm: Tensor<B, 1>, epsilon: f64) -> Tensor<B, 2> {
+        let both = B::project_normed(x, norm, epsilon, vec![self.gate.val(), self.up.val()]);
+        B::project_gated(both, self.down.val())
     }
 }

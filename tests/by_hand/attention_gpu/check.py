@@ -36,7 +36,7 @@ def function(kernel, d, way):
     return f
 
 class Params(ctypes.Structure):
-    _fields_ = [("batch", ctypes.c_int), ("tokens", ctypes.c_int), ("heads", ctypes.c_int), ("section", ctypes.c_int), ("scale", ctypes.c_float)]
+    _fields_ = [("batch", ctypes.c_int), ("tokens", ctypes.c_int), ("heads", ctypes.c_int), ("section", ctypes.c_int), ("scale", ctypes.c_float), ("row", ctypes.c_int)]
 
 def launch(f, grid, block, shared, tensors, params):
     ok(cuda.cuFuncSetAttribute(f, 8, shared), "shared memory")
@@ -61,18 +61,24 @@ class Guarded:
 def allocate(make, b, t, h, kv, d, step):
     bf, f32 = torch.bfloat16, torch.float32
     return dict(o=make((b, t, h, d), bf), lse=make((b, h, t), f32), peak=make((h,), f32), rows=make((b, h, t, 2), f32),
-                bounds=make((b, -(-t // step), 2), torch.int32), dq=make((b, t, h, d), bf), dk=make((b, t, kv, d), bf), dv=make((b, t, kv, d), bf))
+                bounds=make((b, -(-t // step), 2), torch.int32), dqkv=make((b, t, h + 2 * kv, d), bf))
+
+def parts(x, h, kv):
+    """Queries, keys and values, which lie side by side."""
+    return x.split([h, kv, kv], 2)
 
 class Job:
     def __init__(self, x, out, scale, way):
-        self.x, self.out, self.scale, self.way = x, out, scale, way
-        (self.b, self.t, self.h, self.d), self.kv = x["q"].shape, x["k"].shape[2]
+        self.scale, self.way = scale, way
+        (self.b, self.t, self.h, self.d), self.kv = x["g"].shape, (x["qkv"].shape[2] - x["g"].shape[2]) // 2
+        self.x = dict(x, **dict(zip("qkv", parts(x["qkv"], self.h, self.kv))))
+        self.out = dict(out, **dict(zip(("dq", "dk", "dv"), parts(out["dqkv"], self.h, self.kv))))
     def call(self, kernel, names):
         d, way = sizes(kernel, self.d, self.way)
         d["GROUP"] = self.h // self.kv
         section = section_of(self.t, self.d, self.b * (self.kv if kernel == "attend_back_key" else self.h))
         launch(function(kernel, d, way), *launch_of(kernel, d, way, self.b, self.t, self.h), [self.x.get(n, self.out.get(n)) for n in names.split()],
-               Params(self.b, self.t, self.h, section, self.scale))
+               Params(self.b, self.t, self.h, section, self.scale, (self.h + 2 * self.kv) * self.d))
     def attend(self):
         self.out["peak"].fill_(float("-inf"))
         self.call("attend", "q k v starts o lse peak")
@@ -118,7 +124,7 @@ def error(x, y):
 
 def fresh(b, t, h, kv, d, kind, make=None, spread=1.0):
     r = lambda *s: (torch.randn(*s, device=DEV) * spread).bfloat16()
-    return dict(q=r(b, t, h, d), k=r(b, t, kv, d), v=r(b, t, kv, d), g=torch.randn(b, t, h, d, device=DEV).bfloat16(), starts=some_starts(kind, b, t))
+    return dict(qkv=r(b, t, h + 2 * kv, d), g=torch.randn(b, t, h, d, device=DEV).bfloat16(), starts=some_starts(kind, b, t))
 
 def check(cases, way):
     print(f"\n{way}: relative errors, and in brackets those of SDPA in bf16")
@@ -134,14 +140,15 @@ def check(cases, way):
             job = Job({n: g.x for n, g in guards.items()}, {n: g.x for n, g in o.items()}, scale, way)
             job.attend(), job.back()
         torch.cuda.synchronize()
-        truth, theirs = reference(x["q"], x["k"], x["v"], x["g"], x["starts"], scale, torch.float64), reference(x["q"], x["k"], x["v"], x["g"], x["starts"], scale, torch.bfloat16)
+        truth, theirs = (reference(*parts(x["qkv"], h, kv), x["g"], x["starts"], scale, dtype) for dtype in (torch.float64, torch.bfloat16))
         names = ["o", "dq", "dk", "dv"]
-        errors = {n: (error(outs[n].x, y), error(z, y)) for n, y, z in zip(names, truth, theirs)}
+        got = dict(zip(names, [outs["o"].x, *parts(outs["dqkv"].x, h, kv)]))
+        errors = {n: (error(got[n], y), error(z, y)) for n, y, z in zip(names, truth, theirs)}
         lse, peak = (outs["lse"].x.double() - truth[4]).abs().max().item(), (outs["peak"].x.double() - truth[5]).abs().max().item()
         same = all(torch.equal(outs[n].x.view(torch.int16 if outs[n].x.element_size() == 2 else torch.int32), again[n].x.view(torch.int16 if outs[n].x.element_size() == 2 else torch.int32)) for n in outs)
         intact = all(g.intact() for o in (outs, again, guards) for g in o.values())
         # With one token alone gradients of queries and keys are zero, so only their size counts.
-        fine = lambda n: errors[n][0] < max(8e-3, 1.5 * errors[n][1]) or (t <= 2 and outs[n].x.double().norm() < 0.1)
+        fine = lambda n: errors[n][0] < max(8e-3, 1.5 * errors[n][1]) or (t <= 2 and got[n].double().norm() < 0.1)
         good = same and intact and all(fine(n) for n in names) and lse < 2e-4 and peak < 2e-4
         bad += not good
         for n in names:
@@ -161,7 +168,9 @@ def median(f, times=11, warm=2):
 SHAPES = [(32, 1024, 12, 12, 64), (8, 4096, 12, 12, 64), (2, 16384, 12, 12, 64), (16, 2048, 16, 8, 128)]
 
 def sdpa_times(x, scale):
-    q, k, v = (y.detach().transpose(1, 2).requires_grad_() for y in (x["q"], x["k"], x["v"]))
+    h = x["g"].shape[2]
+    each = parts(x["qkv"], h, (x["qkv"].shape[2] - h) // 2)
+    q, k, v = (y.detach().contiguous().transpose(1, 2).requires_grad_() for y in each)
     g, gqa = x["g"].transpose(1, 2), q.shape[1] != k.shape[1]
     found = {}
     for name, backend in (("flash", SDPBackend.FLASH_ATTENTION), ("cudnn", SDPBackend.CUDNN_ATTENTION)):

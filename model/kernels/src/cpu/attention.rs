@@ -17,7 +17,7 @@ const BLOCK: usize = 64;
 
 type Heads = Tensor<Flex, 4>;
 
-/// Sizes, and how a row of `[batch, tokens, heads, width]` is found.
+/// Sizes, and how a head of queries, keys or values is found among all that lie side by side in a row.
 #[derive(Clone, Copy)]
 struct Shape {
     tokens: usize,
@@ -27,8 +27,28 @@ struct Shape {
 }
 
 impl Shape {
+    fn of(x: &Heads, heads: usize) -> Self {
+        let [_, tokens, all, width] = x.dims();
+        Self { tokens, heads, kv_heads: (all - heads) / 2, width }
+    }
+
     fn group(&self) -> usize {
         self.heads / self.kv_heads
+    }
+
+    /// All heads of a row.
+    fn all(&self) -> usize {
+        self.heads + 2 * self.kv_heads
+    }
+
+    /// The queries of a head.
+    fn query<'a>(&self, x: &'a [f32], batch: usize, head: usize) -> Matrix<'a> {
+        self.head(x, batch, head, self.all())
+    }
+
+    /// Keys and values that queries share.
+    fn kept<'a>(&self, x: &'a [f32], batch: usize, kv: usize) -> [Matrix<'a>; 2] {
+        [self.heads, self.heads + self.kv_heads].map(|first| self.head(x, batch, first + kv, self.all()))
     }
 
     /// One head of one sequence, of `heads`.
@@ -79,17 +99,14 @@ impl DropShares {
     }
 }
 
-pub(super) fn attend([query, key, value]: [Heads; 3], sight: &Sight<Flex>) -> Attended<Flex> {
-    let ([batch, tokens, heads, width], [_, _, kv_heads, _]) = (query.dims(), key.dims());
-    let dtype = query.dtype();
-    let shape = Shape { tokens, heads, kv_heads, width };
-    let (query, key, value, starts) =
-        (Floats::of(query), Floats::of(key), Floats::of(value), Ints::of(sight.starts.clone()));
-    let (query, key, value, starts) = (query.get(), key.get(), value.get(), starts.get());
+pub(super) fn attend(x: Heads, heads: usize, sight: &Sight<Flex>) -> Attended<Flex> {
+    let ([batch, tokens, _, width], dtype, shape) = (x.dims(), x.dtype(), Shape::of(&x, heads));
+    let (x, starts) = (Floats::of(x), Ints::of(sight.starts.clone()));
+    let (x, starts) = (x.get(), starts.get());
     let done: Vec<Head> = each(batch * heads, |at| {
         let (batch, head) = (at / heads, at % heads);
-        let query = shape.head(query, batch, head, heads);
-        let [key, value] = [key, value].map(|x| shape.head(x, batch, head / shape.group(), kv_heads));
+        let query = shape.query(x, batch, head);
+        let [key, value] = shape.kept(x, batch, head / shape.group());
         let drop = DropShares::of(sight, at, tokens);
         forward(shape, [query, key, value], &starts[batch * tokens..][..tokens], sight.scale as f32, drop)
     });
@@ -174,21 +191,14 @@ wide! {
     }
 }
 
-pub(super) fn attend_back(
-    [query, key, value]: [Heads; 3],
-    sight: &Sight<Flex>,
-    attended: Attended<Flex>,
-    grad: Heads,
-) -> [Heads; 3] {
-    let ([batch, tokens, heads, width], [_, _, kv_heads, _]) = (query.dims(), key.dims());
-    let dtype = query.dtype();
-    let shape = Shape { tokens, heads, kv_heads, width };
-    let [query, key, value, output, grad] = [query, key, value, attended.output, grad].map(Floats::of);
+pub(super) fn attend_back(x: Heads, sight: &Sight<Flex>, attended: Attended<Flex>, grad: Heads) -> Heads {
+    let ([batch, tokens, heads, width], dtype, all) = (grad.dims(), x.dtype(), x.dims()[2]);
+    let shape = Shape::of(&x, heads);
+    let kv_heads = shape.kv_heads;
+    let [x, output, grad] = [x, attended.output, grad].map(Floats::of);
     let (lse, starts) = (Floats::of(attended.lse), Ints::of(sight.starts.clone()));
     let given = Given {
-        query: query.get(),
-        key: key.get(),
-        value: value.get(),
+        x: x.get(),
         output: output.get(),
         grad: grad.get(),
         lse: lse.get(),
@@ -198,29 +208,28 @@ pub(super) fn attend_back(
     // All queries that share keys belong to one task, which alone adds to their gradients.
     let done: Vec<[Vec<f32>; 3]> =
         each(batch * kv_heads, |at| backward(shape, &given, at / kv_heads, at % kv_heads));
-    let laid_out = |which: usize, heads: usize| {
-        let own = heads / kv_heads * width;
-        let mut out = to_fill(batch * tokens * heads * width);
-        by_rows(&mut out, heads * width, |first, out| {
-            for (row, out) in (first..).zip(out.chunks_exact_mut(heads * width)) {
-                let (batch, token) = (row / tokens, row % tokens);
+    let mut out = to_fill(batch * tokens * all * width);
+    by_rows(&mut out, all * width, |first, out| {
+        for (row, out) in (first..).zip(out.chunks_exact_mut(all * width)) {
+            let (batch, token) = (row / tokens, row % tokens);
+            let (queries, kept) = out.split_at_mut(heads * width);
+            let (keys, values) = kept.split_at_mut(kv_heads * width);
+            for (which, out) in [queries, keys, values].into_iter().enumerate() {
+                let own = out.len() / kv_heads;
                 for (kv, out) in out.chunks_exact_mut(own).enumerate() {
                     out.copy_from_slice(&done[batch * kv_heads + kv][which][token * own..][..own]);
                 }
             }
-        });
-        made(out, [batch, tokens, heads, width], dtype)
-    };
-    let all = [laid_out(0, heads), laid_out(1, kv_heads), laid_out(2, kv_heads)];
+        }
+    });
     done.into_iter().flatten().for_each(give_back);
-    all
+    made(out, [batch, tokens, all, width], dtype)
 }
 
 /// What the way back stands on.
 struct Given<'a> {
-    query: &'a [f32],
-    key: &'a [f32],
-    value: &'a [f32],
+    /// Queries, keys and values.
+    x: &'a [f32],
     output: &'a [f32],
     grad: &'a [f32],
     lse: &'a [f32],
@@ -230,17 +239,17 @@ struct Given<'a> {
 
 /// Gradients of the queries of a group (`[tokens, group, width]`) and of their keys and values.
 fn backward(shape: Shape, given: &Given<'_>, batch: usize, kv: usize) -> [Vec<f32>; 3] {
-    let Shape { tokens, heads, kv_heads, width } = shape;
+    let Shape { tokens, heads, width, .. } = shape;
     let stride = shape.group() * width;
-    let [key, value] = [given.key, given.value].map(|x| shape.head(x, batch, kv, kv_heads));
+    let [key, value] = shape.kept(given.x, batch, kv);
     let (starts, scale) = (&given.starts[batch * tokens..][..tokens], given.sight.scale as f32);
     let mut of_query = to_fill(tokens * stride);
     let [mut of_key, mut of_value] = [zeros(tokens * width), zeros(tokens * width)];
     let (mut shares, mut slopes) = (Vec::new(), Vec::new());
     for member in 0..shape.group() {
         let head = kv * shape.group() + member;
-        let [query, output, grad] =
-            [given.query, given.output, given.grad].map(|x| shape.head(x, batch, head, heads));
+        let query = shape.query(given.x, batch, head);
+        let [output, grad] = [given.output, given.grad].map(|x| shape.head(x, batch, head, heads));
         let drop = DropShares::of(given.sight, batch * heads + head, tokens);
         let lse = &given.lse[(batch * heads + head) * tokens..][..tokens];
         for queries in shape.blocks() {

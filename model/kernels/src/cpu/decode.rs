@@ -3,7 +3,8 @@ use super::numbers::{Floats, made};
 use super::weights::likeliest;
 use super::{cached, fixed};
 use crate::decode::{CacheSize, Decode, DeviceResult, Heads, Kept, Step};
-use crate::ops::{Angles, Ops};
+use crate::ops::{Angles, Ops, Placing};
+use crate::plain;
 use burn::backend::Flex;
 use burn::prelude::*;
 use burn::tensor::DType;
@@ -102,9 +103,7 @@ impl Decode for Cpu {
 
     fn gated(&mut self, x: &Rows, pair: &Self::Matrix) -> DeviceResult<Rows> {
         let both = fixed::times(x.clone(), pair);
-        let [_, width] = both.dims();
-        let part = |from| both.clone().narrow(1, from, width / 2);
-        Ok(Flex::swiglu(part(0), part(width / 2)))
+        Ok(Flex::swiglu(both))
     }
 
     fn attend(
@@ -124,17 +123,15 @@ impl Decode for Cpu {
         let places: Tensor<Flex, 1, Int> =
             Tensor::from_data(TensorData::new(places, [rows]), (&Default::default(), DType::I32));
         let angles = self.angles.as_ref().expect("angles are given before the first step");
-        let part = |from: usize, count: usize| all.clone().narrow(1, from * width, count * width);
-        let placed = |x: Rows, count: usize, norm: Option<&Self::Vector>| {
-            let x = match norm {
-                None => x,
-                Some(norm) => Flex::rms_norm(x.reshape([rows * count, width]), norm.clone(), heads.epsilon),
-            };
-            Flex::rotate(x.reshape([rows, count, width]), angles, places.clone(), false)
+        let placing = Placing {
+            heads: heads.queries,
+            angles: angles.clone(),
+            positions: places,
+            norms: heads.norms[0].zip(heads.norms[1]).map(|(query, key)| [query.clone(), key.clone()]),
+            epsilon: heads.epsilon,
         };
-        let query = placed(part(0, heads.queries), heads.queries, heads.norms[0]);
-        let key = placed(part(heads.queries, heads.keys), heads.keys, heads.norms[1]);
-        let value = part(heads.queries + heads.keys, heads.keys).reshape([rows, heads.keys, width]);
+        let placed = Flex::place(all.reshape([rows, heads.queries + 2 * heads.keys, width]), &placing);
+        let [query, key, value] = plain::parts(placed, heads.queries);
         let attended = cached::attend_kept([query, key, value], cache, step.feeds, heads.window);
         Ok(attended.reshape([rows, heads.queries * width]))
     }

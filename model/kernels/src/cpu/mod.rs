@@ -10,6 +10,7 @@ mod head;
 mod lines;
 mod memory;
 mod numbers;
+mod place;
 mod pool;
 mod product;
 mod rows;
@@ -29,13 +30,28 @@ pub use share::{fill, share_out};
 pub use threads::with_threads;
 pub use weights::{likeliest, weights};
 
-use crate::ops::{AdamStep, Angles, Attended, Dropout, HeadLoss, Objective, Ops, Sight, Turned};
+use crate::ops::{AdamStep, Attended, Dropout, Gated, HeadLoss, Objective, Ops, Placing, Sight, Turned};
 use burn::backend::Flex;
 use burn::prelude::*;
 
 impl Ops for Flex {
     fn product(a: Tensor<Self, 2>, b: Tensor<Self, 2>, turned: Turned) -> Tensor<Self, 2> {
         product::product(a, b, turned)
+    }
+
+    fn project(x: Tensor<Self, 2>, weights: Vec<Tensor<Self, 2>>) -> Tensor<Self, 2> {
+        let weights = Self::together(weights, x.dtype());
+        product::project(x, weights)
+    }
+
+    fn project_back(
+        x: Tensor<Self, 2>,
+        weights: Vec<Tensor<Self, 2>>,
+        grad: Tensor<Self, 2>,
+        so_far: Option<Tensor<Self, 2>>,
+        wanted: [bool; 2],
+    ) -> [Option<Tensor<Self, 2>>; 2] {
+        product::project_back(x, weights, grad, so_far, wanted)
     }
 
     fn rms_norm(x: Tensor<Self, 2>, weight: Tensor<Self, 1>, epsilon: f64) -> Tensor<Self, 2> {
@@ -51,42 +67,41 @@ impl Ops for Flex {
         rows::rms_norm_back(x, weight, epsilon, grad)
     }
 
-    fn rotate(
-        x: Tensor<Self, 3>,
-        angles: &Angles<Self>,
-        positions: Tensor<Self, 1, Int>,
-        back: bool,
-    ) -> Tensor<Self, 3> {
-        rows::rotate(x, angles, positions, back)
+    fn place(x: Tensor<Self, 3>, placing: &Placing<Self>) -> Tensor<Self, 3> {
+        place::place(x, placing)
     }
 
-    fn attend(sources: [Tensor<Self, 4>; 3], sight: &Sight<Self>) -> Attended<Self> {
-        attention::attend(sources, sight)
+    fn place_back(
+        x: Option<Tensor<Self, 3>>,
+        placing: &Placing<Self>,
+        grad: Tensor<Self, 3>,
+    ) -> (Tensor<Self, 3>, Option<[Tensor<Self, 1>; 2]>) {
+        place::place_back(x, placing, grad)
+    }
+
+    fn attend(x: Tensor<Self, 4>, heads: usize, sight: &Sight<Self>) -> Attended<Self> {
+        attention::attend(x, heads, sight)
     }
 
     fn attend_back(
-        sources: [Tensor<Self, 4>; 3],
+        x: Tensor<Self, 4>,
         sight: &Sight<Self>,
         attended: Attended<Self>,
         grad: Tensor<Self, 4>,
-    ) -> [Tensor<Self, 4>; 3] {
-        attention::attend_back(sources, sight, attended, grad)
+    ) -> Tensor<Self, 4> {
+        attention::attend_back(x, sight, attended, grad)
     }
 
     fn add(x: Tensor<Self, 2>, y: Tensor<Self, 2>) -> Tensor<Self, 2> {
         rows::add(x, y)
     }
 
-    fn swiglu(gate: Tensor<Self, 2>, up: Tensor<Self, 2>) -> Tensor<Self, 2> {
-        rows::swiglu(gate, up)
+    fn swiglu(both: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        rows::swiglu(both)
     }
 
-    fn swiglu_back(
-        gate: Tensor<Self, 2>,
-        up: Tensor<Self, 2>,
-        grad: Tensor<Self, 2>,
-    ) -> (Tensor<Self, 2>, Tensor<Self, 2>) {
-        rows::swiglu_back(gate, up, grad)
+    fn swiglu_back(both: Tensor<Self, 2>, grad: Tensor<Self, 2>) -> Gated<Self> {
+        rows::swiglu_back(both, grad)
     }
 
     fn embed(weight: Tensor<Self, 2>, ids: Tensor<Self, 1, Int>) -> Tensor<Self, 2> {

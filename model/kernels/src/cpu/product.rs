@@ -3,9 +3,12 @@ use super::memory::to_fill;
 use super::numbers::{Floats, made};
 use super::share::{by_parts, each};
 use crate::ops::Turned;
+use crate::plain;
 use burn::backend::Flex;
 use burn::prelude::*;
 use gemm::Parallelism;
+
+type Matrix2 = Tensor<Flex, 2>;
 
 /// A matrix in a slice: where it begins, and how far it is to the next row and the next column.
 #[derive(Clone, Copy)]
@@ -158,7 +161,7 @@ pub(super) fn multiply_shared(
     }
 }
 
-pub(super) fn product(a: Tensor<Flex, 2>, b: Tensor<Flex, 2>, turned: Turned) -> Tensor<Flex, 2> {
+pub(super) fn product(a: Matrix2, b: Matrix2, turned: Turned) -> Matrix2 {
     let ([a_rows, a_columns], [b_rows, b_columns], dtype) = (a.dims(), b.dims(), a.dtype());
     let (a, b) = (Floats::of(a), Floats::of(b));
     let (left, right) = (Matrix::new(a.get(), a_columns), Matrix::new(b.get(), b_columns));
@@ -172,6 +175,60 @@ pub(super) fn product(a: Tensor<Flex, 2>, b: Tensor<Flex, 2>, turned: Turned) ->
     let mut out = if k == 0 { vec![0.0; m * n] } else { to_fill(m * n) };
     multiply_shared([m, n, k], left, right, &mut out, false);
     made(out, [m, n], dtype)
+}
+
+/// Products with several weights go by the rows of x, each weight to columns of its own.
+pub(super) fn project(x: Matrix2, weights: Vec<Matrix2>) -> Matrix2 {
+    if weights.len() == 1 {
+        return plain::project(x, weights);
+    }
+    let ([rows, inner], dtype) = (x.dims(), x.dtype());
+    let outs: Vec<usize> = weights.iter().map(|weight| weight.dims()[0]).collect();
+    let (x, weights) = (Floats::of(x), weights.into_iter().map(Floats::of).collect::<Vec<_>>());
+    let (x, width) = (Matrix::new(x.get(), inner), outs.iter().sum::<usize>());
+    let mut all = if inner == 0 { vec![0.0; rows * width] } else { to_fill(rows * width) };
+    let part = part(rows, rows * width * inner);
+    by_parts([&mut all], [(part * width).max(1)], |at, [all]| {
+        let (rows, mut first) = (all.len() / width.max(1), 0);
+        for (weight, out) in weights.iter().zip(&outs) {
+            let weight = Matrix::new(weight.get(), inner).turned();
+            let to = all.get_mut(first..).unwrap_or_default();
+            multiply([rows, *out, inner], x.below(at * part), weight, (to, width), 1.0, false);
+            first += out;
+        }
+    });
+    made(all, [rows, width], dtype)
+}
+
+pub(super) fn project_back(
+    x: Matrix2,
+    weights: Vec<Matrix2>,
+    grad: Matrix2,
+    so_far: Option<Matrix2>,
+    [of_x, of_weight]: [bool; 2],
+) -> [Option<Matrix2>; 2] {
+    let of_weight = of_weight.then(|| product(grad.clone(), x.clone(), Turned::Left));
+    if !of_x || weights.len() == 1 {
+        let [of_x, _] = plain::project_back(x, weights, grad, so_far, [of_x, false]);
+        return [of_x, of_weight];
+    }
+    let ([rows, inner], dtype) = (x.dims(), x.dtype());
+    let outs: Vec<usize> = weights.iter().map(|weight| weight.dims()[0]).collect();
+    let width = outs.iter().sum::<usize>();
+    let (grad, weights) = (Floats::of(grad), weights.into_iter().map(Floats::of).collect::<Vec<_>>());
+    let grad = Matrix::new(grad.get(), width);
+    let mut sum = to_fill(rows * inner);
+    let part = part(rows, rows * width * inner);
+    by_parts([&mut sum], [(part * inner).max(1)], |at, [sum]| {
+        let (rows, mut first) = (sum.len() / inner.max(1), 0);
+        for (weight, out) in weights.iter().zip(&outs) {
+            let (own, weight) = (grad.below(at * part).beyond(first), Matrix::new(weight.get(), inner));
+            multiply([rows, inner, *out], own, weight, (sum, inner), 1.0, first > 0);
+            first += out;
+        }
+    });
+    let own: Matrix2 = made(sum, [rows, inner], dtype);
+    [Some(so_far.into_iter().fold(own, |own, so_far| own + so_far)), of_weight]
 }
 
 #[cfg(test)]

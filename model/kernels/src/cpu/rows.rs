@@ -1,9 +1,9 @@
-//! What works row by row: norms, rotations, gates, embeddings.
+//! What works row by row: norms, gates, embeddings.
 use super::memory::{to_fill, zeros};
 use super::numbers::{Floats, Ints, made};
 use super::share::{by_parts, by_rows, each_part, rows_of_part};
 use super::vector::{sigmoid, sum_of, wide};
-use crate::ops::Angles;
+use crate::ops::Gated;
 use burn::backend::Flex;
 use burn::prelude::*;
 use burn::tensor::DType;
@@ -12,7 +12,7 @@ type Matrix = Tensor<Flex, 2>;
 
 /// One over the root mean square of a row.
 #[inline(always)]
-fn inverse_root(row: &[f32], epsilon: f64) -> f32 {
+pub(super) fn inverse_root(row: &[f32], epsilon: f64) -> f32 {
     let mean = f64::from(sum_of(row, row, |a, b| a * b)) / row.len() as f64;
     (1.0 / (mean + epsilon).sqrt()) as f32
 }
@@ -87,61 +87,12 @@ wide! {
 }
 
 /// The sum of rows, in their order.
-fn added(rows: &[f32], width: usize) -> Vec<f32> {
+pub(super) fn added(rows: &[f32], width: usize) -> Vec<f32> {
     let mut all = vec![0.0; width];
     for row in rows.chunks_exact(width) {
         all.iter_mut().zip(row).for_each(|(all, x)| *all += x);
     }
     all
-}
-
-pub(super) fn rotate(
-    x: Tensor<Flex, 3>,
-    angles: &Angles<Flex>,
-    positions: Tensor<Flex, 1, Int>,
-    back: bool,
-) -> Tensor<Flex, 3> {
-    let ([rows, heads, width], dtype) = (x.dims(), x.dtype());
-    let row_width = heads * width;
-    let (cos, sin) = (Floats::of(angles.cos.clone()), Floats::of(angles.sin.clone()));
-    let (cos, sin, positions) = (cos.get(), sin.get(), Ints::of(positions));
-    let (x, positions) = (Floats::of(x), positions.get());
-    let x = x.get();
-    let sign = if back { -1.0 } else { 1.0 };
-    let mut out = to_fill(rows * row_width);
-    by_rows(&mut out, row_width, |first, out| {
-        let (x, positions) = (&x[first * row_width..], &positions[first..]);
-        rotate_rows(x, (cos, sin, sign), positions, [row_width, width], out);
-    });
-    made(out, [rows, heads, width], dtype)
-}
-
-wide! {
-    /// Rows, of heads side by side, a row for each position.
-    fn rotate_rows(
-        x: &[f32],
-        angles: (&[f32], &[f32], f32),
-        positions: &[i32],
-        widths: [usize; 2],
-        out: &mut [f32],
-    ) {
-        let ((cos, sin, sign), [row, width]) = (angles, widths);
-        let half = width / 2;
-        let rows = x.chunks_exact(row).zip(out.chunks_exact_mut(row)).zip(positions);
-        for ((x, out), position) in rows {
-            let position = *position as usize * half;
-            let (cos, sin) = (&cos[position..][..half], &sin[position..][..half]);
-            for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
-                let ((a, b), (to_a, to_b)) = (x.split_at(half), out.split_at_mut(half));
-                let pairs = a.iter().zip(b).zip(cos.iter().zip(sin)).zip(to_a.iter_mut().zip(to_b));
-                for (((a, b), (cos, sin)), (to_a, to_b)) in pairs {
-                    let sin = sin * sign;
-                    *to_a = a * cos - b * sin;
-                    *to_b = a * sin + b * cos;
-                }
-            }
-        }
-    }
 }
 
 /// Burn adds as fast, but in memory of its own: and memory of two kinds is at its most at two moments.
@@ -162,46 +113,52 @@ wide! {
     }
 }
 
-pub(super) fn swiglu(gate: Matrix, up: Matrix) -> Matrix {
-    let ([rows, width], dtype) = (gate.dims(), gate.dtype());
-    let (gate, up) = (Floats::of(gate), Floats::of(up));
-    let (gate, up) = (gate.get(), up.get());
+pub(super) fn swiglu(both: Matrix) -> Matrix {
+    let ([rows, width], dtype) = (both.dims(), both.dtype());
+    let (both, width) = (Floats::of(both), width / 2);
+    let both = both.get();
     let mut out = to_fill(rows * width);
-    by_rows(&mut out, width, |first, out| {
-        gated(&gate[first * width..], &up[first * width..], out);
-    });
+    by_rows(&mut out, width, |first, out| gated(&both[2 * first * width..], width, out));
     made(out, [rows, width], dtype)
 }
 
 wide! {
-    fn gated(gate: &[f32], up: &[f32], out: &mut [f32]) {
-        for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
-            *out = gate * sigmoid(*gate) * up;
+    fn gated(both: &[f32], width: usize, out: &mut [f32]) {
+        for (both, out) in both.chunks_exact(2 * width).zip(out.chunks_exact_mut(width)) {
+            let (gate, up) = both.split_at(width);
+            for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
+                *out = gate * sigmoid(*gate) * up;
+            }
         }
     }
 }
 
-pub(super) fn swiglu_back(gate: Matrix, up: Matrix, grad: Matrix) -> (Matrix, Matrix) {
-    let ([rows, width], dtype) = (gate.dims(), gate.dtype());
-    let (gate, up, grad) = (Floats::of(gate), Floats::of(up), Floats::of(grad));
-    let (gate, up, grad) = (gate.get(), up.get(), grad.get());
-    let mut of_gate = to_fill(rows * width);
-    let mut of_up = to_fill(rows * width);
-    let part = rows_of_part(width) * width;
-    by_parts([&mut of_gate, &mut of_up], [part, part], |at, [of_gate, of_up]| {
-        let at = at * part;
-        gated_back(&gate[at..], &up[at..], &grad[at..], of_gate, of_up);
+pub(super) fn swiglu_back(both: Matrix, grad: Matrix) -> Gated<Flex> {
+    let ([rows, width], dtype) = (grad.dims(), both.dtype());
+    let (both, grad) = (Floats::of(both), Floats::of(grad));
+    let (both, grad) = (both.get(), grad.get());
+    let (mut output, mut back) = (to_fill(rows * width), to_fill(2 * rows * width));
+    let part = rows_of_part(2 * width) * width;
+    by_parts([&mut output, &mut back], [part, 2 * part], |at, [output, back]| {
+        gated_back(&both[2 * at * part..], &grad[at * part..], width, output, back);
     });
-    (made(of_gate, [rows, width], dtype), made(of_up, [rows, width], dtype))
+    Gated { output: made(output, [rows, width], dtype), grad: made(back, [rows, 2 * width], dtype) }
 }
 
 wide! {
-    fn gated_back(gate: &[f32], up: &[f32], grad: &[f32], of_gate: &mut [f32], of_up: &mut [f32]) {
-        let sources = gate.iter().zip(up).zip(grad);
-        for (((gate, up), grad), (of_gate, of_up)) in sources.zip(of_gate.iter_mut().zip(of_up)) {
-            let sigma = sigmoid(*gate);
-            *of_gate = grad * up * sigma * (1.0 + gate * (1.0 - sigma));
-            *of_up = grad * gate * sigma;
+    fn gated_back(both: &[f32], grad: &[f32], width: usize, output: &mut [f32], back: &mut [f32]) {
+        let sources = both.chunks_exact(2 * width).zip(grad.chunks_exact(width));
+        let results = output.chunks_exact_mut(width).zip(back.chunks_exact_mut(2 * width));
+        for ((both, grad), (output, back)) in sources.zip(results) {
+            let ((gate, up), (of_gate, of_up)) = (both.split_at(width), back.split_at_mut(width));
+            let sources = gate.iter().zip(up).zip(grad);
+            let results = output.iter_mut().zip(of_gate.iter_mut().zip(of_up));
+            for (((gate, up), grad), (output, (of_gate, of_up))) in sources.zip(results) {
+                let sigma = sigmoid(*gate);
+                *output = gate * sigma * up;
+                *of_gate = grad * up * sigma * (1.0 + gate * (1.0 - sigma));
+                *of_up = grad * gate * sigma;
+            }
         }
     }
 }

@@ -5,12 +5,12 @@ mod train;
 pub use decode::{Gpu, GpuModel};
 
 use crate::decode::{DeviceError, DeviceResult};
-use crate::ops::{AdamStep, Angles, Attended, HeadLoss, Objective, Ops, Sight, Turned};
+use crate::ops::{AdamStep, Attended, Gated, HeadLoss, Objective, Ops, Placing, Sight, Turned};
 use crate::plain;
 use burn::backend::Cuda;
 use burn::prelude::*;
 use burn::tensor::DType;
-use cudarc::driver::{CudaContext, result};
+use cudarc::driver::{CudaContext, result, sys};
 
 impl Ops for Cuda {
     /// Tensor cores read ten bits of a number's fraction. So each number is taken apart into what they read and what is left
@@ -27,15 +27,27 @@ impl Ops for Cuda {
         train::product(&a, &b, turned).unwrap_or_else(|| plain::product(a, b, turned))
     }
 
+    fn together(weights: Vec<Tensor<Self, 2>>, dtype: DType) -> Vec<Tensor<Self, 2>> {
+        if let [weight] = weights.as_slice()
+            && weight.dtype() == dtype
+        {
+            return weights;
+        }
+        let all = train::together(&weights, dtype).unwrap_or_else(|| {
+            Tensor::cat(weights.into_iter().map(|weight| plain::narrow(weight, dtype)).collect(), 0)
+        });
+        vec![all]
+    }
+
     fn project_back(
         x: Tensor<Self, 2>,
-        weight: Tensor<Self, 2>,
+        weights: Vec<Tensor<Self, 2>>,
         grad: Tensor<Self, 2>,
         mut so_far: Option<Tensor<Self, 2>>,
         wanted: [bool; 2],
     ) -> [Option<Tensor<Self, 2>>; 2] {
-        train::project_back(&x, &weight, &grad, &mut so_far, wanted)
-            .unwrap_or_else(|| plain::project_back(x, weight, grad, so_far, wanted))
+        train::project_back(&x, &weights, &grad, &mut so_far, wanted)
+            .unwrap_or_else(|| plain::project_back(x, weights, grad, so_far, wanted))
     }
 
     fn rms_norm(x: Tensor<Self, 2>, weight: Tensor<Self, 1>, epsilon: f64) -> Tensor<Self, 2> {
@@ -65,40 +77,44 @@ impl Ops for Cuda {
         })
     }
 
-    fn rotate(
-        x: Tensor<Self, 3>,
-        angles: &Angles<Self>,
-        positions: Tensor<Self, 1, Int>,
-        back: bool,
-    ) -> Tensor<Self, 3> {
-        train::rotate(&x, angles, &positions, back)
-            .unwrap_or_else(|| plain::rotate(x, angles, positions, back))
+    fn place(x: Tensor<Self, 3>, placing: &Placing<Self>) -> Tensor<Self, 3> {
+        match train::Placed::of(&x, placing) {
+            Some(how) => train::place(x, &how),
+            None => plain::place(x, placing),
+        }
     }
 
-    fn attend(sources: [Tensor<Self, 4>; 3], sight: &Sight<Self>) -> Attended<Self> {
-        train::attend(&sources, sight).unwrap_or_else(|| plain::attend(sources, sight))
+    fn place_back(
+        x: Option<Tensor<Self, 3>>,
+        placing: &Placing<Self>,
+        grad: Tensor<Self, 3>,
+    ) -> (Tensor<Self, 3>, Option<[Tensor<Self, 1>; 2]>) {
+        match train::Placed::of(&grad, placing) {
+            Some(how) => train::place_back(x.as_ref(), &how, grad),
+            None => plain::place_back(x, placing, grad),
+        }
+    }
+
+    fn attend(x: Tensor<Self, 4>, heads: usize, sight: &Sight<Self>) -> Attended<Self> {
+        train::attend(&x, heads, sight).unwrap_or_else(|| plain::attend(x, heads, sight))
     }
 
     fn attend_back(
-        sources: [Tensor<Self, 4>; 3],
+        x: Tensor<Self, 4>,
         sight: &Sight<Self>,
         attended: Attended<Self>,
         grad: Tensor<Self, 4>,
-    ) -> [Tensor<Self, 4>; 3] {
-        train::attend_back(&sources, sight, &attended, &grad)
-            .unwrap_or_else(|| plain::attend_back(sources, sight, attended, grad))
+    ) -> Tensor<Self, 4> {
+        train::attend_back(&x, sight, &attended, &grad)
+            .unwrap_or_else(|| plain::attend_back(x, sight, attended, grad))
     }
 
-    fn swiglu(gate: Tensor<Self, 2>, up: Tensor<Self, 2>) -> Tensor<Self, 2> {
-        train::swiglu(&gate, &up).unwrap_or_else(|| plain::swiglu(gate, up))
+    fn swiglu(both: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        train::swiglu(&both).unwrap_or_else(|| plain::swiglu(both))
     }
 
-    fn swiglu_back(
-        gate: Tensor<Self, 2>,
-        up: Tensor<Self, 2>,
-        grad: Tensor<Self, 2>,
-    ) -> (Tensor<Self, 2>, Tensor<Self, 2>) {
-        train::swiglu_back(&gate, &up, &grad).unwrap_or_else(|| plain::swiglu_back(gate, up, grad))
+    fn swiglu_back(both: Tensor<Self, 2>, grad: Tensor<Self, 2>) -> Gated<Self> {
+        train::swiglu_back(&both, &grad).unwrap_or_else(|| plain::swiglu_back(both, grad))
     }
 
     fn embed_back(ids: Tensor<Self, 1, Int>, vocabulary: usize, grad: Tensor<Self, 2>) -> Tensor<Self, 2> {
@@ -181,13 +197,28 @@ pub fn gpu_libraries() -> [GpuLibrary; 2] {
     ]
 }
 
-/// What the maker calls the first GPU that this process sees. Only where there is one.
+/// Whether there is a driver at all: nothing may be asked of it else.
+fn driver_is_there() -> bool {
+    #[expect(unsafe_code, reason = "looks for a library")]
+    // SAFETY: opens a library of the system by name, nothing else.
+    unsafe {
+        sys::is_culib_present()
+    }
+}
+
+/// What the maker calls the first GPU that this process sees, if there is one.
 pub fn gpu_name() -> Option<String> {
+    if !driver_is_there() {
+        return None;
+    }
     result::init().and_then(|()| result::device::get(0)).and_then(result::device::get_name).ok()
 }
 
 /// Bytes of the first GPU's memory that are taken now, by this process and by others.
 pub fn gpu_memory() -> Option<u64> {
+    if !driver_is_there() {
+        return None;
+    }
     let (free, all) = CudaContext::new(0).and_then(|context| context.mem_get_info()).ok()?;
     Some(all.saturating_sub(free) as u64)
 }

@@ -79,6 +79,16 @@ impl<B: Backend, const N: usize> Sources<'_, B, N> {
     }
 }
 
+/// A tensor as the backend below has it, which nothing else here holds, and the source that it is. Sources are known by their node
+/// alone, so that any numbers may stand in it.
+fn apart<B: Backend, C: CheckpointStrategy, const D: usize>(
+    x: Tensor<Tracked<B, C>, D>,
+    any: FloatTensor<B>,
+) -> (Tensor<B, D>, FloatTensor<Tracked<B, C>>) {
+    let Asked::<B> { primitive, node, rc } = raw(x);
+    (tensor(primitive), Asked::<B> { primitive: any, node, rc })
+}
+
 /// The tensor of the backend below, without its history.
 fn inner<B: Backend, C: CheckpointStrategy, const D: usize>(x: &Tensor<Tracked<B, C>, D>) -> Tensor<B, D> {
     x.clone().inner()
@@ -103,7 +113,12 @@ where
     C: CheckpointStrategy,
     F: FnOnce(Tensor<B, D>, [bool; N]) -> [Option<FloatTensor<B>>; N] + Clone + Send + 'static,
 {
-    tracked_with(sources, output, move |grad, sources| back(grad, sources.wanted()))
+    tracked_with(sources, output, move |grad, sources| {
+        let wanted = sources.wanted();
+        // They hold the gradient too, which may be written over where nobody else does.
+        drop(sources);
+        back(grad, wanted)
+    })
 }
 
 /// The same where `back` may take gradients that sources have so far.
@@ -124,6 +139,22 @@ where
         OpsKind::Tracked(step) => step.finish(Kept(back), output),
         OpsKind::UnTracked(step) => step.finish(output),
     })
+}
+
+/// Stands for weights one behind the other: where the gradient of all of them comes to, as rows, and is handed out. It holds the
+/// numbers of one of them, since nobody reads any.
+fn behind<B: Backend, C: CheckpointStrategy>(
+    weights: Vec<Tensor<Tracked<B, C>, 2>>,
+) -> Tensor<Tracked<B, C>, 2> {
+    let pair = |below: Tensor<Tracked<B, C>, 2>, first: Tensor<Tracked<B, C>, 2>| {
+        let ([rows, _], numbers) = (first.dims(), inner(&first));
+        tracked([raw(first), raw(below)], numbers, move |grad: Tensor<B, 2>, [of_first, of_below]| {
+            let [all, _] = grad.dims();
+            let part = |at, len| raw(grad.clone().narrow(0, at, len));
+            [of_first.then(|| part(0, rows)), of_below.then(|| part(rows, all - rows))]
+        })
+    };
+    weights.into_iter().rev().reduce(pair).expect("a product has a weight at least")
 }
 
 /// Fixes the type of a step by its function.

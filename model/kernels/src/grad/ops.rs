@@ -1,8 +1,7 @@
 //! What each operation keeps. Of the gradients of a result only those that are wanted are made.
-use super::{Tracked, inner, raw, tracked, tracked_with};
+use super::{Tracked, apart, behind, inner, raw, tracked, tracked_with};
 use crate::decode::DeviceResult;
-use crate::ops::{Angles, Attended, Dropout, HeadLoss, Objective, Ops, Sight, Turned};
-use crate::plain;
+use crate::ops::{Angles, Attended, Dropout, HeadLoss, Objective, Ops, Placing, Sight, Turned};
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::prelude::*;
 
@@ -25,14 +24,48 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Tracked<B, C> {
         })
     }
 
-    fn project(x: Tensor<Self, 2>, weight: Tensor<Self, 2>) -> Tensor<Self, 2> {
+    fn project(x: Tensor<Self, 2>, weights: Vec<Tensor<Self, 2>>) -> Tensor<Self, 2> {
         let rows = inner(&x);
-        let narrow = plain::narrow(inner(&weight), rows.dtype());
-        let output = B::product(rows.clone(), narrow.clone(), Turned::Right);
-        tracked_with([raw(x), raw(weight)], output, move |grad, mut sources| {
+        let narrow = B::together(weights.iter().map(inner).collect(), rows.dtype());
+        let output = B::project(rows.clone(), narrow.clone());
+        tracked_with([raw(x), raw(behind(weights))], output, move |grad, mut sources| {
             let wanted = sources.wanted();
             let so_far = sources.so_far(0);
             B::project_back(rows, narrow, grad, so_far, wanted).map(|grad| grad.map(raw))
+        })
+    }
+
+    fn project_normed(
+        x: Tensor<Self, 2>,
+        norm: Tensor<Self, 1>,
+        epsilon: f64,
+        weights: Vec<Tensor<Self, 2>>,
+    ) -> Tensor<Self, 2> {
+        let (rows, scale) = (inner(&x), inner(&norm));
+        let narrow = B::together(weights.iter().map(inner).collect(), rows.dtype());
+        let output = B::project_normed(rows.clone(), scale.clone(), epsilon, narrow.clone());
+        tracked_with([raw(x), raw(norm), raw(behind(weights))], output, move |grad, mut sources| {
+            let [_, _, wanted] = sources.wanted();
+            // Only for the weights' gradient.
+            let normed =
+                if wanted { B::rms_norm(rows.clone(), scale.clone(), epsilon) } else { rows.clone() };
+            let [of_normed, of_weights] = B::project_back(normed, narrow, grad, None, [true, wanted]);
+            let of_normed = of_normed.expect("it was asked for");
+            let (of_x, of_norm) = norm_back(rows, scale, epsilon, of_normed, sources.so_far(0));
+            [Some(raw(of_x)), Some(raw(of_norm)), of_weights.map(raw)]
+        })
+    }
+
+    fn project_gated(both: Tensor<Self, 2>, weight: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        let ungated = inner(&both);
+        let narrow = B::together(vec![inner(&weight)], ungated.dtype());
+        let output = B::project(B::swiglu(ungated.clone()), narrow.clone());
+        tracked([raw(both), raw(weight)], output, move |grad: Tensor<B, 2>, [_, wanted]| {
+            let of_gated = B::project_back(grad.clone(), narrow.clone(), grad.clone(), None, [true, false]);
+            let [of_gated, _] = of_gated;
+            let gated = B::swiglu_back(ungated, of_gated.expect("it was asked for"));
+            let [_, of_weight] = B::project_back(gated.output, narrow, grad, None, [false, wanted]);
+            [Some(raw(gated.grad)), of_weight.map(raw)]
         })
     }
 
@@ -40,34 +73,39 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Tracked<B, C> {
         let (rows, scale) = (inner(&x), inner(&weight));
         let output = B::rms_norm(rows.clone(), scale.clone(), epsilon);
         tracked_with([raw(x), raw(weight)], output, move |grad, mut sources| {
-            let (x, weight) = match sources.so_far(0) {
-                None => B::rms_norm_back(rows, scale, epsilon, grad),
-                Some(so_far) => B::rms_norm_back_added(rows, scale, epsilon, grad, so_far),
-            };
+            let (x, weight) = norm_back(rows, scale, epsilon, grad, sources.so_far(0));
             [Some(raw(x)), Some(raw(weight))]
         })
     }
 
-    fn rotate(
-        x: Tensor<Self, 3>,
-        angles: &Angles<Self>,
-        positions: Tensor<Self, 1, Int>,
-        back: bool,
-    ) -> Tensor<Self, 3> {
-        let angles = Angles { cos: inner(&angles.cos), sin: inner(&angles.sin) };
-        let positions = positions.inner();
-        let output = B::rotate(inner(&x), &angles, positions.clone(), back);
-        tracked([raw(x)], output, move |grad, _| [Some(raw(B::rotate(grad, &angles, positions, !back)))])
+    fn place(x: Tensor<Self, 3>, placing: &Placing<Self>) -> Tensor<Self, 3> {
+        let below = placed_below(placing);
+        match placing.norms.clone() {
+            None => {
+                let (rows, source) = apart(x, raw(below.angles.cos.clone()));
+                let output = B::place(rows, &below);
+                tracked([source], output, move |grad, _| [Some(raw(B::place_back(None, &below, grad).0))])
+            }
+            Some([of_query, of_key]) => {
+                let rows = inner(&x);
+                let output = B::place(rows.clone(), &below);
+                tracked([raw(x), raw(of_query), raw(of_key)], output, move |grad, _| {
+                    let (of_x, norms) = B::place_back(Some(rows), &below, grad);
+                    let [of_query, of_key] = norms.expect("there are norms").map(|norm| Some(raw(norm)));
+                    [Some(raw(of_x)), of_query, of_key]
+                })
+            }
+        }
     }
 
-    fn attend(sources: [Tensor<Self, 4>; 3], sight: &Sight<Self>) -> Attended<Self> {
-        let below = sources.each_ref().map(inner);
+    fn attend(x: Tensor<Self, 4>, heads: usize, sight: &Sight<Self>) -> Attended<Self> {
+        let below = inner(&x);
         let sight =
             Sight { starts: sight.starts.clone().inner(), scale: sight.scale, dropped: sight.dropped };
-        let attended = B::attend(below.clone(), &sight);
+        let attended = B::attend(below.clone(), heads, &sight);
         let kept = attended.clone();
-        let output = tracked(sources.map(raw), attended.output, move |grad, _| {
-            B::attend_back(below, &sight, kept, grad).map(|grad| Some(raw(grad)))
+        let output = tracked([raw(x)], attended.output, move |grad, _| {
+            [Some(raw(B::attend_back(below, &sight, kept, grad)))]
         });
         Attended { output, lse: Tensor::from_inner(attended.lse), peak: Tensor::from_inner(attended.peak) }
     }
@@ -77,13 +115,10 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Tracked<B, C> {
         tracked([raw(x), raw(y)], output, |grad, _| [Some(raw(grad.clone())), Some(raw(grad))])
     }
 
-    fn swiglu(gate: Tensor<Self, 2>, up: Tensor<Self, 2>) -> Tensor<Self, 2> {
-        let (left, right) = (inner(&gate), inner(&up));
-        let output = B::swiglu(left.clone(), right.clone());
-        tracked([raw(gate), raw(up)], output, move |grad, _| {
-            let (gate, up) = B::swiglu_back(left, right, grad);
-            [Some(raw(gate)), Some(raw(up))]
-        })
+    fn swiglu(both: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        let ungated = inner(&both);
+        let output = B::swiglu(ungated.clone());
+        tracked([raw(both)], output, move |grad, _| [Some(raw(B::swiglu_back(ungated, grad).grad))])
     }
 
     fn embed(weight: Tensor<Self, 2>, ids: Tensor<Self, 1, Int>) -> Tensor<Self, 2> {
@@ -128,5 +163,30 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Tracked<B, C> {
 
     fn checked(device: &Self::Device) -> DeviceResult<()> {
         B::checked(device)
+    }
+}
+
+/// The way back of a norm, onto the gradient that its rows have so far.
+fn norm_back<B: Ops>(
+    x: Tensor<B, 2>,
+    weight: Tensor<B, 1>,
+    epsilon: f64,
+    grad: Tensor<B, 2>,
+    so_far: Option<Tensor<B, 2>>,
+) -> (Tensor<B, 2>, Tensor<B, 1>) {
+    match so_far {
+        None => B::rms_norm_back(x, weight, epsilon, grad),
+        Some(so_far) => B::rms_norm_back_added(x, weight, epsilon, grad, so_far),
+    }
+}
+
+/// How the backend below places.
+fn placed_below<B: Backend, C: CheckpointStrategy>(placing: &Placing<Tracked<B, C>>) -> Placing<B> {
+    Placing {
+        heads: placing.heads,
+        angles: Angles { cos: inner(&placing.angles.cos), sin: inner(&placing.angles.sin) },
+        positions: placing.positions.clone().inner(),
+        norms: placing.norms.as_ref().map(|norms| norms.each_ref().map(inner)),
+        epsilon: placing.epsilon,
     }
 }

@@ -1,5 +1,5 @@
 //! Attention with all logits of a batch at once.
-use super::{dropout, narrow, wide};
+use super::{dropout, narrow, parts, wide};
 use crate::ops::{Attended, Ops, Sight};
 use burn::prelude::*;
 
@@ -42,8 +42,9 @@ fn logits<B: Ops>(query: Tensor<B, 4>, key: Tensor<B, 4>, sight: &Sight<B>) -> T
     logits.mask_fill(hidden, f64::NEG_INFINITY)
 }
 
-pub(crate) fn attend<B: Ops>([query, key, value]: [Tensor<B, 4>; 3], sight: &Sight<B>) -> Attended<B> {
-    let (dtype, [batch, tokens, heads, _]) = (query.dtype(), query.dims());
+pub(crate) fn attend<B: Ops>(x: Tensor<B, 4>, heads: usize, sight: &Sight<B>) -> Attended<B> {
+    let (dtype, [batch, tokens, _, _]) = (x.dtype(), x.dims());
+    let [query, key, value] = parts(x, heads);
     let logits = logits(query.swap_dims(1, 2), by_head(key, heads), sight);
     let largest = logits.clone().max_dim(3);
     let exponents = (logits - largest.clone()).exp();
@@ -57,12 +58,13 @@ pub(crate) fn attend<B: Ops>([query, key, value]: [Tensor<B, 4>; 3], sight: &Sig
 }
 
 pub(crate) fn attend_back<B: Ops>(
-    [query, key, value]: [Tensor<B, 4>; 3],
+    x: Tensor<B, 4>,
     sight: &Sight<B>,
     attended: Attended<B>,
     grad: Tensor<B, 4>,
-) -> [Tensor<B, 4>; 3] {
-    let (dtype, [_, _, heads, _]) = (query.dtype(), query.dims());
+) -> Tensor<B, 4> {
+    let (dtype, [_, _, heads, _]) = (x.dtype(), grad.dims());
+    let [query, key, value] = parts(x, heads);
     let [_, _, own, _] = key.dims();
     let query = query.swap_dims(1, 2);
     let (key, value) = (by_head(key, heads), by_head(value, heads));
@@ -76,5 +78,5 @@ pub(crate) fn attend_back<B: Ops>(
     let of_logits = narrow((shares * (of_shares - delta)).mul_scalar(sight.scale), dtype);
     let of_query = B::multiply(of_logits.clone(), key).swap_dims(1, 2);
     let of_key = B::multiply(of_logits.swap_dims(2, 3), query);
-    [of_query, by_token(of_key, own), by_token(of_value, own)]
+    Tensor::cat(vec![of_query, by_token(of_key, own), by_token(of_value, own)], 2)
 }

@@ -4,6 +4,7 @@ mod attention;
 pub(crate) mod decode;
 mod head;
 mod noise;
+mod place;
 mod rows;
 mod update;
 
@@ -13,9 +14,12 @@ pub(crate) use head::head_loss;
 pub(crate) use head::head_loss_by;
 pub(crate) use noise::{at, dropout, noise, threshold, words};
 #[cfg(test)]
+pub(crate) use place::rotate;
+pub(crate) use place::{parts, place, place_back};
+#[cfg(test)]
 pub(crate) use rows::embed_back_by;
 pub(crate) use rows::{
-    embed, embed_back, product, project_back, rms_norm, rms_norm_back, rotate, swiglu, swiglu_back,
+    embed, embed_back, product, project, project_back, rms_norm, rms_norm_back, swiglu, swiglu_back,
 };
 pub(crate) use update::{adamw, sum_squares};
 

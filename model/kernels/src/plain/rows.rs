@@ -1,6 +1,6 @@
 //! Products, and what works row by row.
 use super::{narrow, wide};
-use crate::ops::{Angles, Ops, Turned};
+use crate::ops::{Gated, Ops, Turned};
 use burn::prelude::*;
 use burn::tensor::DType;
 use burn::tensor::activation::sigmoid;
@@ -13,22 +13,38 @@ pub(crate) fn product<B: Ops>(a: Tensor<B, 2>, b: Tensor<B, 2>, turned: Turned) 
     }
 }
 
+pub(crate) fn project<B: Ops>(x: Tensor<B, 2>, weights: Vec<Tensor<B, 2>>) -> Tensor<B, 2> {
+    side_by_side(weights.into_iter().map(|weight| B::product(x.clone(), weight, Turned::Right)).collect(), 1)
+}
+
 pub(crate) fn project_back<B: Ops>(
     x: Tensor<B, 2>,
-    weight: Tensor<B, 2>,
+    weights: Vec<Tensor<B, 2>>,
     grad: Tensor<B, 2>,
     so_far: Option<Tensor<B, 2>>,
     [of_x, of_weight]: [bool; 2],
 ) -> [Option<Tensor<B, 2>>; 2] {
-    let of_x = of_x.then(|| {
-        let own = B::product(grad.clone(), weight, Turned::Neither);
-        match so_far {
-            None => own,
-            Some(so_far) => own + so_far,
-        }
+    let mut first = 0;
+    let grads: Vec<Tensor<B, 2>> = weights
+        .iter()
+        .map(|weight| {
+            let [out, _] = weight.dims();
+            first += out;
+            grad.clone().narrow(1, first - out, out)
+        })
+        .collect();
+    let own =
+        grads.iter().zip(weights).map(|(grad, weight)| B::product(grad.clone(), weight, Turned::Neither));
+    let of_x = if of_x { own.chain(so_far).reduce(|sum, more| sum + more) } else { None };
+    let of_weight = of_weight.then(|| {
+        let of = |grad| wide(B::product(grad, x.clone(), Turned::Left));
+        side_by_side(grads.into_iter().map(of).collect(), 0)
     });
-    let of_weight = of_weight.then(|| wide(B::product(grad, x, Turned::Left)));
     [of_x, of_weight]
+}
+
+fn side_by_side<B: Backend>(mut all: Vec<Tensor<B, 2>>, dim: usize) -> Tensor<B, 2> {
+    if all.len() == 1 { all.remove(0) } else { Tensor::cat(all, dim) }
 }
 
 /// One over the root mean square of each row, `[rows, 1]`.
@@ -66,40 +82,27 @@ fn added<B: Backend>(x: Tensor<B, 2>) -> Tensor<B, 1> {
     x.reshape([groups, rows / groups, width]).sum_dim(1).reshape([groups, width]).sum_dim(0).reshape([width])
 }
 
-pub(crate) fn rotate<B: Backend>(
-    x: Tensor<B, 3>,
-    angles: &Angles<B>,
-    positions: Tensor<B, 1, Int>,
-    back: bool,
-) -> Tensor<B, 3> {
-    let (dtype, [_, _, width]) = (x.dtype(), x.dims());
-    let of_rows = |table: &Tensor<B, 2>| table.clone().select(0, positions.clone()).unsqueeze_dim::<3>(1);
-    let cos = of_rows(&angles.cos);
-    let sin = if back { of_rows(&angles.sin).neg() } else { of_rows(&angles.sin) };
-    let x = wide(x);
-    let (first, second) = (x.clone().narrow(2, 0, width / 2), x.narrow(2, width / 2, width / 2));
-    let turned_first = first.clone() * cos.clone() - second.clone() * sin.clone();
-    let turned_second = first * sin + second * cos;
-    narrow(Tensor::cat(vec![turned_first, turned_second], 2), dtype)
+pub(crate) fn swiglu<B: Backend>(both: Tensor<B, 2>) -> Tensor<B, 2> {
+    let dtype = both.dtype();
+    let [gate, up] = halves(both);
+    narrow(gate.clone() * sigmoid(gate) * up, dtype)
 }
 
-pub(crate) fn swiglu<B: Backend>(gate: Tensor<B, 2>, up: Tensor<B, 2>) -> Tensor<B, 2> {
-    let dtype = gate.dtype();
-    let gate = wide(gate);
-    narrow(gate.clone() * sigmoid(gate) * wide(up), dtype)
-}
-
-pub(crate) fn swiglu_back<B: Backend>(
-    gate: Tensor<B, 2>,
-    up: Tensor<B, 2>,
-    grad: Tensor<B, 2>,
-) -> (Tensor<B, 2>, Tensor<B, 2>) {
-    let dtype = gate.dtype();
-    let (gate, up, grad) = (wide(gate), wide(up), wide(grad));
+pub(crate) fn swiglu_back<B: Backend>(both: Tensor<B, 2>, grad: Tensor<B, 2>) -> Gated<B> {
+    let dtype = both.dtype();
+    let ([gate, up], grad) = (halves(both), wide(grad));
     let sigma = sigmoid(gate.clone());
     let silu = gate.clone() * sigma.clone();
     let slope = sigma.clone() * (gate * (sigma.neg() + 1.0) + 1.0);
-    (narrow(grad.clone() * up * slope, dtype), narrow(grad * silu, dtype))
+    let output = narrow(silu.clone() * up.clone(), dtype);
+    let grad = Tensor::cat(vec![grad.clone() * up * slope, grad * silu], 1);
+    Gated { output, grad: narrow(grad, dtype) }
+}
+
+/// Gate and up, in f32.
+fn halves<B: Backend>(both: Tensor<B, 2>) -> [Tensor<B, 2>; 2] {
+    let [_, width] = both.dims();
+    [0, width / 2].map(|first| wide(both.clone().narrow(1, first, width / 2)))
 }
 
 pub(crate) fn embed<B: Backend>(weight: Tensor<B, 2>, ids: Tensor<B, 1, Int>) -> Tensor<B, 2> {

@@ -20,7 +20,7 @@ fn starts(batch: usize, tokens: usize, documents: &[usize], window: usize) -> Ve
 }
 
 /// A body's name, what it gives and what it gives back.
-type Body = (&'static str, Attended<B>, [Tensor<B, 4>; 3]);
+type Body = (&'static str, Attended<B>, Tensor<B, 4>);
 
 const FAR: usize = usize::MAX;
 
@@ -54,17 +54,18 @@ fn attention_and_its_way_back() {
         let shape = [batch, tokens, heads, width];
         let [query, grad] = [query, grad].map(|x| tensor(&x, shape));
         let [key, value] = [key, value].map(|x| tensor(&x, [batch, tokens, kv, width]));
-        let sources = || [query.clone(), key.clone(), value.clone()];
+        let x = Tensor::cat(vec![query, key, value], 2);
         let sight = Sight { starts: ints(&starts, [batch, tokens]), scale, dropped };
-        let of_plain = plain::attend(sources(), &sight);
-        let of_cpu = B::attend(sources(), &sight);
+        let of_plain = plain::attend(x.clone(), heads, &sight);
+        let of_cpu = B::attend(x.clone(), heads, &sight);
         let bodies: [Body; 2] = [
-            ("plain", of_plain.clone(), plain::attend_back(sources(), &sight, of_plain, grad.clone())),
-            ("cpu", of_cpu.clone(), B::attend_back(sources(), &sight, of_cpu, grad.clone())),
+            ("plain", of_plain.clone(), plain::attend_back(x.clone(), &sight, of_plain, grad.clone())),
+            ("cpu", of_cpu.clone(), B::attend_back(x, &sight, of_cpu, grad)),
         ];
         for (body, attended, got) in bodies {
             near(&format!("{body} attention"), &floats(attended.output), &right, 1e-5);
             near(&format!("{body} largest logits"), &floats(attended.peak), &peak, 1e-5);
+            let got = plain::parts(got, heads);
             for ((got, right), what) in got.into_iter().zip(&slopes).zip(["query", "key", "value"]) {
                 near(&format!("{body} back to {what}"), &floats(got), right, 2e-5);
             }
@@ -85,21 +86,18 @@ fn blocks_meet_without_a_seam() {
     ] {
         let [batch, heads, kv, width] = [2, 4, 2, 8];
         let starts = ints(&starts(batch, tokens, &[documents], window), [batch, tokens]);
-        let shape = [batch, tokens, heads, width];
-        let [query, grad] = [1, 2].map(|seed| tensor(&numbers(shape.iter().product(), seed), shape));
-        let shape = [batch, tokens, kv, width];
-        let [key, value] = [3, 4].map(|seed| tensor(&numbers(shape.iter().product(), seed), shape));
-        let sources = || [query.clone(), key.clone(), value.clone()];
+        let [x, grad] = [(heads + 2 * kv, 1), (heads, 2)].map(|(heads, seed)| {
+            let shape: [usize; 4] = [batch, tokens, heads, width];
+            tensor(&numbers(shape.iter().product(), seed), shape)
+        });
         let sight = Sight { starts, scale: 0.3, dropped: Dropout { rate, seed: 2 } };
-        let right = plain::attend(sources(), &sight);
-        let got = B::attend(sources(), &sight);
+        let right = plain::attend(x.clone(), heads, &sight);
+        let got = B::attend(x.clone(), heads, &sight);
         near("output", &floats(got.output.clone()), &floats(right.output.clone()), 1e-5);
         near("lse", &floats(got.lse.clone()), &floats(right.lse.clone()), 1e-5);
         near("peak", &floats(got.peak.clone()), &floats(right.peak.clone()), 1e-5);
-        let right = plain::attend_back(sources(), &sight, right, grad.clone());
-        let got = B::attend_back(sources(), &sight, got, grad);
-        for (got, right) in got.into_iter().zip(right) {
-            near("back", &floats(got), &floats(right), 2e-5);
-        }
+        let right = plain::attend_back(x.clone(), &sight, right, grad.clone());
+        let got = B::attend_back(x, &sight, got, grad);
+        near("back", &floats(got), &floats(right), 2e-5);
     }
 }

@@ -1,10 +1,14 @@
 //! The same bits for any number of threads.
 use super::{B, ints, numbers, tensor};
-use crate::ops::{AdamStep, Angles, Dropout, Objective, Ops, Sight, Turned};
+use crate::ops::{AdamStep, Angles, Dropout, Objective, Ops, Placing, Sight, Turned};
 use burn::prelude::*;
 
 fn bits<const D: usize>(x: Tensor<B, D>) -> Vec<u32> {
     x.into_data().to_vec::<f32>().unwrap().into_iter().map(f32::to_bits).collect()
+}
+
+fn head_of(seed: u64, rows: usize, width: usize) -> Tensor<B, 2> {
+    tensor(&numbers(rows * width, seed), [rows, width])
 }
 
 /// Every operation that shares work, on sizes that take several parts.
@@ -14,20 +18,28 @@ fn all() -> Vec<Vec<u32>> {
     let y = tensor(&numbers(rows * wide, 2), [rows, wide]);
     let weight = tensor(&numbers(width, 3), [width]);
     let heads = [2, rows / 2, 4, width / 4];
-    let kv = [2, rows / 2, 2, width / 4];
-    let [query, grad] = [4, 5].map(|seed| tensor(&numbers(rows * width, seed), heads));
-    let [key, value] = [6, 7].map(|seed| tensor(&numbers(rows * width / 2, seed), kv));
+    let grad = tensor(&numbers(rows * width, 5), heads);
+    // As many heads of queries as of keys and values together.
+    let heads = [2, rows / 2, 8, width / 4];
+    let all = tensor(&numbers(2 * rows * width, 6), heads);
     let starts = ints(&vec![0; rows], [2, rows / 2]);
     let table = tensor(&numbers(50 * width / 8, 8), [50, width / 8]);
     let angles = Angles { cos: table.clone(), sin: table };
     let ids = ints(&(0..rows as i32).map(|row| row % 50).collect::<Vec<_>>(), [rows]);
     let dropped = Dropout { rate: 0.3, seed: 1 };
     let sight = Sight { starts, scale: 0.2, dropped };
-    let attended = B::attend([query.clone(), key.clone(), value.clone()], &sight);
-    let [of_query, of_key, of_value] =
-        B::attend_back([query.clone(), key, value], &sight, attended.clone(), grad);
+    let attended = B::attend(all.clone(), 4, &sight);
+    let of_all = B::attend_back(all.clone(), &sight, attended.clone(), grad);
+    let norm = |seed| tensor(&numbers(width / 4, seed), [width / 4]);
+    let norms = Some([norm(11), norm(12)]);
+    let placing = Placing { heads: 4, angles, positions: ids.clone(), norms, epsilon: 1e-5 };
+    let by_row: Tensor<B, 3> = all.reshape([rows, 8, width / 4]);
+    let (of_placed, of_norms) = B::place_back(Some(by_row.clone()), &placing, by_row.clone());
+    let weights = vec![head_of(9, 50, width), head_of(10, 30, width)];
+    let sides = tensor(&numbers(rows * 80, 13), [rows, 80]);
+    let gated = B::swiglu_back(y.clone(), y.clone().narrow(1, 0, wide / 2));
     let (of_x, of_weight) = B::rms_norm_back(x.clone(), weight.clone(), 1e-5, x.clone());
-    let head = tensor(&numbers(50 * width, 9), [50, width]);
+    let head = head_of(9, 50, width);
     let loss = B::head_loss(x.clone(), head, ids.clone(), &Objective::PLAIN, 0.01, true);
     let (back_x, back_head) = loss.back.unwrap();
     let flat: Tensor<B, 1> = y.clone().reshape([rows * wide]);
@@ -39,10 +51,14 @@ fn all() -> Vec<Vec<u32>> {
         bits(B::rms_norm(x.clone(), weight, 1e-5)),
         bits(of_x),
         bits(of_weight),
-        bits(B::rotate(x.clone().reshape([rows, 4, width / 4]), &angles, ids.clone(), false)),
-        [attended.output, of_query, of_key, of_value].map(bits).concat(),
+        bits(B::place(by_row, &placing)),
+        [bits(of_placed), of_norms.unwrap().map(bits).concat()].concat(),
+        bits(B::project(x.clone(), weights.clone())),
+        B::project_back(x.clone(), weights, sides, None, [true; 2]).map(|grad| bits(grad.unwrap())).concat(),
+        [attended.output, of_all].map(bits).concat(),
         bits(attended.peak),
-        bits(B::swiglu(y.clone(), y.clone())),
+        bits(B::swiglu(y.clone())),
+        [gated.output, gated.grad].map(bits).concat(),
         bits(B::embed_back(ids, 50, x.clone())),
         [bits(loss.loss), bits(back_x), bits(back_head)].concat(),
         bits(B::dropout(y, dropped)),

@@ -1,7 +1,8 @@
-//! Products, norms, rotations, gates, embeddings.
+//! Products, norms, places, gates, embeddings.
 use super::{B, floats, ints, naive, near, numbers, slope, tensor};
-use crate::ops::{Angles, Ops, Turned};
+use crate::ops::{Angles, Ops, Placing, Turned};
 use crate::plain;
+use burn::prelude::*;
 
 #[test]
 fn products_are_right_however_they_are_turned_and_cut() {
@@ -71,32 +72,109 @@ fn norms_and_their_way_back() {
     }
 }
 
+/// Queries and keys with their norms and turned, as loops.
+fn placed(x: &[f64], norms: Option<[&[f64]; 2]>, angle: &[f64], positions: &[i32]) -> Vec<f64> {
+    let [heads, kv, width] = PLACED;
+    let row = (heads + 2 * kv) * width;
+    let mut out = Vec::new();
+    for (x, position) in x.chunks(row).zip(positions) {
+        let (turned, values) = x.split_at((heads + kv) * width);
+        let (queries, keys) = turned.split_at(heads * width);
+        let normed = match norms {
+            None => turned.to_vec(),
+            Some([of_query, of_key]) => {
+                [naive::rms_norm(queries, of_query, 1e-3), naive::rms_norm(keys, of_key, 1e-3)].concat()
+            }
+        };
+        out.extend(naive::rotate(&normed, angle, &[*position], [heads + kv, width]));
+        out.extend_from_slice(values);
+    }
+    out
+}
+
+/// Heads of queries, heads of keys, width.
+const PLACED: [usize; 3] = [3, 2, 14];
+
 #[test]
-fn rotations_and_their_way_back() {
-    let [rows, heads, width] = [37, 3, 14];
+fn queries_and_keys_are_placed_and_their_way_back() {
+    let ([heads, kv, width], rows) = (PLACED, 9);
+    let all = heads + 2 * kv;
     let positions: Vec<i32> = (0..rows as i32).map(|row| row * 7 % 11).collect();
     let angle = numbers(11 * width / 2, 4);
-    let (x, grad) = (numbers(rows * heads * width, 5), numbers(rows * heads * width, 6));
-    let right = naive::rotate(&x, &angle, &positions, [heads, width]);
-    let of_x = slope(&x, &grad, |x| naive::rotate(x, &angle, &positions, [heads, width]));
+    let (x, grad) = (numbers(rows * all * width, 5), numbers(rows * all * width, 6));
+    let (of_query, of_key) = (numbers(width, 7), numbers(width, 8));
     let table = |f: fn(f64) -> f64| tensor(&angle.iter().map(|x| f(*x)).collect::<Vec<_>>(), [11, width / 2]);
-    let angles = Angles { cos: table(f64::cos), sin: table(f64::sin) };
-    let (x, grad) = (tensor(&x, [rows, heads, width]), tensor(&grad, [rows, heads, width]));
-    let positions = ints(&positions, [rows]);
-    for (body, got, back) in [
-        (
-            "plain",
-            plain::rotate(x.clone(), &angles, positions.clone(), false),
-            plain::rotate(grad.clone(), &angles, positions.clone(), true),
-        ),
-        (
-            "cpu",
-            B::rotate(x.clone(), &angles, positions.clone(), false),
-            B::rotate(grad.clone(), &angles, positions.clone(), true),
-        ),
-    ] {
-        near(&format!("{body} rotated"), &floats(got), &right, 1e-5);
-        near(&format!("{body} rotated back"), &floats(back), &of_x, 1e-5);
+    for normed in [false, true] {
+        let norms = normed.then_some([&of_query[..], &of_key]);
+        let right = placed(&x, norms, &angle, &positions);
+        let of_x = slope(&x, &grad, |x| placed(x, norms, &angle, &positions));
+        let slopes = [
+            slope(&of_query, &grad, |norm| placed(&x, norms.map(|[_, key]| [norm, key]), &angle, &positions)),
+            slope(&of_key, &grad, |norm| {
+                placed(&x, norms.map(|[query, _]| [query, norm]), &angle, &positions)
+            }),
+        ];
+        let placing = Placing {
+            heads,
+            angles: Angles { cos: table(f64::cos), sin: table(f64::sin) },
+            positions: ints(&positions, [rows]),
+            norms: norms.map(|norms| norms.map(|norm| tensor(norm, [width]))),
+            epsilon: 1e-3,
+        };
+        let [x, grad] = [&x, &grad].map(|x| tensor(x, [rows, all, width]));
+        let given = normed.then(|| x.clone());
+        for (body, got, (back, norms)) in [
+            (
+                "plain",
+                plain::place(x.clone(), &placing),
+                plain::place_back(given.clone(), &placing, grad.clone()),
+            ),
+            ("cpu", B::place(x.clone(), &placing), B::place_back(given.clone(), &placing, grad.clone())),
+        ] {
+            near(&format!("{body} placed"), &floats(got), &right, 1e-5);
+            near(&format!("{body} placed back"), &floats(back), &of_x, 2e-5);
+            assert_eq!(norms.is_some(), normed);
+            for (got, right) in norms.into_iter().flatten().zip(&slopes) {
+                near(&format!("{body} placed back to norms"), &floats(got), right, 2e-5);
+            }
+        }
+    }
+}
+
+#[test]
+fn projections_lie_side_by_side_and_so_do_their_gradients() {
+    for (rows, outs) in [(1, vec![3]), (7, vec![5, 2]), (300, vec![130, 70, 65])] {
+        let (inner, width) = (90, outs.iter().sum::<usize>());
+        let (x, weight) = (numbers(rows * inner, 1), numbers(width * inner, 2));
+        let (grad, so_far) = (numbers(rows * width, 3), numbers(rows * inner, 4));
+        let turned = |x: &[f64], sizes| naive::turn(x, sizes);
+        let right = naive::product(&x, &turned(&weight, [width, inner]), [rows, inner, width]);
+        let of_x = naive::product(&grad, &weight, [rows, width, inner]);
+        let added: Vec<f64> = of_x.iter().zip(&so_far).map(|(x, y)| x + y).collect();
+        let of_weight = naive::product(&turned(&grad, [rows, width]), &x, [width, rows, inner]);
+        let [x, so_far] = [x, so_far].map(|x| tensor(&x, [rows, inner]));
+        let grad = tensor(&grad, [rows, width]);
+        let mut first = 0;
+        let cut = |out: &usize| {
+            let part = &weight[first * inner..][..out * inner];
+            first += out;
+            tensor(part, [*out, inner])
+        };
+        let weights: Vec<_> = outs.iter().map(cut).collect();
+        near("plain side by side", &floats(plain::project(x.clone(), weights.clone())), &right, 1e-5);
+        near("cpu side by side", &floats(B::project(x.clone(), weights.clone())), &right, 1e-5);
+        for (so_far, of_x) in [(None, &of_x), (Some(so_far), &added)] {
+            let given = || (x.clone(), weights.clone(), grad.clone(), so_far.clone(), [true; 2]);
+            let (x, weights, grad, so_far, wanted) = given();
+            let of_plain = plain::project_back(x, weights, grad, so_far, wanted);
+            let (x, weights, grad, so_far, wanted) = given();
+            let of_cpu = B::project_back(x, weights, grad, so_far, wanted);
+            for (body, got) in [("plain", of_plain), ("cpu", of_cpu)] {
+                for (got, right) in got.into_iter().zip([of_x, &of_weight]) {
+                    near(&format!("{body} back"), &floats(got.unwrap()), right, 1e-5);
+                }
+            }
+        }
     }
 }
 
@@ -116,17 +194,16 @@ fn gates_and_their_way_back() {
         difference(naive::swiglu(&moved(&gate, step), &up), naive::swiglu(&moved(&gate, -step), &up));
     let of_up = difference(naive::swiglu(&gate, &moved(&up, step)), naive::swiglu(&gate, &moved(&up, -step)));
     let [gate, up, grad] = [gate, up, grad].map(|x| tensor(&x, [rows, width]));
-    for (body, got, (back_gate, back_up)) in [
-        (
-            "plain",
-            plain::swiglu(gate.clone(), up.clone()),
-            plain::swiglu_back(gate.clone(), up.clone(), grad.clone()),
-        ),
-        ("cpu", B::swiglu(gate.clone(), up.clone()), B::swiglu_back(gate.clone(), up.clone(), grad.clone())),
+    let both = Tensor::cat(vec![gate, up], 1);
+    for (body, got, back) in [
+        ("plain", plain::swiglu(both.clone()), plain::swiglu_back(both.clone(), grad.clone())),
+        ("cpu", B::swiglu(both.clone()), B::swiglu_back(both.clone(), grad.clone())),
     ] {
         near(&format!("{body} gated"), &floats(got), &right, 1e-5);
-        near(&format!("{body} back to gate"), &floats(back_gate), &of_gate, 1e-5);
-        near(&format!("{body} back to up"), &floats(back_up), &of_up, 1e-5);
+        near(&format!("{body} gated again"), &floats(back.output), &right, 1e-5);
+        let of_half = |first| floats(back.grad.clone().narrow(1, first, width));
+        near(&format!("{body} back to gate"), &of_half(0), &of_gate, 1e-5);
+        near(&format!("{body} back to up"), &of_half(width), &of_up, 1e-5);
     }
 }
 

@@ -1,7 +1,7 @@
 //! QK-clip, with the whole way from weights to logits.
 use super::*;
 use crate::optim::qk_clip;
-use muse_kernels::{Angles, Dropout, Sight, Turned};
+use muse_kernels::{Angles, Dropout, Placing, Sight};
 
 const TOKENS: usize = 20;
 const WIDTH: usize = 32;
@@ -19,15 +19,13 @@ fn peaks(query: &Tensor<B, 2>, key: &Tensor<B, 2>) -> Tensor<B, 1> {
     };
     let angles = Angles { cos: turns(f32::cos), sin: turns(f32::sin) };
     let positions = Tensor::arange(0..TOKENS as i64, &device);
-    let heads = |weight: &Tensor<B, 2>| {
-        let heads = weight.dims()[0] / HEAD;
-        let flat = B::product(x.clone(), weight.clone(), Turned::Right).reshape([TOKENS, heads, HEAD]);
-        B::rotate(flat, &angles, positions.clone(), false).reshape([1, TOKENS, heads, HEAD])
-    };
-    let (query, key) = (heads(query), heads(key));
+    let all = B::project(x, vec![query.clone(), key.clone(), key.clone()]);
+    let [heads, kv] = [query, key].map(|weight| weight.dims()[0] / HEAD);
+    let placing = Placing { heads, angles, positions, norms: None, epsilon: 0.0 };
+    let placed = B::place(all.reshape([TOKENS, heads + 2 * kv, HEAD]), &placing);
     let starts = Tensor::zeros([1, TOKENS], &device);
     let sight = Sight { starts, scale: (HEAD as f64).powf(-0.5), dropped: Dropout::NONE };
-    B::attend([query, key.clone(), key], &sight).peak
+    B::attend(placed.reshape([1, TOKENS, heads + 2 * kv, HEAD]), heads, &sight).peak
 }
 
 fn clipped(kv_heads: usize) {

@@ -5,6 +5,9 @@ use crate::ops::{Attended, Sight};
 use burn::backend::Cuda;
 use burn::prelude::*;
 use burn::tensor::DType;
+use cubecl::cuda::CudaRuntime;
+use cubecl::prelude::ComputeClient;
+use cubecl::server::Binding;
 
 macro_rules! source {
     ($($file:literal),+) => { &[$(include_str!(concat!("source/attention/", $file, ".cu"))),+] };
@@ -35,13 +38,11 @@ struct Sizes {
 
 impl Sizes {
     /// None where no kernel does it.
-    fn of(sources: [&Tensor<Cuda, 4>; 3], sight: &Sight<Cuda>, gpu: (i32, i32)) -> Option<Self> {
-        let [query, key, value] = sources;
-        let ([batch, tokens, heads, width], [_, _, kv, _]) = (query.dims(), key.dims());
-        let narrow = sources.iter().all(|x| x.dtype() == DType::BF16);
-        let fits = narrow
-            && key.dims() == [batch, tokens, kv, width]
-            && value.dims() == key.dims()
+    fn of(x: &Tensor<Cuda, 4>, heads: usize, sight: &Sight<Cuda>, gpu: (i32, i32)) -> Option<Self> {
+        let [batch, tokens, all, width] = x.dims();
+        let kv = all.checked_sub(heads)? / 2;
+        let fits = x.dtype() == DType::BF16
+            && all == heads + 2 * kv
             && sight.starts.dims() == [batch, tokens]
             && sight.starts.dtype() == DType::I32
             && batch * tokens * kv > 0
@@ -51,15 +52,8 @@ impl Sizes {
             && sight.scale > 0.0
             && !sight.dropped.any();
         let hopper = gpu == (9, 0) && (width == 64 || width == 128);
-        (fits && gpu >= (8, 0)).then_some(Self {
-            batch,
-            tokens,
-            heads,
-            kv,
-            width,
-            scale: sight.scale,
-            hopper,
-        })
+        let scale = sight.scale;
+        (fits && gpu >= (8, 0)).then_some(Self { batch, tokens, heads, kv, width, scale, hopper })
     }
 
     /// Which of four classes of widths it is in: numbers for each were found by trying.
@@ -82,6 +76,17 @@ impl Sizes {
             .int(self.heads)
             .int(section.clamp(1, of))
             .float(self.scale)
+            .int(self.all() * self.width)
+    }
+
+    /// Heads that lie side by side: queries, keys, values.
+    fn all(&self) -> usize {
+        self.heads + 2 * self.kv
+    }
+
+    /// Where queries, keys and values of such a tensor begin.
+    fn parts(&self, x: &Numbers) -> [Binding; 3] {
+        [0, self.heads, self.heads + self.kv].map(|head| x.from(head * self.width))
     }
 
     /// Bytes of a row in shared memory. In the way for any GPU rows lie apart.
@@ -96,14 +101,14 @@ impl Sizes {
         defines: &[(&'static str, usize)],
         (rows, slices, of): (usize, usize, usize),
         shared: usize,
-        buffers: &[&Numbers],
+        client: &ComputeClient<CudaRuntime>,
+        buffers: Vec<Binding>,
     ) {
         let threads = if self.hopper { 128 } else { WARPS * 32 };
         let source = sources[usize::from(self.hopper)];
         let kernel = Kernel::of(entry, source, self.defines(defines), threads as u32, shared);
         let blocks = of * self.tokens.div_ceil(rows) * slices;
-        let places = buffers.iter().map(|x| x.at()).collect();
-        kernel.start(buffers[0].client(), [blocks, 1, 1], places, self.words(of));
+        kernel.start(client, [blocks, 1, 1], buffers, self.words(of));
     }
 }
 
@@ -115,14 +120,14 @@ fn gpu(x: &Tensor<Cuda, 4>) -> Option<(i32, i32)> {
     super::capability(x.device().index)
 }
 
-pub(crate) fn attend(sources: &[Tensor<Cuda, 4>; 3], sight: &Sight<Cuda>) -> Option<Attended<Cuda>> {
-    let sizes = Sizes::of(sources.each_ref(), sight, gpu(&sources[0])?)?;
-    let Sizes { batch, tokens, heads, width, .. } = sizes;
-    let device = sources[0].device();
-    let [query, key, value] = sources.clone().map(Numbers::of);
+pub(crate) fn attend(x: &Tensor<Cuda, 4>, heads: usize, sight: &Sight<Cuda>) -> Option<Attended<Cuda>> {
+    let sizes = Sizes::of(x, heads, sight, gpu(x)?)?;
+    let Sizes { batch, tokens, width, .. } = sizes;
+    let device = x.device();
+    let x = Numbers::of(x.clone());
     let starts = Numbers::of_ints(sight.starts.clone());
-    let output = Numbers::room(&query, [batch, tokens, heads, width], DType::BF16);
-    let lse = Numbers::room(&query, [batch, heads, tokens], DType::F32);
+    let output = Numbers::room(&x, [batch, tokens, heads, width], DType::BF16);
+    let lse = Numbers::room(&x, [batch, heads, tokens], DType::F32);
     // The largest logit so far.
     let peak = Numbers::of(Tensor::<Cuda, 1>::full([heads], f32::NEG_INFINITY, (&device, DType::F32)));
     let row = sizes.row();
@@ -139,42 +144,45 @@ pub(crate) fn attend(sources: &[Tensor<Cuda, 4>; 3], sight: &Sight<Cuda>) -> Opt
             vec![("WARPS", WARPS), ("BANDS", bands), ("KEYS", keys), ("KEEP", keep), ("BLOCKS", blocks)];
         (rows, (rows + 4 * keys) * row, defines)
     };
-    let buffers = [&query, &key, &value, &starts, &output, &lse, &peak];
-    sizes.start(("attend", ATTEND), &defines, (rows, 1, batch * heads), shared, &buffers);
+    let mut buffers = sizes.parts(&x).to_vec();
+    buffers.extend([&starts, &output, &lse, &peak].map(Numbers::at));
+    sizes.start(("attend", ATTEND), &defines, (rows, 1, batch * heads), shared, x.client(), buffers);
     Some(Attended { output: output.tensor(), lse: lse.tensor(), peak: peak.tensor() })
 }
 
 pub(crate) fn attend_back(
-    sources: &[Tensor<Cuda, 4>; 3],
+    x: &Tensor<Cuda, 4>,
     sight: &Sight<Cuda>,
     attended: &Attended<Cuda>,
     grad: &Tensor<Cuda, 4>,
-) -> Option<[Tensor<Cuda, 4>; 3]> {
-    let sizes = Sizes::of(sources.each_ref(), sight, gpu(grad)?)?;
-    let Sizes { batch, tokens, heads, kv, width, .. } = sizes;
+) -> Option<Tensor<Cuda, 4>> {
+    let [_, _, heads, _] = grad.dims();
+    let sizes = Sizes::of(x, heads, sight, gpu(grad)?)?;
+    let Sizes { batch, tokens, kv, width, .. } = sizes;
     let alike = |x: &Tensor<Cuda, 4>| x.dtype() == DType::BF16 && x.dims() == [batch, tokens, heads, width];
     let lse = &attended.lse;
     let fits = lse.dtype() == DType::F32 && lse.dims() == [batch, heads, tokens];
     if !fits || !alike(grad) || !alike(&attended.output) {
         return None;
     }
-    let [query, key, value] = sources.clone().map(Numbers::of);
+    let x = Numbers::of(x.clone());
     let (grad, output) = (Numbers::of(grad.clone()), Numbers::of(attended.output.clone()));
     let lse = Numbers::of(attended.lse.clone());
     let starts = Numbers::of_ints(sight.starts.clone());
-    let room = |heads| Numbers::room(&query, [batch, tokens, heads, width], DType::BF16);
-    let (of_query, of_key, of_value) = (room(heads), room(kv), room(kv));
+    let of_x = Numbers::room(&x, [batch, tokens, sizes.all(), width], DType::BF16);
+    let [of_query, of_key, of_value] = sizes.parts(&of_x);
+    let given = || sizes.parts(&x).into_iter().chain([&grad, &starts].map(Numbers::at));
     let row = sizes.row();
 
     // Of a step of queries: where what they see begins. Of each query: what the kernels behind ask for more than once.
     let class = sizes.class();
     let step = if sizes.hopper { 64 } else { [32, 32, 16, 16][class] };
-    let rows = Numbers::room(&query, [batch * heads * tokens, 2], DType::F32);
-    let bounds = Numbers::room(&query, [batch * tokens.div_ceil(step), 2], DType::I32);
+    let rows = Numbers::room(&x, [batch * heads * tokens, 2], DType::F32);
+    let bounds = Numbers::room(&x, [batch * tokens.div_ceil(step), 2], DType::I32);
     let first = Kernel::of("attend_back_rows", ROWS, sizes.defines(&[("STEP", step)]), 256, 0);
     let places = [&output, &grad, &lse, &starts, &rows, &bounds].map(Numbers::at).to_vec();
     let blocks = batch * tokens.div_ceil(step);
-    first.start(query.client(), [blocks, 1, 1], places, sizes.words(batch * heads));
+    first.start(x.client(), [blocks, 1, 1], places, sizes.words(batch * heads));
 
     let (own, shared, defines) = if sizes.hopper {
         let keys = 64;
@@ -194,8 +202,9 @@ pub(crate) fn attend_back(
         ];
         (own, (2 * own + 2 * turns * keys) * row, defines)
     };
-    let buffers = [&query, &key, &value, &grad, &starts, &rows, &of_query];
-    sizes.start(("attend_back_query", QUERY), &defines, (own, 1, batch * heads), shared, &buffers);
+    let buffers = given().chain([rows.at(), of_query]).collect();
+    let count = (own, 1, batch * heads);
+    sizes.start(("attend_back_query", QUERY), &defines, count, shared, x.client(), buffers);
 
     // Numbers of a step that lie beside its rows.
     let beside = 12 * step + 16;
@@ -220,7 +229,8 @@ pub(crate) fn attend_back(
         let shared = 2 * own * row + turns * (2 * step * row + beside);
         (own, width.div_ceil(slice), shared, defines)
     };
-    let buffers = [&query, &key, &value, &grad, &starts, &rows, &bounds, &of_key, &of_value];
-    sizes.start(("attend_back_key", KEY), &defines, (own, slices, batch * kv), shared, &buffers);
-    Some([of_query.tensor(), of_key.tensor(), of_value.tensor()])
+    let buffers = given().chain([rows.at(), bounds.at(), of_key, of_value]).collect();
+    let count = (own, slices, batch * kv);
+    sizes.start(("attend_back_key", KEY), &defines, count, shared, x.client(), buffers);
+    Some(of_x.tensor())
 }

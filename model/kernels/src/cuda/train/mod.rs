@@ -7,6 +7,7 @@ mod embed;
 mod head;
 mod kernel;
 mod norm;
+mod place;
 mod product;
 mod rows;
 mod sums;
@@ -16,8 +17,9 @@ pub(super) use attention::{attend, attend_back};
 pub(super) use embed::embed_back;
 pub(super) use head::head_loss;
 pub(super) use norm::{rms_norm, rms_norm_back};
+pub(super) use place::{How as Placed, place, place_back};
 pub(super) use product::{multiplies, product, project_back};
-pub(super) use rows::{adamw, can_step, rotate, swiglu, swiglu_back};
+pub(super) use rows::{adamw, can_step, swiglu, swiglu_back, together};
 pub(super) use sums::{squares, sum_squares};
 
 use burn::tensor::DType;

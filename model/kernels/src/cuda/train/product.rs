@@ -42,14 +42,15 @@ pub(super) fn product_added(
     made(shape(a, b, turned, DType::F32)?, [a, b], sum)
 }
 
-/// Takes what there is so far of the gradient of x, where it can be made.
+/// Takes what there is so far of the gradient of x, where it can be made. The weights are one matrix.
 pub(crate) fn project_back(
     x: &Tensor<Cuda, 2>,
-    weight: &Tensor<Cuda, 2>,
+    weights: &[Tensor<Cuda, 2>],
     grad: &Tensor<Cuda, 2>,
     so_far: &mut Option<Tensor<Cuda, 2>>,
     [of_x, of_weight]: [bool; 2],
 ) -> Option<[Option<Tensor<Cuda, 2>>; 2]> {
+    let [weight] = weights else { return None };
     let first = shape(grad, weight, Turned::Neither, x.dtype())?;
     let second = shape(grad, x, Turned::Left, DType::F32)?;
     let alike = |so_far: &Tensor<Cuda, 2>| (so_far.dims(), so_far.dtype()) == (x.dims(), x.dtype());

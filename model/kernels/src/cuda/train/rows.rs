@@ -1,86 +1,95 @@
-//! What is done number by number: SwiGLU, rotary places, AdamW.
+//! What is done number by number: weights put together, SwiGLU, AdamW.
 use super::kernel::{Kernel, Source, Words};
 use super::tensor::Numbers;
 use super::{each, narrow};
-use crate::ops::{AdamStep, Angles};
+use crate::ops::{AdamStep, Gated};
 use burn::backend::Cuda;
 use burn::prelude::*;
 use burn::tensor::DType;
 
-const SOURCE: Source = &[include_str!("source/numbers.cu"), include_str!("source/rows.cu")];
 const THREADS: usize = 256;
-/// Heads that a thread turns by the same angles.
-const TOGETHER: usize = 2;
-
-fn kernel(entry: &'static str, dtype: DType) -> Kernel {
-    Kernel::of(entry, SOURCE, vec![narrow(dtype), ("TOGETHER", TOGETHER)], THREADS as u32, 0)
-}
-
 /// As many blocks as so many threads need.
 fn blocks(threads: usize) -> [usize; 3] {
     [threads.div_ceil(THREADS), 1, 1]
 }
 
-fn alike(tensors: &[&Tensor<Cuda, 2>]) -> bool {
-    tensors.windows(2).all(|two| (two[0].dtype(), two[0].dims()) == (two[1].dtype(), two[1].dims()))
-}
-
-pub(crate) fn swiglu(gate: &Tensor<Cuda, 2>, up: &Tensor<Cuda, 2>) -> Option<Tensor<Cuda, 2>> {
-    let ([rows, width], dtype) = (gate.dims(), gate.dtype());
-    let (each, count) = (each(dtype)?, rows * width);
-    if count == 0 || !alike(&[gate, up]) {
+/// Weights in one type, one behind the other.
+pub(crate) fn together(weights: &[Tensor<Cuda, 2>], dtype: DType) -> Option<Tensor<Cuda, 2>> {
+    let first = weights.first()?;
+    let ([_, width], from) = (first.dims(), first.dtype());
+    let fits = |weight: &Tensor<Cuda, 2>| {
+        let [rows, across] = weight.dims();
+        across == width && weight.dtype() == from && (rows * width).is_multiple_of(8) && rows > 0
+    };
+    let (Some(_), Some(_)) = (each(from), each(dtype)) else { return None };
+    if weights.len() > MOST || width == 0 || !weights.iter().all(fits) {
         return None;
     }
-    let (gate, up) = (Numbers::of(gate.clone()), Numbers::of(up.clone()));
-    let y = Numbers::room(&gate, [rows, width], dtype);
-    let buffers = vec![gate.at(), up.at(), y.at()];
-    let words = Words::default().long(count);
-    kernel("swiglu", dtype).start(gate.client(), blocks(count.div_ceil(each)), buffers, words);
+    let counts: Vec<usize> = weights.iter().map(|weight| weight.dims()[0] * width / 8).collect();
+    let own: Vec<Numbers> = weights.iter().map(|weight| Numbers::of(weight.clone())).collect();
+    let all: usize = counts.iter().sum();
+    let y = Numbers::room(&own[0], [all * 8 / width, width], dtype);
+    // Where there are fewer, those that are not there have nothing in them.
+    let at = |which: usize| own[which.min(own.len() - 1)].at();
+    let words =
+        (0..MOST).fold(Words::default(), |words, which| words.int(counts.iter().take(which + 1).sum()));
+    let defines = vec![narrow(dtype), ("FROM_NARROW", usize::from(from == DType::BF16))];
+    let source: Source = &[include_str!("source/numbers.cu"), include_str!("source/together.cu")];
+    let kernel = Kernel::of("together", source, defines, THREADS as u32, 0);
+    kernel.start(y.client(), blocks(all), vec![at(0), at(1), at(2), y.at()], words);
     Some(y.tensor())
 }
 
-pub(crate) fn swiglu_back(
-    gate: &Tensor<Cuda, 2>,
-    up: &Tensor<Cuda, 2>,
-    grad: &Tensor<Cuda, 2>,
-) -> Option<(Tensor<Cuda, 2>, Tensor<Cuda, 2>)> {
-    let ([rows, width], dtype) = (gate.dims(), gate.dtype());
-    let (each, count) = (each(dtype)?, rows * width);
-    if count == 0 || !alike(&[gate, up, grad]) {
-        return None;
-    }
-    let [gate, up, grad] = [gate, up, grad].map(|x| Numbers::of(x.clone()));
-    let room = || Numbers::room(&gate, [rows, width], dtype);
-    let (of_gate, of_up) = (room(), room());
-    let buffers = [&gate, &up, &grad, &of_gate, &of_up].map(Numbers::at).to_vec();
-    let words = Words::default().long(count);
-    kernel("swiglu_back", dtype).start(gate.client(), blocks(count.div_ceil(each)), buffers, words);
-    Some((of_gate.tensor(), of_up.tensor()))
+/// The most weights that a kernel puts together.
+const MOST: usize = 3;
+
+/// Sizes of SwiGLU, and its kernel: rows are gone through in pieces, of a number where a row is no multiple of more.
+struct Gates {
+    kernel: Kernel,
+    rows: usize,
+    width: usize,
+    words: Words,
+    blocks: [usize; 3],
 }
 
-pub(crate) fn rotate(
-    x: &Tensor<Cuda, 3>,
-    angles: &Angles<Cuda>,
-    positions: &Tensor<Cuda, 1, Int>,
-    back: bool,
-) -> Option<Tensor<Cuda, 3>> {
-    let ([rows, heads, width], dtype) = (x.dims(), x.dtype());
-    let (each, half) = (each(dtype)?, width / 2);
-    let ints = positions.dtype() == DType::I32 && positions.dims() == [rows];
-    let fits = |table: &Tensor<Cuda, 2>| table.dtype() == DType::F32 && table.dims()[1] == half;
-    let floats = fits(&angles.cos) && fits(&angles.sin);
-    if !ints || !floats || rows * heads == 0 || width % 2 != 0 || half == 0 || !half.is_multiple_of(each) {
+impl Gates {
+    fn of(entry: &'static str, both: &Tensor<Cuda, 2>) -> Option<Self> {
+        let ([rows, across], each) = (both.dims(), each(both.dtype())?);
+        let width = across / 2;
+        let step = if width.is_multiple_of(each) { each } else { 1 };
+        let pieces = rows * width / step;
+        if pieces == 0 || !across.is_multiple_of(2) || pieces > u32::MAX as usize - THREADS {
+            return None;
+        }
+        let defines = vec![narrow(both.dtype()), ("STEP", step)];
+        let source: Source = &[include_str!("source/numbers.cu"), include_str!("source/gates.cu")];
+        let kernel = Kernel::of(entry, source, defines, THREADS as u32, 0);
+        let words = Words::default().int(pieces).int(width / step);
+        Some(Self { kernel, rows, width, words, blocks: blocks(pieces) })
+    }
+}
+
+pub(crate) fn swiglu(both: &Tensor<Cuda, 2>) -> Option<Tensor<Cuda, 2>> {
+    let Gates { kernel, rows, width, words, blocks } = Gates::of("swiglu", both)?;
+    let dtype = both.dtype();
+    let both = Numbers::of(both.clone());
+    let y = Numbers::room(&both, [rows, width], dtype);
+    kernel.start(both.client(), blocks, vec![both.at(), y.at()], words);
+    Some(y.tensor())
+}
+
+pub(crate) fn swiglu_back(both: &Tensor<Cuda, 2>, grad: &Tensor<Cuda, 2>) -> Option<Gated<Cuda>> {
+    let Gates { kernel, rows, width, words, blocks } = Gates::of("swiglu_back", both)?;
+    let dtype = both.dtype();
+    if (grad.dims(), grad.dtype()) != ([rows, width], dtype) {
         return None;
     }
-    let x = Numbers::of(x.clone());
-    let (cos, sin) = (Numbers::of(angles.cos.clone()), Numbers::of(angles.sin.clone()));
-    let positions = Numbers::of_ints(positions.clone());
-    let y = Numbers::room(&x, [rows, heads, width], dtype);
-    let buffers = [&x, &cos, &sin, &positions, &y].map(Numbers::at).to_vec();
-    let words = Words::default().int(rows).int(heads).int(half).float(if back { -1.0 } else { 1.0 });
-    let threads = rows * heads.div_ceil(TOGETHER) * half / each;
-    kernel("rotate", dtype).start(x.client(), blocks(threads), buffers, words);
-    Some(y.tensor())
+    let [both, grad] = [both, grad].map(|x| Numbers::of(x.clone()));
+    let output = Numbers::room(&both, [rows, width], dtype);
+    let back = Numbers::room(&both, [rows, 2 * width], dtype);
+    let buffers = [&both, &grad, &output, &back].map(Numbers::at).to_vec();
+    kernel.start(both.client(), blocks, buffers, words);
+    Some(Gated { output: output.tensor(), grad: back.tensor() })
 }
 
 type Updated = (Tensor<Cuda, 1>, (Tensor<Cuda, 1>, Tensor<Cuda, 1>));
@@ -108,6 +117,8 @@ pub(crate) fn adamw(
         .into_iter()
         .chain([1.0 / first, 1.0 / second, step.epsilon, step.rate, 1.0 - step.rate * step.decay])
         .fold(Words::default().long(count), Words::float);
-    kernel("adamw", DType::F32).start(weight.client(), blocks(count.div_ceil(4)), buffers.to_vec(), words);
+    let source: Source = &[include_str!("source/numbers.cu"), include_str!("source/adamw.cu")];
+    let kernel = Kernel::of("adamw", source, vec![narrow(DType::F32)], THREADS as u32, 0);
+    kernel.start(weight.client(), blocks(count.div_ceil(4)), buffers.to_vec(), words);
     (new_weight.tensor(), (new_mean.tensor(), new_square.tensor()))
 }

@@ -28,7 +28,25 @@ impl Numbers {
         let x = into_contiguous(x);
         // A part of another tensor may begin anywhere.
         let begins = x.handle.offset_start.unwrap_or(0);
-        Self(if begins.is_multiple_of(STEP) { x } else { x.copy() })
+        let aligned = begins.is_multiple_of(STEP);
+        if aligned { Self(x) } else { Self(x).copied() }
+    }
+
+    /// The same numbers in other memory. In one row: Burn may lay out a copy of several with gaps between them.
+    fn copied(self) -> Self {
+        let CubeTensor { client, device, handle, dtype, .. } = self.0.clone();
+        let flat = |handle| {
+            let count = self.0.meta.num_elements();
+            CubeTensor::new_contiguous(client.clone(), device.clone(), [count].into(), handle, dtype)
+        };
+        let copy = flat(handle).copy();
+        Self(CubeTensor::new_contiguous(
+            client.clone(),
+            device.clone(),
+            self.0.meta.shape().clone(),
+            copy.handle,
+            dtype,
+        ))
     }
 
     /// Room for as many numbers, beside `like`. What is in it is not known.
@@ -47,6 +65,12 @@ impl Numbers {
         self.0.handle.clone().binding()
     }
 
+    /// The same from a number on.
+    pub(super) fn from(&self, number: usize) -> Binding {
+        let bytes = number * self.0.dtype.size();
+        self.0.handle.clone().offset_start(bytes as u64).binding()
+    }
+
     pub(super) fn client(&self) -> &ComputeClient<CudaRuntime> {
         &self.0.client
     }
@@ -58,5 +82,10 @@ impl Numbers {
     /// Nothing else holds them, so they may be written over.
     pub(super) fn alone(&self) -> bool {
         self.0.can_mut()
+    }
+
+    /// Themselves where they may be written over, else a copy.
+    pub(super) fn own(self) -> Self {
+        if self.alone() { self } else { self.copied() }
     }
 }

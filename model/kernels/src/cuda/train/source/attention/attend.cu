@@ -17,14 +17,14 @@ attend(const u16* __restrict__ query, const u16* __restrict__ key, const u16* __
     int tokens = p.tokens, tiles = (tokens + ROWS - 1) / ROWS, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     Place place(tiles, p.heads, p.batch, p.section);
     // The last rows see most.
-    int first = (tiles - 1 - place.tile) * ROWS, own = first + warp * BANDS * 16, kept = p.heads / GROUP;
-    int stride = p.heads * HEAD, narrow_stride = kept * HEAD;
+    int first = (tiles - 1 - place.tile) * ROWS, own = first + warp * BANDS * 16;
+    int stride = p.heads * HEAD;
     i64 begin = (i64)place.item * tokens;
-    const u16* keys = key + begin * narrow_stride + place.head / GROUP * HEAD;
-    const u16* values = value + begin * narrow_stride + place.head / GROUP * HEAD;
+    const u16* keys = key + begin * p.row + place.head / GROUP * HEAD;
+    const u16* values = value + begin * p.row + place.head / GROUP * HEAD;
 
     u32 queries_at = address_of(shared), keys_at = queries_at + ROWS * WIDE * 2, values_at = keys_at + 2 * KEYS * WIDE * 2;
-    fetch_rows<ROWS, THREADS>(queries_at, query + begin * stride + place.head * HEAD, first, tokens, stride);
+    fetch_rows<ROWS, THREADS>(queries_at, query + begin * p.row + place.head * HEAD, first, tokens, p.row);
 
     // What each row of a lane sees begins here; rows behind the end take what the last one has, and nobody reads them.
     int starts_of[BANDS][2], least = 0x7fffffff, most = 0;
@@ -42,8 +42,8 @@ attend(const u16* __restrict__ query, const u16* __restrict__ key, const u16* __
 #pragma unroll
     for (int other = 0; other < WARPS; other++) least_of_all = min(least_of_all, least_of[other]);
     int step = least_of_all / KEYS, last = (min(first + ROWS, tokens) - 1) / KEYS;
-    fetch_rows<KEYS, THREADS>(keys_at, keys, step * KEYS, tokens, narrow_stride);
-    fetch_rows<KEYS, THREADS>(values_at, values, step * KEYS, tokens, narrow_stride);
+    fetch_rows<KEYS, THREADS>(keys_at, keys, step * KEYS, tokens, p.row);
+    fetch_rows<KEYS, THREADS>(values_at, values, step * KEYS, tokens, p.row);
     fetched();
 
     Rows<BANDS, KEEP> queries;
@@ -61,8 +61,8 @@ attend(const u16* __restrict__ query, const u16* __restrict__ key, const u16* __
         __syncthreads();
         if (step < last) {
             u32 next = (turn ^ 1) * KEYS * WIDE * 2;
-            fetch_rows<KEYS, THREADS>(keys_at + next, keys, (step + 1) * KEYS, tokens, narrow_stride);
-            fetch_rows<KEYS, THREADS>(values_at + next, values, (step + 1) * KEYS, tokens, narrow_stride);
+            fetch_rows<KEYS, THREADS>(keys_at + next, keys, (step + 1) * KEYS, tokens, p.row);
+            fetch_rows<KEYS, THREADS>(values_at + next, values, (step + 1) * KEYS, tokens, p.row);
         }
         fetched();
         int from = step * KEYS, place_of_turn = turn * KEYS * WIDE * 2;

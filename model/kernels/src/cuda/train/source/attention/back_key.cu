@@ -16,7 +16,7 @@ attend_back_key(const u16* __restrict__ query, const u16* __restrict__ key, cons
     extern __shared__ __align__(128) u16 shared[];
     __shared__ int last_of_all;
     int tokens = p.tokens, tiles = (tokens + ROWS - 1) / ROWS, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    int kept = p.heads / GROUP, stride = p.heads * HEAD, narrow_stride = kept * HEAD;
+    int kept = p.heads / GROUP, stride = p.heads * HEAD;
     // The first keys are seen by most.
     Place place(tiles * SLICES, kept, p.batch, p.section);
     int first = place.tile / SLICES * ROWS, column = place.tile % SLICES * SLICE, own = first + warp * BANDS * 16;
@@ -25,14 +25,14 @@ attend_back_key(const u16* __restrict__ query, const u16* __restrict__ key, cons
     bounds += (i64)place.item * ((tokens + STEP - 1) / STEP);
 
     u32 keys_at = address_of(shared), values_at = keys_at + ROWS * WIDE * 2, turns_at = values_at + ROWS * WIDE * 2;
-    i64 of_kept = begin * narrow_stride + place.head * HEAD;
-    fetch_rows<ROWS, THREADS>(keys_at, key + of_kept, first, tokens, narrow_stride);
-    fetch_rows<ROWS, THREADS>(values_at, value + of_kept, first, tokens, narrow_stride);
+    i64 of_kept = begin * p.row + place.head * HEAD;
+    fetch_rows<ROWS, THREADS>(keys_at, key + of_kept, first, tokens, p.row);
+    fetch_rows<ROWS, THREADS>(values_at, value + of_kept, first, tokens, p.row);
 
     auto bring = [&](int member, int step, int turn) {
         int head = place.head * GROUP + member, token = step * STEP;
         u32 to = turns_at + turn * TURN;
-        fetch_rows<STEP, THREADS>(to, query + begin * stride + head * HEAD, token, tokens, stride);
+        fetch_rows<STEP, THREADS>(to, query + begin * p.row + head * HEAD, token, tokens, p.row);
         fetch_rows<STEP, THREADS>(to + TILE, grad + begin * stride + head * HEAD, token, tokens, stride);
         for (int at = threadIdx.x; at < STEP; at += THREADS) {
             int there = min(token + at, tokens - 1);
@@ -126,6 +126,6 @@ attend_back_key(const u16* __restrict__ query, const u16* __restrict__ key, cons
     for (int band = 0; band < BANDS; band++) scales[band][0] = scales[band][1] = p.scale, ones[band][0] = ones[band][1] = 1.0f;
     settle<0>();
     u16* space = shared + warp * BANDS * 16 * WIDE;
-    give_rows<BANDS, SLICE>(key_sums, scales, space, of_key + of_kept + column, own, tokens, narrow_stride, end);
-    give_rows<BANDS, SLICE>(value_sums, ones, space + ROWS * WIDE, of_value + of_kept + column, own, tokens, narrow_stride, end);
+    give_rows<BANDS, SLICE>(key_sums, scales, space, of_key + of_kept + column, own, tokens, p.row, end);
+    give_rows<BANDS, SLICE>(value_sums, ones, space + ROWS * WIDE, of_value + of_kept + column, own, tokens, p.row, end);
 }

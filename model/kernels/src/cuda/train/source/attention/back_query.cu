@@ -12,16 +12,16 @@ attend_back_query(const u16* __restrict__ query, const u16* __restrict__ key, co
     int tokens = p.tokens, tiles = (tokens + ROWS - 1) / ROWS, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     Place place(tiles, p.heads, p.batch, p.section);
     // The last rows see most.
-    int first = (tiles - 1 - place.tile) * ROWS, own = first + warp * BANDS * 16, kept = p.heads / GROUP;
-    int stride = p.heads * HEAD, narrow_stride = kept * HEAD;
+    int first = (tiles - 1 - place.tile) * ROWS, own = first + warp * BANDS * 16;
+    int stride = p.heads * HEAD;
     i64 begin = (i64)place.item * tokens;
-    const u16* keys = key + begin * narrow_stride + place.head / GROUP * HEAD;
-    const u16* values = value + begin * narrow_stride + place.head / GROUP * HEAD;
+    const u16* keys = key + begin * p.row + place.head / GROUP * HEAD;
+    const u16* values = value + begin * p.row + place.head / GROUP * HEAD;
 
     constexpr int TURN = KEYS * WIDE * 2;
     u32 queries_at = address_of(shared), grads_at = queries_at + ROWS * WIDE * 2;
     u32 keys_at = grads_at + ROWS * WIDE * 2, values_at = keys_at + TURNS * TURN;
-    fetch_rows<ROWS, THREADS>(queries_at, query + begin * stride + place.head * HEAD, first, tokens, stride);
+    fetch_rows<ROWS, THREADS>(queries_at, query + begin * p.row + place.head * HEAD, first, tokens, p.row);
     fetch_rows<ROWS, THREADS>(grads_at, grad + begin * stride + place.head * HEAD, first, tokens, stride);
 
     // Rows behind the end take what the last one has, and nobody reads them.
@@ -42,8 +42,8 @@ attend_back_query(const u16* __restrict__ query, const u16* __restrict__ key, co
 #pragma unroll
     for (int other = 0; other < WARPS; other++) least_of_all = min(least_of_all, least_of[other]);
     int step = least_of_all / KEYS, last = (min(first + ROWS, tokens) - 1) / KEYS;
-    fetch_rows<KEYS, THREADS>(keys_at, keys, step * KEYS, tokens, narrow_stride);
-    fetch_rows<KEYS, THREADS>(values_at, values, step * KEYS, tokens, narrow_stride);
+    fetch_rows<KEYS, THREADS>(keys_at, keys, step * KEYS, tokens, p.row);
+    fetch_rows<KEYS, THREADS>(values_at, values, step * KEYS, tokens, p.row);
     fetched();
 
     Rows<BANDS, KEEP> queries, grads;
@@ -58,8 +58,8 @@ attend_back_query(const u16* __restrict__ query, const u16* __restrict__ key, co
         settle<0>();
         __syncthreads();
         if (TURNS > 1 && step < last) {
-            fetch_rows<KEYS, THREADS>(keys_at + (turn ^ 1) * TURN, keys, (step + 1) * KEYS, tokens, narrow_stride);
-            fetch_rows<KEYS, THREADS>(values_at + (turn ^ 1) * TURN, values, (step + 1) * KEYS, tokens, narrow_stride);
+            fetch_rows<KEYS, THREADS>(keys_at + (turn ^ 1) * TURN, keys, (step + 1) * KEYS, tokens, p.row);
+            fetch_rows<KEYS, THREADS>(values_at + (turn ^ 1) * TURN, values, (step + 1) * KEYS, tokens, p.row);
         }
         fetched();
         int from = step * KEYS;
@@ -94,8 +94,8 @@ attend_back_query(const u16* __restrict__ query, const u16* __restrict__ key, co
         }
         if (TURNS == 1 && step < last) {
             __syncthreads();
-            fetch_rows<KEYS, THREADS>(keys_at, keys, (step + 1) * KEYS, tokens, narrow_stride);
-            fetch_rows<KEYS, THREADS>(values_at, values, (step + 1) * KEYS, tokens, narrow_stride);
+            fetch_rows<KEYS, THREADS>(keys_at, keys, (step + 1) * KEYS, tokens, p.row);
+            fetch_rows<KEYS, THREADS>(values_at, values, (step + 1) * KEYS, tokens, p.row);
             fetched();
         }
     }
@@ -103,6 +103,6 @@ attend_back_query(const u16* __restrict__ query, const u16* __restrict__ key, co
 #pragma unroll
     for (int band = 0; band < BANDS; band++) scales[band][0] = scales[band][1] = p.scale;
     settle<0>();
-    give_rows<BANDS, HEAD>(sums, scales, shared + warp * BANDS * 16 * WIDE, of_query + begin * stride + place.head * HEAD, own, tokens,
-                           stride);
+    give_rows<BANDS, HEAD>(sums, scales, shared + warp * BANDS * 16 * WIDE, of_query + begin * p.row + place.head * HEAD, own, tokens,
+                           p.row);
 }

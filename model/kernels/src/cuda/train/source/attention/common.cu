@@ -19,6 +19,8 @@ struct Params {
     // How many heads are gone through at once: as many as the cache keeps keys and values of.
     int section;
     float scale;
+    // Numbers of a row of queries, keys and values, which lie side by side.
+    int row;
 };
 
 // Which rows of which head a block has. Of a section's blocks those of one tile come side by side, so that the longest come first.

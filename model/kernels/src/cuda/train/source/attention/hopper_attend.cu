@@ -11,28 +11,28 @@ attend(const u16* __restrict__ query, const u16* __restrict__ key, const u16* __
        u16* __restrict__ out, float* __restrict__ lse, float* peak, const __grid_constant__ Params p) {
     extern __shared__ __align__(1024) char shared[];
     __shared__ int2 room[4];
-    int tokens = p.tokens, tiles = (tokens + ROWS - 1) / ROWS, lane = threadIdx.x % 32, kept = p.heads / GROUP;
+    int tokens = p.tokens, tiles = (tokens + ROWS - 1) / ROWS, lane = threadIdx.x % 32;
     Place place(tiles, p.heads, p.batch, p.section);
     // The last rows see most.
     int first = (tiles - 1 - place.tile) * ROWS, own = first + threadIdx.x / 32 * 16 + lane / 4;
-    int stride = p.heads * HEAD, narrow_stride = kept * HEAD;
+    int stride = p.heads * HEAD;
     i64 begin = (i64)place.item * tokens;
-    const u16* keys = key + begin * narrow_stride + place.head / GROUP * HEAD;
-    const u16* values = value + begin * narrow_stride + place.head / GROUP * HEAD;
+    const u16* keys = key + begin * p.row + place.head / GROUP * HEAD;
+    const u16* values = value + begin * p.row + place.head / GROUP * HEAD;
 
     constexpr int TILE = KEYS * HEAD * 2;
     u32 queries_at = address_of(shared), keys_at = queries_at + ROWS * HEAD * 2, values_at = keys_at + 2 * TILE;
-    fetch_tile<ROWS, THREADS>(queries_at, query + begin * stride + place.head * HEAD, first, tokens, stride);
+    fetch_tile<ROWS, THREADS>(queries_at, query + begin * p.row + place.head * HEAD, first, tokens, p.row);
     // Rows behind the end take what the last one has, and nobody reads them.
     int starts_of[2] = {starts[begin + min(own, tokens - 1)], starts[begin + min(own + 8, tokens - 1)]};
     Reach reach(room, starts_of[0], starts_of[1], 4);
     int step = reach.least / KEYS, last = (min(first + ROWS, tokens) - 1) / KEYS;
     // Keys come one step ahead, and values come when their keys are multiplied: shares wait for them until the next step.
     auto bring_keys = [&](int which, int turn) {
-        fetch_tile<KEYS, THREADS>(keys_at + turn * TILE, keys, which * KEYS, tokens, narrow_stride);
+        fetch_tile<KEYS, THREADS>(keys_at + turn * TILE, keys, which * KEYS, tokens, p.row);
     };
     auto bring_values = [&](int which, int turn) {
-        fetch_tile<KEYS, THREADS>(values_at + turn * TILE, values, which * KEYS, tokens, narrow_stride);
+        fetch_tile<KEYS, THREADS>(values_at + turn * TILE, values, which * KEYS, tokens, p.row);
     };
     bring_keys(step, 0);
     fetched();

@@ -14,7 +14,7 @@ attend_back_key(const u16* __restrict__ query, const u16* __restrict__ key, cons
     extern __shared__ __align__(1024) char shared[];
     __shared__ int last_of_all;
     int tokens = p.tokens, tiles = (tokens + ROWS - 1) / ROWS, lane = threadIdx.x % 32;
-    int kept = p.heads / GROUP, stride = p.heads * HEAD, narrow_stride = kept * HEAD;
+    int kept = p.heads / GROUP, stride = p.heads * HEAD;
     // The first keys are seen by most.
     Place place(tiles, kept, p.batch, p.section);
     int first = place.tile * ROWS, own = first + threadIdx.x / 32 * 16 + lane / 4;
@@ -23,14 +23,14 @@ attend_back_key(const u16* __restrict__ query, const u16* __restrict__ key, cons
 
     u32 keys_at = address_of(shared), values_at = keys_at + ROWS * HEAD * 2, turns_at = values_at + ROWS * HEAD * 2;
     char* known = shared + 2 * ROWS * HEAD * 2 + 2 * TURN;
-    i64 of_kept = begin * narrow_stride + place.head * HEAD;
-    fetch_tile<ROWS, THREADS>(keys_at, key + of_kept, first, tokens, narrow_stride);
-    fetch_tile<ROWS, THREADS>(values_at, value + of_kept, first, tokens, narrow_stride);
+    i64 of_kept = begin * p.row + place.head * HEAD;
+    fetch_tile<ROWS, THREADS>(keys_at, key + of_kept, first, tokens, p.row);
+    fetch_tile<ROWS, THREADS>(values_at, value + of_kept, first, tokens, p.row);
 
     auto bring = [&](int member, int step, int turn) {
         int head = place.head * GROUP + member, token = step * STEP;
         u32 to = turns_at + turn * TURN, know = address_of(known) + turn * KNOWN;
-        fetch_tile<STEP, THREADS>(to, query + begin * stride + head * HEAD, token, tokens, stride);
+        fetch_tile<STEP, THREADS>(to, query + begin * p.row + head * HEAD, token, tokens, p.row);
         fetch_tile<STEP, THREADS>(to + TILE, grad + begin * stride + head * HEAD, token, tokens, stride);
         if (threadIdx.x < STEP) {
             int at = threadIdx.x, there = min(token + at, tokens - 1);
@@ -112,6 +112,6 @@ attend_back_key(const u16* __restrict__ query, const u16* __restrict__ key, cons
     }
     float scales[2] = {p.scale, p.scale}, ones[2] = {1.0f, 1.0f};
     settle_team();
-    give_rows<ROWS>(key_sums, scales, shared, of_key + of_kept, first, tokens, narrow_stride);
-    give_rows<ROWS>(value_sums, ones, shared + ROWS * HEAD * 2, of_value + of_kept, first, tokens, narrow_stride);
+    give_rows<ROWS>(key_sums, scales, shared, of_key + of_kept, first, tokens, p.row);
+    give_rows<ROWS>(value_sums, ones, shared + ROWS * HEAD * 2, of_value + of_kept, first, tokens, p.row);
 }

@@ -9,19 +9,19 @@ attend_back_query(const u16* __restrict__ query, const u16* __restrict__ key, co
                   const __grid_constant__ Params p) {
     extern __shared__ __align__(1024) char shared[];
     __shared__ int2 room[4];
-    int tokens = p.tokens, tiles = (tokens + ROWS - 1) / ROWS, lane = threadIdx.x % 32, kept = p.heads / GROUP;
+    int tokens = p.tokens, tiles = (tokens + ROWS - 1) / ROWS, lane = threadIdx.x % 32;
     Place place(tiles, p.heads, p.batch, p.section);
     // The last rows see most.
     int first = (tiles - 1 - place.tile) * ROWS, own = first + threadIdx.x / 32 * 16 + lane / 4;
-    int stride = p.heads * HEAD, narrow_stride = kept * HEAD;
+    int stride = p.heads * HEAD;
     i64 begin = (i64)place.item * tokens;
-    const u16* keys = key + begin * narrow_stride + place.head / GROUP * HEAD;
-    const u16* values = value + begin * narrow_stride + place.head / GROUP * HEAD;
+    const u16* keys = key + begin * p.row + place.head / GROUP * HEAD;
+    const u16* values = value + begin * p.row + place.head / GROUP * HEAD;
 
     constexpr int TILE = KEYS * HEAD * 2;
     u32 queries_at = address_of(shared), grads_at = queries_at + ROWS * HEAD * 2, values_at = grads_at + ROWS * HEAD * 2;
     u32 keys_at = values_at + 2 * TILE;
-    fetch_tile<ROWS, THREADS>(queries_at, query + begin * stride + place.head * HEAD, first, tokens, stride);
+    fetch_tile<ROWS, THREADS>(queries_at, query + begin * p.row + place.head * HEAD, first, tokens, p.row);
     fetch_tile<ROWS, THREADS>(grads_at, grad + begin * stride + place.head * HEAD, first, tokens, stride);
     // Rows behind the end take what the last one has, and nobody reads them.
     int starts_of[2] = {starts[begin + min(own, tokens - 1)], starts[begin + min(own + 8, tokens - 1)]};
@@ -30,8 +30,8 @@ attend_back_query(const u16* __restrict__ query, const u16* __restrict__ key, co
     Reach reach(room, starts_of[0], starts_of[1], 4);
     int step = reach.least / KEYS, last = (min(first + ROWS, tokens) - 1) / KEYS;
     auto bring = [&](int which, u32 keys_to, u32 values_to) {
-        fetch_tile<KEYS, THREADS>(keys_to, keys, which * KEYS, tokens, narrow_stride);
-        fetch_tile<KEYS, THREADS>(values_to, values, which * KEYS, tokens, narrow_stride);
+        fetch_tile<KEYS, THREADS>(keys_to, keys, which * KEYS, tokens, p.row);
+        fetch_tile<KEYS, THREADS>(values_to, values, which * KEYS, tokens, p.row);
     };
     bring(step, keys_at, values_at);
     fetched();
@@ -104,5 +104,5 @@ attend_back_query(const u16* __restrict__ query, const u16* __restrict__ key, co
     hold(sums);
     float scales[2] = {p.scale, p.scale};
     settle_team();
-    give_rows<ROWS>(sums, scales, shared, of_query + begin * stride + place.head * HEAD, first, tokens, stride);
+    give_rows<ROWS>(sums, scales, shared, of_query + begin * p.row + place.head * HEAD, first, tokens, p.row);
 }
