@@ -248,6 +248,9 @@ impl<B: Ops> Run<B> {
             self.give(format!("sum_squares {len}"), B::sum_squares(grad.clone()));
             let squares = B::squares(vec![grad.clone(), weight.clone(), mean.clone()]);
             self.give(format!("squares {len}"), squares.sum());
+            // More than are gone through at once, and each of a size of its own.
+            let many = (0..37).map(|at| self.numbers(len + 300 * at)).collect();
+            self.give(format!("squares of many {len}"), B::squares(many).sum());
             let step = AdamStep {
                 rate: 1e-2,
                 beta1: 0.9,

@@ -5,6 +5,7 @@ use super::{each, narrow};
 use burn::backend::Cuda;
 use burn::prelude::*;
 use burn::tensor::DType;
+use cubecl::server::Binding;
 
 const SOURCE: Source = &[include_str!("source/numbers.cu"), include_str!("source/sums.cu")];
 const THREADS: usize = 256;
@@ -27,22 +28,35 @@ pub(super) fn sum_rows(rows: &Numbers, count: usize, width: usize) -> Numbers {
 /// The sum of numbers in f32, `[1]`.
 pub(super) fn sum_all(numbers: &Numbers, count: usize) -> Numbers {
     let sum = Numbers::room(numbers, [1], DType::F32);
-    let words = Words::default().long(count).int(0);
+    let words = Words::default().long(count);
     kernel("sum_all", DType::F32).start(numbers.client(), [1; 3], vec![numbers.at(), sum.at()], words);
     sum
 }
 
+/// Tensors that a kernel goes through at once: each start costs as much as a small one.
+const SIDE: usize = 16;
+
 /// The squares of each block's numbers, of all tensors side by side.
 pub(crate) fn squares(all: &[Tensor<Cuda, 1>]) -> Option<Tensor<Cuda, 1>> {
+    let (first, dtype) = (all.first()?, all.first()?.dtype());
     let counts = all.iter().map(blocks).collect::<Option<Vec<usize>>>()?;
-    let like = Numbers::of(all.first()?.clone());
+    if all.iter().any(|x| x.dtype() != dtype) {
+        return None;
+    }
+    let like = Numbers::of(first.clone());
     let parts = Numbers::room(&like, [counts.iter().sum()], DType::F32);
     let mut first = 0;
-    for (x, blocks) in all.iter().zip(counts) {
-        let x_at = Numbers::of(x.clone()).at();
-        let words = Words::default().long(x.dims()[0]).int(first);
-        let buffers = vec![x_at, parts.at()];
-        kernel("square_parts", x.dtype()).start(like.client(), [blocks, 1, 1], buffers, words);
+    for (all, counts) in all.chunks(SIDE).zip(counts.chunks(SIDE)) {
+        let own: Vec<Numbers> = all.iter().map(|x| Numbers::of(x.clone())).collect();
+        // Where there are fewer, those that are not there have no blocks.
+        let last = own.len() - 1;
+        let mut buffers: Vec<Binding> = (0..SIDE).map(|at| own[at.min(last)].at()).collect();
+        buffers.push(parts.at());
+        let words = (0..SIDE).fold(Words::default(), |words, at| words.long(all[at.min(last)].dims()[0]));
+        let ends = (1..=SIDE).map(|end| counts.iter().take(end).sum());
+        let words = ends.fold(words, Words::int).long(first);
+        let blocks = counts.iter().sum();
+        kernel("square_parts", dtype).start(like.client(), [blocks, 1, 1], buffers, words);
         first += blocks;
     }
     Some(parts.tensor())
