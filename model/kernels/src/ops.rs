@@ -177,7 +177,7 @@ pub trait Ops: Backend {
     ///
     /// # Shapes
     /// `[out, in]` each, with outs of their own
-    fn together(weights: Vec<Tensor<Self, 2>>, dtype: DType) -> Vec<Tensor<Self, 2>> {
+    fn stacked(weights: Vec<Tensor<Self, 2>>, dtype: DType) -> Vec<Tensor<Self, 2>> {
         weights.into_iter().map(|weight| plain::narrow(weight, dtype)).collect()
     }
 
@@ -186,11 +186,11 @@ pub trait Ops: Backend {
     /// # Shapes
     /// x `[rows, in]`, weights `[out, in]` each -> `[rows, sum of outs]`
     fn project(x: Tensor<Self, 2>, weights: Vec<Tensor<Self, 2>>) -> Tensor<Self, 2> {
-        let weights = Self::together(weights, x.dtype());
+        let weights = Self::stacked(weights, x.dtype());
         plain::project(x, weights)
     }
 
-    /// The way back of [`Ops::project`], for weights that are [`Ops::together`]: the gradient of x, added to what there is of
+    /// The way back of [`Ops::project`], for weights that are [`Ops::stacked`]: the gradient of x, added to what there is of
     /// it, and that of all weights (f32), one behind the other. Each is made where it is wanted.
     fn project_back(
         x: Tensor<Self, 2>,

@@ -87,7 +87,7 @@ impl<B: Ops> Run<B> {
             self.give(name("project"), B::project(x.clone(), weights.clone()));
             let norm = self.numbers(48);
             self.give(name("project_normed"), B::project_normed(x.clone(), norm, 1e-5, weights.clone()));
-            let weights = B::together(weights, self.dtype);
+            let weights = B::stacked(weights, self.dtype);
             for so_far in [None, Some(so_far.clone())] {
                 // Who has it besides keeps it as it is.
                 let kept = so_far.clone();

@@ -40,7 +40,7 @@ impl Ops for Flex {
     }
 
     fn project(x: Tensor<Self, 2>, weights: Vec<Tensor<Self, 2>>) -> Tensor<Self, 2> {
-        let weights = Self::together(weights, x.dtype());
+        let weights = Self::stacked(weights, x.dtype());
         product::project(x, weights)
     }
 

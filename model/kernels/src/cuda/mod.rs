@@ -27,13 +27,13 @@ impl Ops for Cuda {
         train::product(&a, &b, turned).unwrap_or_else(|| plain::product(a, b, turned))
     }
 
-    fn together(weights: Vec<Tensor<Self, 2>>, dtype: DType) -> Vec<Tensor<Self, 2>> {
+    fn stacked(weights: Vec<Tensor<Self, 2>>, dtype: DType) -> Vec<Tensor<Self, 2>> {
         if let [weight] = weights.as_slice()
             && weight.dtype() == dtype
         {
             return weights;
         }
-        let all = train::together(&weights, dtype).unwrap_or_else(|| {
+        let all = train::stacked(&weights, dtype).unwrap_or_else(|| {
             Tensor::cat(weights.into_iter().map(|weight| plain::narrow(weight, dtype)).collect(), 0)
         });
         vec![all]

@@ -26,7 +26,7 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Tracked<B, C> {
 
     fn project(x: Tensor<Self, 2>, weights: Vec<Tensor<Self, 2>>) -> Tensor<Self, 2> {
         let rows = inner(&x);
-        let narrow = B::together(weights.iter().map(inner).collect(), rows.dtype());
+        let narrow = B::stacked(weights.iter().map(inner).collect(), rows.dtype());
         let output = B::project(rows.clone(), narrow.clone());
         tracked_with([raw(x), raw(behind(weights))], output, move |grad, mut sources| {
             let wanted = sources.wanted();
@@ -42,7 +42,7 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Tracked<B, C> {
         weights: Vec<Tensor<Self, 2>>,
     ) -> Tensor<Self, 2> {
         let (rows, scale) = (inner(&x), inner(&norm));
-        let narrow = B::together(weights.iter().map(inner).collect(), rows.dtype());
+        let narrow = B::stacked(weights.iter().map(inner).collect(), rows.dtype());
         let output = B::project_normed(rows.clone(), scale.clone(), epsilon, narrow.clone());
         tracked_with([raw(x), raw(norm), raw(behind(weights))], output, move |grad, mut sources| {
             let [_, _, wanted] = sources.wanted();
@@ -58,7 +58,7 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Tracked<B, C> {
 
     fn project_gated(both: Tensor<Self, 2>, weight: Tensor<Self, 2>) -> Tensor<Self, 2> {
         let ungated = inner(&both);
-        let narrow = B::together(vec![inner(&weight)], ungated.dtype());
+        let narrow = B::stacked(vec![inner(&weight)], ungated.dtype());
         let output = B::project(B::swiglu(ungated.clone()), narrow.clone());
         tracked([raw(both), raw(weight)], output, move |grad: Tensor<B, 2>, [_, wanted]| {
             let of_gated = B::project_back(grad.clone(), narrow.clone(), grad.clone(), None, [true, false]);

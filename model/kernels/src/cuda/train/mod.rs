@@ -19,7 +19,7 @@ pub(super) use head::head_loss;
 pub(super) use norm::{rms_norm, rms_norm_back};
 pub(super) use place::{How as Placed, place, place_back};
 pub(super) use product::{multiplies, product, project_back};
-pub(super) use rows::{adamw, can_step, swiglu, swiglu_back, together};
+pub(super) use rows::{adamw, can_step, stacked, swiglu, swiglu_back};
 pub(super) use sums::{squares, sum_squares};
 
 use burn::tensor::DType;

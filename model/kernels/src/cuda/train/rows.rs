@@ -1,4 +1,4 @@
-//! What is done number by number: weights put together, SwiGLU, AdamW.
+//! What is done number by number: stacks of weights, SwiGLU, AdamW.
 use super::kernel::{Kernel, Source, Words};
 use super::tensor::Numbers;
 use super::{each, narrow};
@@ -14,7 +14,7 @@ fn blocks(threads: usize) -> [usize; 3] {
 }
 
 /// Weights in one type, one behind the other.
-pub(crate) fn together(weights: &[Tensor<Cuda, 2>], dtype: DType) -> Option<Tensor<Cuda, 2>> {
+pub(crate) fn stacked(weights: &[Tensor<Cuda, 2>], dtype: DType) -> Option<Tensor<Cuda, 2>> {
     let first = weights.first()?;
     let ([_, width], from) = (first.dims(), first.dtype());
     let fits = |weight: &Tensor<Cuda, 2>| {
@@ -34,13 +34,13 @@ pub(crate) fn together(weights: &[Tensor<Cuda, 2>], dtype: DType) -> Option<Tens
     let words =
         (0..MOST).fold(Words::default(), |words, which| words.int(counts.iter().take(which + 1).sum()));
     let defines = vec![narrow(dtype), ("FROM_NARROW", usize::from(from == DType::BF16))];
-    let source: Source = &[include_str!("source/numbers.cu"), include_str!("source/together.cu")];
-    let kernel = Kernel::of("together", source, defines, THREADS as u32, 0);
+    let source: Source = &[include_str!("source/numbers.cu"), include_str!("source/stacked.cu")];
+    let kernel = Kernel::of("stacked", source, defines, THREADS as u32, 0);
     kernel.start(y.client(), blocks(all), vec![at(0), at(1), at(2), y.at()], words);
     Some(y.tensor())
 }
 
-/// The most weights that a kernel puts together.
+/// The most weights that a kernel stacks.
 const MOST: usize = 3;
 
 /// Sizes of SwiGLU, and its kernel: rows are gone through in pieces, of a number where a row is no multiple of more.

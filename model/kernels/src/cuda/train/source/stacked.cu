@@ -1,4 +1,4 @@
-// Weights put together: in one type, one behind the other. FROM_NARROW says whether they are bf16.
+// Weights in one type, one behind the other. FROM_NARROW says whether they are bf16.
 #if FROM_NARROW
 typedef u16 From;
 #else
@@ -15,7 +15,7 @@ __device__ __forceinline__ void store(float* to, const float (&x)[8]) {
     *(float4*)(to + 4) = make_float4(x[4], x[5], x[6], x[7]);
 }
 
-extern "C" __global__ void __launch_bounds__(256) together(
+extern "C" __global__ void __launch_bounds__(256) stacked(
     const From* __restrict__ first, const From* __restrict__ second, const From* __restrict__ third, Number* __restrict__ y,
     const __grid_constant__ Ends ends) {
     u32 piece = blockIdx.x * 256 + threadIdx.x;
