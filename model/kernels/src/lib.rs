@@ -14,7 +14,8 @@ pub use cpu::{Cpu, fill, likeliest, share_out, weights, with_threads};
 pub use cuda::{Gpu, GpuLibrary, GpuModel, gpu_libraries, gpu_memory, gpu_name};
 pub use decode::{CacheSize, Decode, DeviceError, DeviceResult, Feed, Heads, Kept, Step};
 pub use grad::back_from;
-pub use ops::{AdamStep, Angles, Attended, Dropout, HeadLoss, NO_LABEL, Objective, Ops, Sight, Turned};
+pub use ops::{AdamStep, Angles, Attended, Dropout, HeadLoss, NO_LABEL, Objective, Ops, Push, Sight, Turned};
+pub use plain::{ahead, newton_schulz};
 
 #[cfg(test)]
 mod tests;
