@@ -234,16 +234,20 @@ impl<B: Ops> Run<B> {
             [1, 1],
             [1, 40],
             [40, 1],
-            [3, 20],
-            [20, 3],
+            [11, 37],
+            [37, 11],
             [24, 40],
             [130, 33],
             [64, 64],
             [257, 300],
             [768, 200],
+            [128, 128],
+            [256, 320],
+            [448, 384],
         ];
-        for ([rows, columns], count) in shapes.into_iter().flat_map(|shape| [1, 2, 9, 17].map(|n| (shape, n)))
-        {
+        let large = [[768, 768], [768, 2048], [2048, 768]].map(|shape| (shape, 3));
+        let all = shapes.into_iter().flat_map(|shape| [1, 2, 9, 17].map(|count| (shape, count)));
+        for ([rows, columns], count) in all.chain(large) {
             let len = rows * columns;
             let matrices: Vec<_> = (0..count).map(|_| [0; 2].map(|_| self.numbers(len))).collect();
             // Who has momentum besides keeps it as it is.

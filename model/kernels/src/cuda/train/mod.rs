@@ -4,6 +4,7 @@
 mod attention;
 mod blas;
 mod embed;
+mod gram;
 mod head;
 mod kernel;
 mod muon;

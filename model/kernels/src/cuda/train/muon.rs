@@ -1,6 +1,7 @@
 //! The step of Muon: the matrices of one shape as a stack in bf16, which is what Muon's authors iterate in, through products that
 //! take all of them at once.
 use super::blas::{Product, Shape, apart};
+use super::gram::Gram;
 use super::kernel::{Kernel, Source, Words};
 use super::product::{multiplies, multiply_all};
 use super::tensor::Numbers;
@@ -79,30 +80,39 @@ pub(crate) fn muon(
 /// Brings the singular values of a stack of matrices whose norms are one near to one, by the iteration of Newton and Schulz, and
 /// to the size of a step. What is multiplied and added besides is done by the products themselves.
 fn near_one(stack: &Numbers, count: usize, [rows, columns]: [usize; 2]) -> Numbers {
-    let short = rows.min(columns);
-    let room = |rows, columns| Numbers::room(stack, [count, apart(rows, columns)], DType::BF16);
-    let memory = [stack.clone(), room(rows, columns), room(short, short), room(short, short)];
+    let (short, long, tall) = (rows.min(columns), rows.max(columns), rows > columns);
+    let (whole, square) = (apart(rows, columns), apart(short, short));
+    let room = |apart| Numbers::room(stack, [count, apart], DType::BF16);
+    let memory = [stack.clone(), room(whole), room(square), room(square)];
     let (gram, factor) = (2, 3);
-    let shape =
-        |turned, m, k, n, added| Shape { turned, count, m, n, k, narrow: true, narrow_result: true, added };
-    let tall = rows > columns;
-    let (turned, long) = if tall { (Turned::Left, rows) } else { (Turned::Right, columns) };
+    let of_all = Gram { count, side: short, deep: long, turned: tall, apart: [whole, square] };
+    let of_gram = Gram { count, side: short, deep: short, turned: false, apart: [square; 2] };
+    // Half of the work where there is a kernel for it.
+    let half = capability(stack.device().index).is_some_and(|it| of_all.fits(it) && of_gram.fits(it));
     let [a, b, c] = QUINTIC;
-    let mut products = Vec::new();
     for round in 0..ROUNDS {
         let (from, to) = (round % 2, 1 - round % 2);
-        let mut product = |shape, places, times: [f64; 2]| {
-            products.push(Product { shape, places, times: times.map(|by| by as f32) });
+        let mut products = Vec::new();
+        let mut product = |turned, [m, k, n]: [usize; 3], places: [usize; 4], [times, added]: [f64; 2]| {
+            let (narrow, narrow_result) = (true, true);
+            let shape = Shape { turned, count, m, n, k, narrow, narrow_result, added: added != 0.0 };
+            products.push(Product { shape, places, times: [times as f32, added as f32] });
         };
-        product(shape(turned, short, long, short, false), [from, from, gram, gram], [1.0, 0.0]);
-        let of_gram = shape(Turned::Neither, short, short, short, true);
-        product(of_gram, [gram, gram, gram, factor], [c, b]);
-        let sides = if tall { [from, factor] } else { [factor, from] };
+        if half {
+            of_all.start(&memory[from], &memory[gram], None);
+            of_gram.start(&memory[gram], &memory[factor], Some([a, b, c]));
+        } else {
+            let turned = if tall { Turned::Left } else { Turned::Right };
+            product(turned, [short, long, short], [from, from, gram, gram], [1.0, 0.0]);
+            product(Turned::Neither, [short; 3], [gram, gram, gram, factor], [c, b]);
+        }
+        let [left, right] = if tall { [from, factor] } else { [factor, from] };
         let of_size = if round + 1 == ROUNDS { size([rows, columns]) } else { 1.0 };
-        let whole = shape(Turned::Neither, rows, short, columns, true);
-        product(whole, [sides[0], sides[1], from, to], [of_size, a * of_size]);
+        // The kernel has put it on the diagonal of the factor.
+        let added = if half { 0.0 } else { a * of_size };
+        product(Turned::Neither, [rows, short, columns], [left, right, from, to], [of_size, added]);
+        multiply_all(memory.each_ref(), products);
     }
-    multiply_all(memory.each_ref(), products);
     memory[ROUNDS % 2].clone()
 }
 
