@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """A training step on a GPU, in bf16, beside PyTorch with torch.compile on the same model: python3 tests/by_hand/step_gpu.py target/release/muse
 
-Needs torch on the same machine. `--only 134m-8,134m-32` chooses rows. Each side runs in processes of its own, one after the other, `--runs`
+Needs torch on the same machine, but with `--muon`: that measures a step with Muon beside one with AdamW, both muse's, on the row 134m-32 if
+none is named. `--only 134m-8,134m-32` chooses rows. Each side runs in processes of its own, one after the other, `--runs`
 times (2); the best of each counts. Ends with 1 where a row misses its reach.
 """
 import argparse
@@ -90,13 +91,17 @@ def torch_side(layers, width, heads, ffn, vocabulary, tokens, sequences, steps):
     print(json.dumps({"ms_per_step": ms, "tokens_per_s": sequences * tokens / ms * 1e3, "gib": gib, "first_step_s": first}))
 
 
-def muse_side(binary, layers, width, heads, ffn, vocabulary, tokens, sequences, steps):
+# How much longer a step with Muon may take than one with AdamW.
+MUON_REACH = 1.05
+
+
+def muse_side(binary, layers, width, heads, ffn, vocabulary, tokens, sequences, steps, optimizer="adamw"):
     """What `muse bench` says, in the words of the other side."""
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         sizes = dict(layers=layers, width=width, heads=heads, ffn=ffn, vocab_size=vocabulary, qk_norm="false", tied="false")
         file.write("".join(f"{name}: {value}\n" for name, value in sizes.items()))
         file.flush()
-        flags = dict(device="cuda", context=tokens, batch=sequences, steps=steps)
+        flags = dict(device="cuda", context=tokens, batch=sequences, steps=steps, optimizer=optimizer)
         words = [word for name, value in flags.items() for word in (f"--{name}", str(value))]
         said = json.loads(subprocess.run([binary, "bench", file.name, "--json", *words], check=True, capture_output=True, text=True).stdout)
     return {
@@ -120,10 +125,32 @@ def best(runs):
     return {**min(runs, key=lambda run: run["ms_per_step"]), "first": max(firsts), "then": min(firsts)}
 
 
+def beside_adamw(binary, names, runs):
+    """Whether a step with Muon takes no longer than it may."""
+    print("| model, sequences of tokens | AdamW: ms, GiB | Muon: ms, GiB | ms of it | reach | first step, s: AdamW, Muon |")
+    print("|---|---|---|---|---|---|")
+    reached = True
+    for name in names:
+        sizes, _ = ROWS[name]
+        # In turns, so that a GPU that becomes warm slows down both.
+        pairs = [[muse_side(binary, *sizes, kind) for kind in ("adamw", "muon")] for _ in range(runs)]
+        adamw, muon = (best(side) for side in zip(*pairs))
+        ratio = muon["ms_per_step"] / adamw["ms_per_step"]
+        reached &= ratio <= MUON_REACH
+        print(
+            f"| {adamw['params'] / 1e6:.0f}M, {sizes[6]} of {sizes[5]} "
+            f"| {adamw['ms_per_step']:.2f}, {adamw['gib']:.1f} | {muon['ms_per_step']:.2f}, {muon['gib']:.1f} "
+            f"| {ratio:.3f} | {MUON_REACH} | {adamw['first']:.1f}, {muon['first']:.1f} |",
+            flush=True,
+        )
+    return reached
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("binary", nargs="?")
-    parser.add_argument("--only", default=",".join(ROWS))
+    parser.add_argument("--only")
+    parser.add_argument("--muon", action="store_true")
     parser.add_argument("--runs", type=int, default=2)
     parser.add_argument("--torch", type=json.loads, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -131,10 +158,13 @@ def main():
         return torch_side(*args.torch)
     if not args.binary:
         parser.error("name the binary")
+    names = (args.only or ("134m-32" if args.muon else ",".join(ROWS))).split(",")
+    if args.muon:
+        return int(not beside_adamw(args.binary, names, args.runs))
     missed = False
     print("| model, sequences of tokens | muse: ms, tokens/s, of the peak, GiB | torch.compile: ms, tokens/s, GiB | tokens/s of it | reach | first step, s: muse, torch |")
     print("|---|---|---|---|---|---|")
-    for name in args.only.split(","):
+    for name in names:
         sizes, reach = ROWS[name]
         muse = best([muse_side(args.binary, *sizes) for _ in range(args.runs)])
         torch = best([other_side(sizes) for _ in range(args.runs)])

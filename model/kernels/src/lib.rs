@@ -15,8 +15,10 @@ pub use cuda::{Gpu, GpuLibrary, GpuModel, gpu_libraries, gpu_memory, gpu_name};
 pub use decode::{CacheSize, Decode, DeviceError, DeviceResult, Feed, Heads, Kept, Step};
 pub use grad::back_from;
 pub use ops::{
-    AdamStep, Angles, Attended, Dropout, Gated, HeadLoss, NO_LABEL, Objective, Ops, Placing, Sight, Turned,
+    AdamStep, Angles, Attended, Dropout, Gated, HeadLoss, NO_LABEL, Objective, Ops, Placing, Push, Sight,
+    Turned,
 };
+pub use plain::{ahead, newton_schulz};
 
 #[cfg(test)]
 mod tests;

@@ -149,6 +149,17 @@ pub struct AdamStep {
     pub step: u64,
 }
 
+/// How momentum takes a gradient in.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Push {
+    /// The gradient is multiplied by this first: what clipping asks for.
+    pub scale: f64,
+    /// What is kept of momentum.
+    pub momentum: f64,
+    /// The step looks ahead: the gradient, and what momentum will be left of all with it.
+    pub nesterov: bool,
+}
+
 /// Rows of text are labelled with what comes next; where nothing is to be learned stands this.
 pub const NO_LABEL: i32 = -100;
 
@@ -370,6 +381,30 @@ pub trait Ops: Backend {
         step: &AdamStep,
     ) -> (Tensor<Self, 1>, (Tensor<Self, 1>, Tensor<Self, 1>)) {
         plain::adamw(weight, grad, means, step)
+    }
+
+    /// How many numbers of matrices [`Ops::muon`] is best given at once, though one matrix at least.
+    const TOGETHER: usize = 1;
+
+    /// Which way matrices of one shape go by Muon, each with its gradient and its momentum: that way, and momentum as it is then,
+    /// in f32. The ways are in any type of float.
+    ///
+    /// # Shapes
+    /// all `[rows * columns]`
+    fn muon(
+        matrices: Vec<[Tensor<Self, 1>; 2]>,
+        shape: [usize; 2],
+        push: &Push,
+    ) -> Vec<[Tensor<Self, 1>; 2]> {
+        plain::muon(matrices, shape, push)
+    }
+
+    /// A weight that went some way at this learning rate, and decayed, in f32. The way is in any type of float.
+    ///
+    /// # Shapes
+    /// all `[n]`
+    fn moved(weight: Tensor<Self, 1>, way: Tensor<Self, 1>, rate: f64, decay: f64) -> Tensor<Self, 1> {
+        plain::moved(weight, way, rate, decay)
     }
 
     /// Whether all that was asked of the device until now succeeds, as far as is known: nobody waits for what is asked for.

@@ -23,6 +23,10 @@ pub(super) const STATE_BLOCK: u64 = 256;
 pub(super) const CHANGED: u64 = 2;
 /// Times Newton–Schulz has its largest matrix once more, in f32: three of its shape, and three squares of it.
 pub(super) const NEWTON_SCHULZ: u64 = 6;
+/// Numbers of matrices that a GPU takes at once there, or one matrix if that has more.
+pub(super) const STACK: u64 = 1 << 26;
+/// Bytes of each then: the matrix twice and squares of it twice, in bf16, and momentum in f32 in the place of the gradient.
+pub(super) const STACK_BYTES: u64 = 8;
 
 /// A tensor that a block keeps from forward to backward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

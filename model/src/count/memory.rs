@@ -91,10 +91,12 @@ impl Training {
     }
 
     /// What the optimizer has beside its numbers while it changes a parameter.
-    pub(super) fn workspace(&self, shape: &Shape) -> u64 {
+    pub(super) fn workspace(&self, shape: &Shape, device: Device) -> u64 {
         // Factors are small, even all of them.
-        self.lora
-            .map_or_else(|| self.optimizer.workspace(shape), |factors| 4 * kept::CHANGED * factors.numbers)
+        self.lora.map_or_else(
+            || self.optimizer.workspace(shape, device),
+            |factors| 4 * kept::CHANGED * factors.numbers,
+        )
     }
 }
 
@@ -153,13 +155,18 @@ impl Optimizer {
     }
 
     /// What it has beside them while it changes a parameter.
-    fn workspace(self, shape: &Shape) -> u64 {
+    fn workspace(self, shape: &Shape, device: Device) -> u64 {
         let width = shape.width as u64;
         let hidden = width * shape.query_width().max(shape.ffn) as u64;
         let largest = hidden.max(width * shape.vocab_size as u64);
-        match self {
-            Self::Muon => 4 * (kept::NEWTON_SCHULZ * hidden).max(kept::CHANGED * largest),
-            Self::Adamw | Self::Sgd => 4 * kept::CHANGED * largest,
+        let changed = 4 * kept::CHANGED * largest;
+        match (self, device) {
+            (Self::Muon, Device::Cpu) => changed.max(4 * kept::NEWTON_SCHULZ * hidden),
+            (Self::Muon, Device::Gpu) => {
+                let parts = Parameters::of(shape);
+                changed.max(kept::STACK_BYTES * kept::STACK.min(parts.attention + parts.mlp).max(hidden))
+            }
+            (Self::Adamw | Self::Sgd, _) => changed,
         }
     }
 }

@@ -66,7 +66,7 @@ pub(super) fn moments(shape: &Shape, training: &Training, device: Device) -> ([M
         ..in_the_last_block
     };
     let in_the_update =
-        Moment { gradients: of_all, workspace: training.workspace(shape), ..Moment::default() };
+        Moment { gradients: of_all, workspace: training.workspace(shape, device), ..Moment::default() };
     ([at_the_loss, in_the_last_block, in_the_first_block, in_the_update], again.saturating_add(backward))
 }
 

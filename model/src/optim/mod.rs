@@ -1,4 +1,5 @@
-//! What changes the weights: AdamW, Muon, MuonClip and SGD, over flat tensors, each weight by itself.
+//! What changes the weights: AdamW, Muon, MuonClip and SGD, over flat tensors, each weight by itself but for the matrices of
+//! Muon (`muon`).
 //!
 //! [`OptimizerConfig`] says what is wanted, `groups` what that is for each weight, and [`Optimizer`] does it. What it remembers
 //! lies in `state`, in f32, in bf16 (`rounding`) or in 8 bits (`code`); `checkpoint` takes it out and in.
@@ -18,7 +19,6 @@ pub use clip::{clip_scale, global_norm, qk_clip};
 pub use config::{OptimizerConfig, OptimizerKind, StateKind, WeightDecay};
 pub use error::OptimError;
 pub use groups::Group;
-pub use muon::newton_schulz;
 pub use optimizer::Optimizer;
 
 #[cfg(test)]

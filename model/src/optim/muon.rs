@@ -1,36 +1,63 @@
-//! The step of Muon: a matrix with the same directions whose singular values are all near one.
-use burn::prelude::*;
-use muse_kernels::{Ops, Turned};
+//! Muon's matrices: which of them find their way together, as large products are faster than many small ones.
+use super::Optimizer;
+use super::groups::Rule;
+use super::optimizer::{Due, Slot};
+use super::rounding::seed;
+use muse_kernels::{Ops, Push};
+use std::mem::take;
 
-/// The quintic `ax + bx³ + cx⁵`, steep at nothing: five rounds bring 0.003 to where one is.
-const QUINTIC: [f64; 3] = [3.4445, -4.7750, 2.0315];
-const ROUNDS: usize = 5;
-/// Keeps the division from nothing.
-const SMALLEST: f64 = 1e-7;
-
-/// How large the step is for singular values of one: its numbers are then as large as those of a step of AdamW, 0.2 in the mean.
-pub(super) fn size(shape: [usize; 2]) -> f64 {
-    0.2 * (shape[0].max(shape[1]) as f64).sqrt()
+/// Matrices of one shape by their numbers, in shares that are alike and have at most `together` numbers each, or are one matrix.
+pub(super) fn stacks<B: Ops>(slots: &[Slot<B>], together: usize) -> Vec<Vec<usize>> {
+    let mut by_shape: Vec<(&[usize], Vec<usize>)> = Vec::new();
+    for (at, slot) in slots.iter().enumerate() {
+        if !matches!(slot.plan.rule, Rule::Muon { .. }) {
+            continue;
+        }
+        let shape = slot.weight.shape.as_slice();
+        match by_shape.iter_mut().find(|(there, _)| *there == shape) {
+            Some((_, all)) => all.push(at),
+            None => by_shape.push((shape, vec![at])),
+        }
+    }
+    let shares = by_shape.into_iter().flat_map(|(shape, all)| {
+        let most = (together / shape.iter().product::<usize>().max(1)).max(1);
+        let share = all.len().div_ceil(all.len().div_ceil(most));
+        all.chunks(share).map(<[usize]>::to_vec).collect::<Vec<_>>()
+    });
+    shares.collect()
 }
 
-/// Brings singular values near one by the iteration of Newton and Schulz: those that start at 0.003 of the Frobenius norm or
-/// above end between 0.65 and 1.25.
-///
-/// # Shapes
-/// `[rows, columns] -> [rows, columns]`
-pub fn newton_schulz<B: Ops>(matrix: Tensor<B, 2>) -> Tensor<B, 2> {
-    let [rows, columns] = matrix.dims();
-    let norm = B::sum_squares(matrix.clone().reshape([rows * columns])).sqrt().add_scalar(SMALLEST);
-    let mut x = matrix / norm.unsqueeze::<2>();
-    let [a, b, c] = QUINTIC;
-    for _ in 0..ROUNDS {
-        // On the shorter side, where the squares are smaller.
-        let turned = if rows > columns { Turned::Left } else { Turned::Right };
-        let gram = B::product(x.clone(), x.clone(), turned);
-        let fourth = B::product(gram.clone(), gram.clone(), Turned::Neither);
-        let factor = gram.mul_scalar(b) + fourth.mul_scalar(c);
-        let (left, right) = if rows > columns { (x.clone(), factor) } else { (factor, x.clone()) };
-        x = x.mul_scalar(a) + B::product(left, right, Turned::Neither);
+impl<B: Ops> Optimizer<B> {
+    /// Finds the ways of all matrices that are in one stack with weight number `at`, where it is one and has a gradient still.
+    pub(super) fn find_ways(&mut self, at: usize) {
+        let slot = &self.slots[at];
+        let (Rule::Muon { momentum, nesterov }, Due::Gradient(_), &[rows, columns]) =
+            (slot.plan.rule, &slot.due, slot.weight.shape.as_slice())
+        else {
+            return;
+        };
+        if rows * columns == 0 {
+            return;
+        }
+        let (mut whose, mut matrices) = (Vec::new(), Vec::new());
+        for &number in self.stacks.iter().filter(|stack| stack.contains(&at)).flatten() {
+            let slot = &mut self.slots[number];
+            match take(&mut slot.due) {
+                Due::Gradient(grad) => {
+                    let state = slot.open(0, rows * columns, &self.codes);
+                    whose.push(number);
+                    matrices.extend(state.into_iter().map(|momentum| [grad.clone(), momentum]));
+                }
+                other => slot.due = other,
+            }
+        }
+        let push = Push { scale: self.scale, momentum, nesterov };
+        let found = B::muon(matrices, [rows, columns], &push);
+        for (number, [way, kept]) in whose.into_iter().zip(found) {
+            let slot = &mut self.slots[number];
+            let seed = |purpose| seed([self.step, number as u64, 0, purpose]);
+            slot.close(0, vec![kept], &self.codes, seed);
+            slot.due = Due::Way(way);
+        }
     }
-    x
 }

@@ -1,13 +1,14 @@
-//! [`Optimizer`]: a step, weight by weight.
+//! [`Optimizer`]: a step, weight by weight. Matrices of one shape find their way together.
 use super::groups::{Plan, Rule};
-use super::muon::{newton_schulz, size};
+use super::muon::stacks;
 use super::rounding::{seed, to_bf16};
 use super::state::{Codes, Kept, Sort};
 use super::{OptimError, OptimizerConfig, StateKind};
 use crate::net::{Role, Weight};
 use burn::prelude::*;
 use burn::tensor::DType;
-use muse_kernels::{AdamStep, Ops};
+use muse_kernels::{AdamStep, Ops, Push, ahead};
+use std::mem::take;
 
 /// Numbers that are worked on at once where each goes by itself, so that what is there for a moment stays small beside a large
 /// embedding. A multiple of a block of 8-bit state.
@@ -20,10 +21,13 @@ const PIECE: usize = 1 << 24;
 pub struct Optimizer<B: Ops> {
     pub(super) slots: Vec<Slot<B>>,
     pub(super) device: B::Device,
-    codes: Codes<B>,
-    step: u64,
+    /// Which matrices find their way together, by their numbers: for all steps alike, so that no number depends on where a run
+    /// was taken up.
+    pub(super) stacks: Vec<Vec<usize>>,
+    pub(super) codes: Codes<B>,
+    pub(super) step: u64,
     rate: f64,
-    scale: f64,
+    pub(super) scale: f64,
 }
 
 /// A weight, and what is remembered of it.
@@ -34,7 +38,18 @@ pub(super) struct Slot<B: Ops> {
     pub(super) piece: usize,
     /// Of each piece, what its rule keeps, in the order of [`Rule::sorts`].
     pub(super) pieces: Vec<Vec<Kept<B>>>,
-    plan: Plan,
+    pub(super) plan: Plan,
+    pub(super) due: Due<B>,
+}
+
+/// What a weight is to be changed by in this step.
+#[derive(Default)]
+pub(super) enum Due<B: Backend> {
+    #[default]
+    Nothing,
+    Gradient(Tensor<B, 1>),
+    /// The way that a matrix goes, which came of its gradient.
+    Way(Tensor<B, 1>),
 }
 
 impl Rule {
@@ -52,6 +67,25 @@ impl<B: Ops> Slot<B> {
     pub(super) fn sorts(&self) -> &'static [Sort] {
         self.plan.rule.sorts()
     }
+
+    /// What is remembered of a piece, in f32, while it is worked on.
+    pub(super) fn open(&mut self, number: usize, len: usize, codes: &Codes<B>) -> Vec<Tensor<B, 1>> {
+        let kept = take(&mut self.pieces[number]).into_iter().zip(self.sorts());
+        kept.map(|(kept, sort)| codes.open(kept, *sort, len)).collect()
+    }
+
+    /// Remembers a piece, rounded by its seed and the purpose of each sort.
+    pub(super) fn close(
+        &mut self,
+        number: usize,
+        state: Vec<Tensor<B, 1>>,
+        codes: &Codes<B>,
+        seed: impl Fn(u64) -> u64,
+    ) {
+        let closed = state.into_iter().zip(self.sorts()).zip(1..);
+        self.pieces[number] =
+            closed.map(|((x, sort), purpose)| codes.close(x, self.kind, *sort, seed(purpose))).collect();
+    }
 }
 
 impl<B: Ops> Optimizer<B> {
@@ -61,14 +95,16 @@ impl<B: Ops> Optimizer<B> {
         weights: Vec<Weight>,
         device: &B::Device,
     ) -> Result<Self, OptimError> {
-        Self::in_pieces(config, weights, device, PIECE)
+        Self::in_parts(config, weights, device, PIECE, B::TOGETHER)
     }
 
-    pub(super) fn in_pieces(
+    /// One that works on a piece of a weight at once, and on as many matrices as have `together` numbers.
+    pub(super) fn in_parts(
         config: &OptimizerConfig,
         weights: Vec<Weight>,
         device: &B::Device,
         piece: usize,
+        together: usize,
     ) -> Result<Self, OptimError> {
         let plans = Plan::all(config, &weights)?;
         let codes = Codes::new(device);
@@ -82,15 +118,22 @@ impl<B: Ops> Optimizer<B> {
                 let sorts = plan.rule.sorts().iter().map(nothing(piece.min(len - start)));
                 sorts.map(|(sort, len)| codes.nothing(kind, sort, len, device)).collect()
             });
-            Slot { kind, piece, pieces: pieces.collect(), weight, plan }
+            Slot { kind, piece, pieces: pieces.collect(), weight, plan, due: Due::Nothing }
         });
-        Ok(Self { slots: slots.collect(), device: device.clone(), codes, step: 1, rate: 0.0, scale: 1.0 })
+        let slots: Vec<_> = slots.collect();
+        let stacks = stacks(&slots, together);
+        Ok(Self { slots, device: device.clone(), stacks, codes, step: 1, rate: 0.0, scale: 1.0 })
     }
 
-    /// Begins step `step` (from 1) at this learning rate. `scale` is what gradients are multiplied by, which
-    /// [`super::clip_scale`] says. A step whose global norm is not finite must not be begun: nothing would mend what it leaves.
-    pub fn begin(&mut self, step: u64, rate: f64, scale: f64) {
+    /// Begins step `step` (from 1) at this learning rate, with the gradients of all weights in their order, flat and in f32.
+    /// `scale` is what they are multiplied by, which [`super::clip_scale`] says. A step whose global norm is not finite must not
+    /// be begun: nothing would mend what it leaves.
+    pub fn begin(&mut self, step: u64, rate: f64, scale: f64, grads: Vec<Tensor<B, 1>>) {
         (self.step, self.rate, self.scale) = (step, rate, scale);
+        let mut grads = grads.into_iter();
+        for slot in &mut self.slots {
+            slot.due = grads.next().map_or(Due::Nothing, Due::Gradient);
+        }
     }
 
     /// Whether weight number `at` stays as it is: its gradient need not be made, and counts for no norm.
@@ -98,45 +141,46 @@ impl<B: Ops> Optimizer<B> {
         self.slots[at].plan.rule == Rule::Frozen
     }
 
-    /// The new value of weight number `at`. Both come flat, the gradient in f32, the weight in f32, or in bf16 where it is
-    /// kept so: it is then rounded at random.
-    pub fn update(&mut self, at: usize, weight: Tensor<B, 1>, grad: Tensor<B, 1>) -> Tensor<B, 1> {
-        let (len, piece) = (self.slots[at].weight.len(), self.slots[at].piece);
+    /// The new value of weight number `at`, once in a step. It comes flat, in f32, or in bf16 where it is kept so: it is then
+    /// rounded at random.
+    pub fn update(&mut self, at: usize, weight: Tensor<B, 1>) -> Tensor<B, 1> {
+        self.find_ways(at);
+        let slot = &mut self.slots[at];
+        let (len, piece, due) = (slot.weight.len(), slot.piece, take(&mut slot.due));
         if self.is_frozen(at) || len == 0 {
             return weight;
         }
-        if len <= piece {
-            return self.update_piece(at, 0, weight, grad);
+        match due {
+            Due::Nothing => weight,
+            Due::Gradient(grad) if len > piece => {
+                let part =
+                    |x: &Tensor<B, 1>, start: usize| x.clone().narrow(0, start, piece.min(len - start));
+                let starts = (0..len).step_by(piece).enumerate();
+                let new = starts.map(|(number, start)| {
+                    self.update_piece(at, number, part(&weight, start), Due::Gradient(part(&grad, start)))
+                });
+                Tensor::cat(new.collect(), 0)
+            }
+            due => self.update_piece(at, 0, weight, due),
         }
-        let part = |x: &Tensor<B, 1>, start: usize| x.clone().narrow(0, start, piece.min(len - start));
-        let starts = (0..len).step_by(piece).enumerate();
-        let new = starts
-            .map(|(number, start)| self.update_piece(at, number, part(&weight, start), part(&grad, start)));
-        Tensor::cat(new.collect(), 0)
     }
 
-    fn update_piece(
-        &mut self,
-        at: usize,
-        number: usize,
-        weight: Tensor<B, 1>,
-        grad: Tensor<B, 1>,
-    ) -> Tensor<B, 1> {
+    fn update_piece(&mut self, at: usize, number: usize, weight: Tensor<B, 1>, due: Due<B>) -> Tensor<B, 1> {
         let slot = &mut self.slots[at];
-        let ([len], dtype, kind) = (weight.dims(), weight.dtype(), slot.kind);
-        let sorts = slot.sorts();
-        let kept = std::mem::take(&mut slot.pieces[number]);
-        let state =
-            kept.into_iter().zip(sorts).map(|(kept, sort)| self.codes.open(kept, *sort, len)).collect();
+        let ([len], dtype) = (weight.dims(), weight.dtype());
         let wide = if dtype == DType::F32 { weight } else { weight.cast(DType::F32) };
-
+        let seed = |purpose| seed([self.step, at as u64, number as u64, purpose]);
         let step = Step { number: self.step, rate: self.rate * slot.plan.rate, scale: self.scale };
-        let (new, state) = step.make(&slot.plan, &slot.weight.shape, wide, grad, state);
-
-        let seed = |purpose: usize| seed([self.step, at as u64, number as u64, purpose as u64]);
-        let closed = state.into_iter().zip(sorts).enumerate();
-        slot.pieces[number] =
-            closed.map(|(which, (x, sort))| self.codes.close(x, kind, *sort, seed(which + 1))).collect();
+        let new = match due {
+            Due::Nothing => wide,
+            Due::Way(way) => B::moved(wide, way, step.rate, slot.plan.decay),
+            Due::Gradient(grad) => {
+                let state = slot.open(number, len, &self.codes);
+                let (new, state) = step.make(&slot.plan, wide, grad, state);
+                slot.close(number, state, &self.codes, seed);
+                new
+            }
+        };
         if dtype == DType::F32 { new } else { to_bf16::<B>(new, seed(0)) }
     }
 }
@@ -153,7 +197,6 @@ impl Step {
     fn make<B: Ops>(
         &self,
         plan: &Plan,
-        shape: &[usize],
         weight: Tensor<B, 1>,
         grad: Tensor<B, 1>,
         state: Vec<Tensor<B, 1>>,
@@ -167,38 +210,11 @@ impl Step {
                 let (weight, (mean, square)) = B::adamw(weight, grad, (mean, square), &step);
                 (weight, vec![mean, square])
             }
-            (Rule::Muon { momentum, nesterov }, Some(kept), None) => {
-                let (update, kept) = self.ahead(grad, kept, momentum, nesterov);
-                let (rows, columns) = (shape[0], shape[1]);
-                let update = newton_schulz::<B>(update.reshape([rows, columns])).reshape([rows * columns]);
-                (self.moved(plan, weight, update.mul_scalar(size([rows, columns]))), vec![kept])
-            }
             (Rule::Sgd { momentum, nesterov }, Some(kept), None) => {
-                let (update, kept) = self.ahead(grad, kept, momentum, nesterov);
-                (self.moved(plan, weight, update), vec![kept])
+                let [way, kept] = ahead(grad, kept, &Push { scale: self.scale, momentum, nesterov });
+                (B::moved(weight, way, self.rate, plan.decay), vec![kept])
             }
             (_, first, second) => (weight, first.into_iter().chain(second).collect()),
         }
-    }
-
-    /// Which way momentum goes with this gradient, and momentum.
-    fn ahead<B: Ops>(
-        &self,
-        grad: Tensor<B, 1>,
-        kept: Tensor<B, 1>,
-        momentum: f64,
-        nesterov: bool,
-    ) -> (Tensor<B, 1>, Tensor<B, 1>) {
-        let grad = grad.mul_scalar(self.scale);
-        if !nesterov {
-            let kept = kept.mul_scalar(momentum) + grad;
-            return (kept.clone(), kept);
-        }
-        let kept = kept.mul_scalar(momentum) + grad.clone();
-        (grad + kept.clone().mul_scalar(momentum), kept)
-    }
-
-    fn moved<B: Ops>(&self, plan: &Plan, weight: Tensor<B, 1>, update: Tensor<B, 1>) -> Tensor<B, 1> {
-        weight.mul_scalar(1.0 - self.rate * plan.decay) - update.mul_scalar(self.rate)
     }
 }

@@ -107,13 +107,8 @@ fn steps<B: Ops>(job: &Job, started: Instant) -> Result<Measured, StageError> {
         let norm = global_norm::<B>(passed.grads.iter());
         let loss = passed.loss.into_scalar().elem::<f64>();
         B::checked(&device).map_err(|error| StageError::new(error.message))?;
-        optimizer.begin(made, RATE, clip_scale(norm, 1.0));
-        let mut grads = passed.grads.into_iter();
-        let change = |at, weight| match grads.next() {
-            Some(grad) => optimizer.update(at, weight, grad),
-            None => weight,
-        };
-        net = net.take().map(|net| net.changed(change));
+        optimizer.begin(made, RATE, clip_scale(norm, 1.0), passed.grads);
+        net = net.take().map(|net| net.changed(|at, weight| optimizer.update(at, weight)));
         Ok(loss)
     };
     let first_loss = step()?;

@@ -5,7 +5,7 @@ mod train;
 pub use decode::{Gpu, GpuModel};
 
 use crate::decode::{DeviceError, DeviceResult};
-use crate::ops::{AdamStep, Attended, Gated, HeadLoss, Objective, Ops, Placing, Sight, Turned};
+use crate::ops::{AdamStep, Attended, Gated, HeadLoss, Objective, Ops, Placing, Push, Sight, Turned};
 use crate::plain;
 use burn::backend::Cuda;
 use burn::prelude::*;
@@ -152,6 +152,28 @@ impl Ops for Cuda {
             train::adamw(weight, grad, means, step)
         } else {
             plain::adamw(weight, grad, means, step)
+        }
+    }
+
+    const TOGETHER: usize = train::TOGETHER;
+
+    fn muon(
+        matrices: Vec<[Tensor<Self, 1>; 2]>,
+        shape: [usize; 2],
+        push: &Push,
+    ) -> Vec<[Tensor<Self, 1>; 2]> {
+        if train::can_find(&matrices, shape) {
+            train::muon(matrices, shape, push)
+        } else {
+            plain::muon(matrices, shape, push)
+        }
+    }
+
+    fn moved(weight: Tensor<Self, 1>, way: Tensor<Self, 1>, rate: f64, decay: f64) -> Tensor<Self, 1> {
+        if train::can_move(&weight, &way) {
+            train::moved(weight, way, rate, decay)
+        } else {
+            plain::moved(weight, way, rate, decay)
         }
     }
 

@@ -3,6 +3,7 @@ mod attention;
 #[cfg(test)]
 pub(crate) mod decode;
 mod head;
+mod muon;
 mod noise;
 mod place;
 mod rows;
@@ -12,6 +13,8 @@ pub(crate) use attention::{attend, attend_back};
 pub(crate) use head::head_loss;
 #[cfg(test)]
 pub(crate) use head::head_loss_by;
+pub(crate) use muon::{QUINTIC, ROUNDS, SMALLEST, moved, muon, size};
+pub use muon::{ahead, newton_schulz};
 pub(crate) use noise::{at, dropout, noise, threshold, words};
 #[cfg(test)]
 pub(crate) use place::rotate;

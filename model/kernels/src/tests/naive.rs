@@ -13,6 +13,20 @@ pub(crate) fn turn(a: &[f64], [rows, columns]: [usize; 2]) -> Vec<f64> {
     (0..columns).flat_map(|c| (0..rows).map(move |r| a[r * columns + c])).collect()
 }
 
+/// Five rounds of Newton and Schulz, from a matrix over its norm.
+pub(super) fn newton_schulz(matrix: &[f64], [rows, columns]: [usize; 2]) -> Vec<f64> {
+    let norm = matrix.iter().map(|x| x * x).sum::<f64>().sqrt() + 1e-7;
+    let mut x: Vec<f64> = matrix.iter().map(|x| x / norm).collect();
+    for _ in 0..5 {
+        let gram = product(&x, &turn(&x, [rows, columns]), [rows, columns, rows]);
+        let third = product(&gram, &x, [rows, rows, columns]);
+        let fifth = product(&gram, &third, [rows, rows, columns]);
+        let powers = x.iter().zip(&third).zip(&fifth);
+        x = powers.map(|((x, third), fifth)| 3.4445 * x - 4.7750 * third + 2.0315 * fifth).collect();
+    }
+    x
+}
+
 pub(super) fn rms_norm(x: &[f64], weight: &[f64], epsilon: f64) -> Vec<f64> {
     x.chunks(weight.len())
         .flat_map(|row| {

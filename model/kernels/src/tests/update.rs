@@ -1,6 +1,6 @@
-//! Noise, dropout, AdamW, sums of squares.
-use super::{B, floats, near, numbers, tensor};
-use crate::ops::{AdamStep, Dropout, Ops};
+//! Noise, dropout, AdamW, Muon, sums of squares.
+use super::{B, floats, naive, near, numbers, tensor};
+use crate::ops::{AdamStep, Dropout, Ops, Push};
 use crate::plain;
 use burn::prelude::*;
 
@@ -45,6 +45,9 @@ fn what_others_hold_is_never_written_to() {
     let flat: Tensor<B, 1> = x.clone().reshape([150]);
     let step = AdamStep { rate: 0.1, beta1: 0.9, beta2: 0.9, epsilon: 1e-8, decay: 0.1, scale: 1.0, step: 1 };
     let _ = B::adamw(flat.clone(), flat.clone(), (flat.clone(), flat.clone()), &step);
+    let push = Push { scale: 0.5, momentum: 0.9, nesterov: true };
+    let _ = B::muon(vec![[flat.clone(), flat.clone()]], [3, 50], &push);
+    let _ = B::moved(flat.clone(), flat.clone(), 0.1, 0.1);
     assert_eq!(floats(x), before);
     assert_eq!(floats(flat), before);
 }
@@ -96,4 +99,39 @@ fn adamw_takes_the_steps_that_its_formulas_say() {
             near(&format!("{body} square {count}"), &floats(means.1.clone()), &square, 1e-6);
         }
     }
+}
+
+#[test]
+fn muon_goes_the_ways_that_its_formulas_say() {
+    for ([rows, columns], nesterov) in [([1, 1], true), ([3, 7], false), ([12, 5], true), ([16, 16], false)] {
+        let len = rows * columns;
+        let push = Push { scale: 0.5, momentum: 0.9, nesterov };
+        let given: Vec<_> = (0..3).map(|at| [numbers(len, 2 * at + 1), numbers(len, 2 * at + 2)]).collect();
+        let one = |at: usize| given[at].each_ref().map(|x| tensor(x, [len]));
+        let together = B::muon((0..3).map(one).collect(), [rows, columns], &push);
+        assert_eq!(together.len(), 3);
+        for (at, [way, kept]) in together.into_iter().enumerate() {
+            let [grad, momentum] = &given[at];
+            let grad: Vec<f64> = grad.iter().map(|x| x * 0.5).collect();
+            let right: Vec<f64> = momentum.iter().zip(&grad).map(|(m, g)| m * 0.9 + g).collect();
+            near("momentum", &floats(kept), &right, 1e-6);
+            let ahead = |(m, g): (&f64, &f64)| if nesterov { g + m * 0.9 } else { *m };
+            let ahead: Vec<f64> = right.iter().zip(&grad).map(ahead).collect();
+            let size = 0.2 * (rows.max(columns) as f64).sqrt();
+            let right: Vec<f64> =
+                naive::newton_schulz(&ahead, [rows, columns]).into_iter().map(|x| x * size).collect();
+            let way = floats(way);
+            near(&format!("way of {rows} by {columns}"), &way, &right, 1e-3);
+            let [[alone, _]] = <[_; 1]>::try_from(B::muon(vec![one(at)], [rows, columns], &push)).unwrap();
+            assert_eq!(way, floats(alone), "by itself it goes the same way");
+        }
+    }
+}
+
+#[test]
+fn a_weight_moves_and_decays() {
+    let (weight, way) = (numbers(10_000, 1), numbers(10_000, 2));
+    let flat = |x: &[f64]| tensor(x, [10_000]);
+    let right: Vec<f64> = weight.iter().zip(&way).map(|(w, x)| w * (1.0 - 0.02 * 0.1) - x * 0.02).collect();
+    near("moved", &floats(B::moved(flat(&weight), flat(&way), 0.02, 0.1)), &right, 1e-6);
 }

@@ -80,13 +80,9 @@ fn muonclip_is_refused_where_it_would_change_nothing() {
 fn met(config: &OptimizerConfig) -> Vec<(f32, f32)> {
     let one = |grad: f32| -> Vec<f32> {
         let mut optimizer = Optimizer::<B>::new(config, weights(), &Default::default()).unwrap();
-        optimizer.begin(1, 0.1, 1.0);
-        let steps = weights().into_iter().enumerate().map(|(at, weight)| {
-            let value =
-                optimizer.update(at, tensor(&vec![1.0; weight.len()]), tensor(&vec![grad; weight.len()]));
-            floats(value)[0]
-        });
-        steps.collect()
+        let all = |number: f32| weights().into_iter().map(move |weight| tensor(&vec![number; weight.len()]));
+        optimizer.begin(1, 0.1, 1.0, all(grad).collect());
+        all(1.0).enumerate().map(|(at, value)| floats(optimizer.update(at, value))[0]).collect()
     };
     let tidy = |x: f32| (x * 1e4).round() / 1e4;
     let (still, moved) = (one(0.0), one(1.0));

@@ -1,6 +1,7 @@
 //! Three steps of each rule, as PyTorch makes them.
 use super::*;
-use crate::optim::{WeightDecay, clip_scale, global_norm, newton_schulz};
+use crate::optim::{WeightDecay, clip_scale, global_norm};
+use muse_kernels::newton_schulz;
 use safetensors::SafeTensors;
 use serde_json::Value;
 use std::fs;
@@ -51,10 +52,10 @@ impl Golden {
         let mut optimizer = Optimizer::<B>::new(config, all.collect(), &Default::default()).unwrap();
         let mut values: Vec<_> = names.iter().map(|name| self.flat(&format!("{rule}.{name}.0"))).collect();
         for step in 1..=3 {
-            optimizer.begin(step, rate, 1.0);
+            let grads = names.iter().map(|name| self.flat(&format!("{rule}.{name}.grad.{step}")));
+            optimizer.begin(step, rate, 1.0, grads.collect());
             for (at, name) in names.iter().enumerate() {
-                let grad = self.flat(&format!("{rule}.{name}.grad.{step}"));
-                values[at] = optimizer.update(at, values[at].clone(), grad);
+                values[at] = optimizer.update(at, values[at].clone());
                 self.holds(&format!("{rule}.{name}.{step}"), values[at].clone(), 2e-6);
             }
         }

@@ -63,23 +63,29 @@ struct Training {
 impl Training {
     fn new(config: &OptimizerConfig, dtype: DType) -> Self {
         // Pieces of 512, so that embedding and head have three.
-        Self::of(config, dtype, weights(), 512)
+        Self::of(config, dtype, weights(), [512, 1])
     }
 
-    fn of(config: &OptimizerConfig, dtype: DType, weights: Vec<Weight>, piece: usize) -> Self {
+    fn of(
+        config: &OptimizerConfig,
+        dtype: DType,
+        weights: Vec<Weight>,
+        [piece, together]: [usize; 2],
+    ) -> Self {
         let start = |(at, weight): (usize, &Weight)| tensor(&numbers(weight.len(), at as u64)).cast(dtype);
         let values = weights.iter().enumerate().map(start).collect();
-        Self { optimizer: Optimizer::in_pieces(config, weights, &Default::default(), piece).unwrap(), values }
+        let optimizer = Optimizer::in_parts(config, weights, &Default::default(), piece, together);
+        Self { optimizer: optimizer.unwrap(), values }
     }
 
     fn step(&mut self, step: u64, rate: f64) {
-        self.optimizer.begin(step, rate, 0.5);
+        let grad = |(at, value): (usize, &Tensor<B, 1>)| {
+            let shake = tensor(&numbers(value.dims()[0], 1000 * step + at as u64));
+            value.clone().cast(DType::F32) + shake
+        };
+        self.optimizer.begin(step, rate, 0.5, self.values.iter().enumerate().map(grad).collect());
         for at in 0..self.values.len() {
-            let value = self.values[at].clone();
-            let [len] = value.dims();
-            let shake = tensor(&numbers(len, 1000 * step + at as u64));
-            let grad = value.clone().cast(DType::F32) + shake;
-            self.values[at] = self.optimizer.update(at, value, grad);
+            self.values[at] = self.optimizer.update(at, self.values[at].clone());
         }
     }
 

@@ -1,6 +1,7 @@
-//! Newton and Schulz on matrices whose singular values are known.
+//! Newton and Schulz on matrices whose singular values are known, and matrices that find their way together.
 use super::*;
-use crate::optim::newton_schulz;
+use crate::optim::{Group, OptimError};
+use muse_kernels::newton_schulz;
 use proptest::prelude::*;
 
 /// Columns at right angles to each other, of length one.
@@ -111,9 +112,77 @@ fn a_step_is_as_large_as_one_of_adamw() {
             &Default::default(),
         )
         .unwrap();
-        optimizer.begin(1, 1.0, 1.0);
-        let step = floats(optimizer.update(0, tensor(&vec![0.0; len]), tensor(&numbers(len, 3))));
+        optimizer.begin(1, 1.0, 1.0, vec![tensor(&numbers(len, 3))]);
+        let step = floats(optimizer.update(0, tensor(&vec![0.0; len])));
         let mean = (step.iter().map(|x| x * x).sum::<f32>() / len as f32).sqrt();
         assert!((0.13..0.25).contains(&mean), "{mean} for {shape:?}");
     }
+}
+
+/// Matrices of two shapes, not in their order, and others between them.
+fn many() -> Vec<Weight> {
+    let shapes = [[24, 40], [40, 24], [24, 40], [24, 40], [40, 24], [24, 40], [24, 40]];
+    let matrix = |(at, shape): (usize, [usize; 2])| weight(&format!("layers.{at}"), shape, Role::Matrix);
+    let mut all = weights();
+    all.splice(3..3, shapes.into_iter().enumerate().map(matrix));
+    all
+}
+
+#[test]
+fn matrices_of_one_shape_find_their_way_together() {
+    let stacks = |together: usize| {
+        let config = config(OptimizerKind::Muon, StateKind::F32);
+        let optimizer = Optimizer::<B>::in_parts(&config, many(), &Default::default(), 512, together);
+        optimizer.unwrap().stacks
+    };
+    let (wide, tall) = (vec![2, 3, 5, 6, 8, 9], vec![4, 7, 10]);
+    assert_eq!(stacks(1 << 20), [wide.clone(), tall.clone()]);
+    // Shares that are alike, not four and two.
+    assert_eq!(stacks(4 * 24 * 40), [wide[..3].to_vec(), wide[3..].to_vec(), tall.clone()]);
+    assert_eq!(stacks(1), [wide, tall].concat().into_iter().map(|at| vec![at]).collect::<Vec<_>>());
+}
+
+#[test]
+fn together_or_not_they_go_the_same_way() {
+    let group = |name: &str, rate, frozen| Group {
+        weights: vec![name.to_owned()],
+        rate,
+        weight_decay: Some(0.3),
+        frozen,
+    };
+    let groups = vec![group("layers.2", 0.5, false), group("layers.5", 1.0, true)];
+    for (state, dtype) in STATES.into_iter().flat_map(|state| [(state, DType::F32), (state, DType::BF16)]) {
+        let config = OptimizerConfig { groups: groups.clone(), ..config(OptimizerKind::Muon, state) };
+        let of = |together| Training::of(&config, dtype, many(), [512, together]);
+        let (mut alone, mut together, mut again) = (of(1), of(3 * 24 * 40), of(1 << 20));
+        for step in 1..=4 {
+            alone.step(step, 0.02);
+            together.step(step, 0.02);
+            if step > 2 {
+                again.step(step, 0.02);
+                continue;
+            }
+            // The last one is taken up from a checkpoint.
+            again.values = together.values.clone();
+            again.optimizer.load(|tensor| Ok::<_, OptimError>(together.optimizer.state(tensor))).unwrap();
+        }
+        for other in [together, again] {
+            assert!(other.bits() == alone.bits(), "{state:?} {dtype:?}: the weights");
+            assert!(other.state_bits() == alone.state_bits(), "{state:?} {dtype:?}: the state");
+        }
+    }
+}
+
+#[test]
+fn a_matrix_without_a_gradient_stays_and_holds_up_no_other() {
+    let weights = vec![weight("one", [8, 8], Role::Matrix), weight("other", [8, 8], Role::Matrix)];
+    let config = config(OptimizerKind::Muon, StateKind::F32);
+    let mut training = Training::of(&config, DType::F32, weights, [512, 1 << 20]);
+    let before = training.bits();
+    training.optimizer.begin(1, 0.1, 1.0, vec![tensor(&numbers(64, 7))]);
+    for at in 0..2 {
+        training.values[at] = training.optimizer.update(at, training.values[at].clone());
+    }
+    assert_ne!(training.bits()[0], before[0]);
+    assert_eq!(training.bits()[1], before[1]);
 }

@@ -48,7 +48,7 @@ fn threads_change_nothing() {
     let weights = || vec![weight("matrix", [260, 240], Role::Matrix), weight("head", [190, 130], Role::Head)];
     let run = |config: &OptimizerConfig, dtype, threads| {
         with_threads(threads, || {
-            let mut training = Training::of(config, dtype, weights(), 20_000);
+            let mut training = Training::of(config, dtype, weights(), [20_000, 1]);
             (1..=2).for_each(|step| training.step(step, 0.02));
             (training.bits(), training.state_bits())
         })

@@ -144,12 +144,9 @@ impl<'a, B: Ops> Trainer<'a, B> {
             } else {
                 1.0
             };
-            self.optimizer.begin(self.state.updates, rate, scale);
-            let (optimizer, mut grads) = (&mut self.optimizer, grads.into_iter());
-            let change = |at, weight| match grads.next() {
-                Some(grad) => optimizer.update(at, weight, grad),
-                None => weight,
-            };
+            let optimizer = &mut self.optimizer;
+            optimizer.begin(self.state.updates, rate, scale, grads);
+            let change = |at, weight| optimizer.update(at, weight);
             match self.lora.take() {
                 Some(lora) => self.lora = Some(lora.changed(change)),
                 None => self.net = self.net.take().map(|net| net.changed(change)),

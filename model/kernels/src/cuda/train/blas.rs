@@ -8,10 +8,12 @@ use std::ffi::c_void;
 use std::sync::Arc;
 use sys::cublasLtMatmulPreferenceAttributes_t as Wished;
 
-/// A product of matrices that lie row by row.
+/// A product of matrices that lie row by row, or as many of them as there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Shape {
     pub(super) turned: Turned,
+    /// How many: one, or several of the same sizes. Then the next matrix of each side lies [`apart`] from the one before.
+    pub(super) count: usize,
     /// Rows of the result.
     pub(super) m: usize,
     /// Columns of the result.
@@ -24,6 +26,21 @@ pub(super) struct Shape {
     pub(super) narrow_result: bool,
     /// Whether it is added to other numbers, which may lie where the result will.
     pub(super) added: bool,
+}
+
+/// Numbers from the beginning of a matrix to that of the next one: so many that each begins where kernels can read.
+pub(super) fn apart(rows: usize, columns: usize) -> usize {
+    (rows * columns).next_multiple_of(8)
+}
+
+/// A product to be made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Product {
+    pub(super) shape: Shape,
+    /// Which places both sides, what is added and the result have.
+    pub(super) places: [usize; 4],
+    /// What the product is multiplied by, and what is added.
+    pub(super) times: [f32; 2],
 }
 
 /// The library on one GPU. It works on a stream of its own, beside Burn's.
@@ -56,6 +73,12 @@ const MOST_ALIGNED: u64 = 256;
 /// What went wrong, in the library's own words.
 #[derive(Debug)]
 pub(super) struct Failure(pub(super) String);
+
+impl Failure {
+    fn of(self, shape: &Shape) -> Self {
+        Self(format!("{}, of {shape:?}", self.0))
+    }
+}
 
 impl From<CublasError> for Failure {
     fn from(error: CublasError) -> Self {
@@ -98,26 +121,46 @@ impl Blas {
         })
     }
 
-    /// Makes a product behind all that was asked of the GPU before, and before all that is asked after. Callers give places of
-    /// memory that is as long as the shape says, and stays.
-    pub(super) fn multiply(&mut self, shape: Shape, [a, b, sum, to]: [u64; 4]) -> Result<(), Failure> {
-        let step = 1 << (a | b | sum | to | MOST_ALIGNED).trailing_zeros();
-        if !self.plans.contains_key(&(shape, step)) {
-            let plan = self.plan(shape, step)?;
-            self.plans.insert((shape, step), plan);
+    /// Makes products one after the other, behind all that was asked of the GPU before, and before all that is asked after. Callers
+    /// give places of memory that is as long as the shapes say, and stays.
+    pub(super) fn multiply(&mut self, places: [u64; 4], products: &[Product]) -> Result<(), Failure> {
+        // The bytes that all places are multiples of.
+        let step = 1 << places.iter().fold(MOST_ALIGNED, |all, place| all | place).trailing_zeros();
+        for Product { shape, .. } in products {
+            if !self.plans.contains_key(&(*shape, step)) {
+                let plan = self.plan(*shape, step).map_err(|failure| failure.of(shape))?;
+                self.plans.insert((*shape, step), plan);
+            }
         }
-        let plan = &self.plans[&(shape, step)];
         let (context, stream) = (self.context.cu_ctx(), self.stream.cu_stream());
-        let (one, other) = (1.0_f32, if shape.added { 1.0_f32 } else { 0.0 });
-        // SAFETY: all of these are this one's own, and the places are as the caller promises.
+        // SAFETY: all of these are this one's own.
         unsafe {
             driver::cuCtxRecordEvent(context, self.before).result()?;
             driver::cuStreamWaitEvent(stream, self.before, 0).result()?;
+        }
+        let made = products.iter().try_for_each(|product| {
+            let (plan, places) = (&self.plans[&(product.shape, step)], product.places.map(|at| places[at]));
+            self.make(plan, product, places).map_err(|failure| failure.of(&product.shape))
+        });
+        // SAFETY: likewise.
+        unsafe {
+            driver::cuEventRecord(self.after, stream).result()?;
+            driver::cuCtxWaitEvent(context, self.after).result()?;
+        }
+        made
+    }
+
+    /// Makes a product by its plan, on the stream of the library.
+    fn make(&self, plan: &Plan, product: &Product, [a, b, sum, to]: [u64; 4]) -> Result<(), Failure> {
+        let [times, added] = product.times;
+        let (stream, added) = (self.stream.cu_stream(), if product.shape.added { added } else { 0.0 });
+        // SAFETY: all of these are this one's own, and the places are as the caller promises.
+        unsafe {
             lt::matmul(
                 self.handle,
                 plan.what,
-                (&raw const one).cast(),
-                (&raw const other).cast(),
+                (&raw const times).cast(),
+                (&raw const added).cast(),
                 // To the library, which counts columns first, all is turned: so the sides change places.
                 b as *const c_void,
                 plan.first,
@@ -132,8 +175,6 @@ impl Blas {
                 WORKSPACE,
                 stream.cast(),
             )?;
-            driver::cuEventRecord(self.after, stream).result()?;
-            driver::cuCtxWaitEvent(context, self.after).result()?;
         }
         Ok(())
     }
@@ -159,7 +200,11 @@ impl Blas {
         turn(Attribute::CUBLASLT_MATMUL_DESC_TRANSB, turned == Turned::Left)?;
         // Rows to us are columns to the library.
         let layout = |narrow, rows: usize, columns: usize| {
-            lt::create_matrix_layout(kind(narrow), columns as u64, rows as u64, columns as i64)
+            let layout = lt::create_matrix_layout(kind(narrow), columns as u64, rows as u64, columns as i64)?;
+            if shape.count > 1 {
+                several(layout, shape.count as i32, apart(rows, columns) as i64)?;
+            }
+            Ok::<_, CublasError>(layout)
         };
         let second = match turned {
             Turned::Left => layout(shape.narrow, k, m)?,
@@ -185,6 +230,21 @@ impl Blas {
             lt::get_matmul_algo_heuristic(self.handle, what, first, second, result, result, wish.0)?
         };
         Ok(Plan { what, first, second, result, how: how.algo })
+    }
+}
+
+/// Has a layout stand for several matrices, so many numbers apart.
+#[expect(unsafe_code, reason = "calls of CUDA's")]
+fn several(layout: sys::cublasLtMatrixLayout_t, count: i32, apart: i64) -> Result<(), CublasError> {
+    use sys::cublasLtMatrixLayoutAttribute_t as Attribute;
+    let (many, offset) = (
+        Attribute::CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT,
+        Attribute::CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET,
+    );
+    // SAFETY: the attributes are numbers of these sizes.
+    unsafe {
+        lt::set_matrix_layout_attribute(layout, many, (&raw const count).cast(), size_of_val(&count))?;
+        lt::set_matrix_layout_attribute(layout, offset, (&raw const apart).cast(), size_of_val(&apart))
     }
 }
 

@@ -4,8 +4,10 @@
 mod attention;
 mod blas;
 mod embed;
+mod gram;
 mod head;
 mod kernel;
+mod muon;
 mod norm;
 mod place;
 mod product;
@@ -16,6 +18,7 @@ mod tensor;
 pub(super) use attention::{attend, attend_back};
 pub(super) use embed::embed_back;
 pub(super) use head::head_loss;
+pub(super) use muon::{TOGETHER, can_find, can_move, moved, muon};
 pub(super) use norm::{rms_norm, rms_norm_back};
 pub(super) use place::{How as Placed, place, place_back};
 pub(super) use product::{multiplies, product, project_back};

@@ -1,5 +1,5 @@
 //! Products of matrices: by cuBLASLt where it is found.
-use super::blas::{Blas, Failure, Shape};
+use super::blas::{Blas, Failure, Product, Shape};
 use super::tensor::Numbers;
 use crate::ops::Turned;
 use burn::backend::Cuda;
@@ -88,6 +88,7 @@ fn shape(a: &Tensor<Cuda, 2>, b: &Tensor<Cuda, 2>, turned: Turned, result: DType
     let fits = a.dtype() == b.dtype() && kinds.contains(&a.dtype()) && k == other && m > 0 && n > 0 && k > 0;
     (fits && *THERE).then(|| Shape {
         turned,
+        count: 1,
         m,
         n,
         k,
@@ -99,21 +100,27 @@ fn shape(a: &Tensor<Cuda, 2>, b: &Tensor<Cuda, 2>, turned: Turned, result: DType
 
 /// Asks for a product, and waits for nothing.
 fn multiply(shape: Shape, [a, b]: [&Numbers; 2], sum: &Numbers, to: &Numbers) {
-    let gpu = a.device().index;
-    let places = [a, b, sum, to].map(Numbers::at);
+    let places = [0, 1, 2, 3];
+    multiply_all([a, b, sum, to], vec![Product { shape, places, times: [1.0, 1.0] }]);
+}
+
+/// Asks for products one after the other, and waits for nothing. Their places are numbers of `memory`.
+pub(super) fn multiply_all(memory: [&Numbers; 4], products: Vec<Product>) {
+    let (device, memory) = (memory[0].device(), memory.map(Numbers::at));
+    let gpu = device.index;
     let stream = StreamId::current();
     // On the thread that gives the GPU its work, so in order with all that Burn asks for.
-    DeviceHandle::<Server>::new(a.device().to_id()).submit(move |server| {
-        let held = places.map(|place| server.get_resource(place, stream));
-        let made = match held {
-            [Ok(a), Ok(b), Ok(sum), Ok(to)] => {
-                let places = [&a, &b, &sum, &to].map(|held| held.resource().ptr);
-                with(gpu, |blas| blas.multiply(shape, places))
+    DeviceHandle::<Server>::new(device.to_id()).submit(move |server| {
+        let held = memory.map(|place| server.get_resource(place, stream));
+        let made = match &held {
+            [Ok(a), Ok(b), Ok(c), Ok(d)] => {
+                let places = [a, b, c, d].map(|held| held.resource().ptr);
+                with(gpu, |blas| blas.multiply(places, &products))
             }
             _ => Err(Failure("the memory of a product is not there".into())),
         };
         if let Err(Failure(said)) = made {
-            super::failed(format!("a product of {shape:?} failed: {said}"));
+            super::failed(format!("products failed: {said}"));
         }
     });
 }

@@ -57,6 +57,16 @@ impl Numbers {
         Self(CubeTensor::new_contiguous(client.clone(), device.clone(), shape.into(), handle, dtype))
     }
 
+    /// Some of them, from one on that lies where kernels can read. Nothing is copied.
+    pub(super) fn part(&self, first: usize, count: usize) -> Self {
+        let CubeTensor { client, device, dtype, handle, .. } = &self.0;
+        let [begins, bytes] = [first, count].map(|numbers| (numbers * dtype.size()) as u64);
+        let handle = handle.clone().offset_start(begins);
+        let rest = handle.size_in_used().saturating_sub(bytes);
+        let handle = handle.offset_end(rest);
+        Self(CubeTensor::new_contiguous(client.clone(), device.clone(), [count].into(), handle, *dtype))
+    }
+
     pub(super) fn tensor<const D: usize>(self) -> Tensor<Cuda, D> {
         Tensor::from_primitive(TensorPrimitive::Float(self.0))
     }

@@ -1,0 +1,135 @@
+//! The step of Muon: the matrices of one shape as a stack in bf16, which is what Muon's authors iterate in, through products that
+//! take all of them at once.
+use super::blas::{Product, Shape, apart};
+use super::gram::Gram;
+use super::kernel::{Kernel, Source, Words};
+use super::product::{multiplies, multiply_all};
+use super::tensor::Numbers;
+use super::{capability, each, narrow};
+use crate::ops::{Push, Turned};
+use crate::plain::{QUINTIC, ROUNDS, SMALLEST, size};
+use burn::backend::Cuda;
+use burn::prelude::*;
+use burn::tensor::DType;
+
+const SOURCE: Source = &[include_str!("source/numbers.cu"), include_str!("source/muon.cu")];
+const THREADS: usize = 256;
+/// Numbers that a thread has at once.
+const EACH: usize = 8;
+/// How many matrices a kernel takes in.
+const EIGHT: usize = 8;
+/// How many blocks share a large matrix.
+const SHARES: usize = 512;
+/// Numbers of a stack: enough to keep any GPU busy, and few beside its memory.
+pub(crate) const TOGETHER: usize = 1 << 26;
+/// As many matrices as a row of blocks each can be started for.
+const MOST: usize = 65_535;
+
+fn kernel(entry: &'static str, dtype: DType) -> Kernel {
+    Kernel::of(entry, SOURCE, vec![narrow(dtype)], THREADS as u32, 0)
+}
+
+/// Whether [`muon`] can find the ways of these.
+pub(crate) fn can_find(matrices: &[[Tensor<Cuda, 1>; 2]], [rows, columns]: [usize; 2]) -> bool {
+    let fits = |x: &Tensor<Cuda, 1>| x.dtype() == DType::F32 && x.dims() == [rows * columns];
+    let Some([first, _]) = matrices.first() else { return false };
+    let there = || capability(first.device().index).is_some_and(|it| it >= (8, 0));
+    let few = matrices.len() <= MOST && rows * columns > 0;
+    few && matrices.iter().flatten().all(fits) && multiplies() && there()
+}
+
+/// The ways are parts of one stack. Momentum that nothing else holds is written over.
+pub(crate) fn muon(
+    matrices: Vec<[Tensor<Cuda, 1>; 2]>,
+    shape: [usize; 2],
+    push: &Push,
+) -> Vec<[Tensor<Cuda, 1>; 2]> {
+    let [rows, columns] = shape;
+    let (count, len) = (matrices.len(), rows * columns);
+    let matrices: Vec<_> = matrices.into_iter().map(|both| both.map(Numbers::of)).collect();
+    let Some(like) = matrices.first().map(|[grad, _]| grad.clone()) else { return Vec::new() };
+    let stack = Numbers::room(&like, [count, apart(rows, columns)], DType::BF16);
+    let shares = len.div_ceil(2 * THREADS * EACH).clamp(1, SHARES);
+    let parts = Numbers::room(&like, [count, shares], DType::F32);
+    let over = |x: &Numbers| if x.alone() { x.clone() } else { Numbers::room(x, [len], DType::F32) };
+    let lies = || Words::default().long(len).long(apart(rows, columns));
+    let mut kept = Vec::with_capacity(count);
+    for some in matrices.chunks(EIGHT) {
+        let first = kept.len();
+        kept.extend(some.iter().map(|[_, momentum]| over(momentum)));
+        // Where there are fewer than eight, nobody looks at the last ones.
+        let own = |at: usize| at.min(some.len() - 1);
+        let grads = (0..EIGHT).map(|at| some[own(at)][0].at());
+        let momenta = (0..EIGHT).map(|at| some[own(at)][1].at());
+        let news = (0..EIGHT).map(|at| kept[first + own(at)].at());
+        let buffers = grads.chain(momenta).chain(news).chain([stack.at(), parts.at()]).collect();
+        let words = lies().int(first).float(push.scale).float(push.momentum);
+        let words = words.int(usize::from(push.nesterov));
+        kernel("push_all", DType::BF16).start(like.client(), [shares, some.len(), 1], buffers, words);
+    }
+    // Gradients make room for what follows.
+    drop(matrices);
+    let words = lies().int(shares).float(SMALLEST);
+    let buffers = vec![stack.at(), parts.at()];
+    kernel("to_one", DType::BF16).start(like.client(), [shares, count, 1], buffers, words);
+    let stack = near_one(&stack, count, shape);
+    let way = |at: usize| stack.part(at * apart(rows, columns), len).tensor();
+    kept.into_iter().enumerate().map(|(at, kept)| [way(at), kept.tensor()]).collect()
+}
+
+/// Brings the singular values of a stack of matrices whose norms are one near to one, by the iteration of Newton and Schulz, and
+/// to the size of a step. What is multiplied and added besides is done by the products themselves.
+fn near_one(stack: &Numbers, count: usize, [rows, columns]: [usize; 2]) -> Numbers {
+    let (short, long, tall) = (rows.min(columns), rows.max(columns), rows > columns);
+    let (whole, square) = (apart(rows, columns), apart(short, short));
+    let room = |apart| Numbers::room(stack, [count, apart], DType::BF16);
+    let memory = [stack.clone(), room(whole), room(square), room(square)];
+    let (gram, factor) = (2, 3);
+    let of_all = Gram { count, side: short, deep: long, turned: tall, apart: [whole, square] };
+    let of_gram = Gram { count, side: short, deep: short, turned: false, apart: [square; 2] };
+    // Half of the work where there is a kernel for it.
+    let half = capability(stack.device().index).is_some_and(|it| of_all.fits(it) && of_gram.fits(it));
+    let [a, b, c] = QUINTIC;
+    for round in 0..ROUNDS {
+        let (from, to) = (round % 2, 1 - round % 2);
+        let mut products = Vec::new();
+        let mut product = |turned, [m, k, n]: [usize; 3], places: [usize; 4], [times, added]: [f64; 2]| {
+            let (narrow, narrow_result) = (true, true);
+            let shape = Shape { turned, count, m, n, k, narrow, narrow_result, added: added != 0.0 };
+            products.push(Product { shape, places, times: [times as f32, added as f32] });
+        };
+        if half {
+            of_all.start(&memory[from], &memory[gram], None);
+            of_gram.start(&memory[gram], &memory[factor], Some([a, b, c]));
+        } else {
+            let turned = if tall { Turned::Left } else { Turned::Right };
+            product(turned, [short, long, short], [from, from, gram, gram], [1.0, 0.0]);
+            product(Turned::Neither, [short; 3], [gram, gram, gram, factor], [c, b]);
+        }
+        let [left, right] = if tall { [from, factor] } else { [factor, from] };
+        let of_size = if round + 1 == ROUNDS { size([rows, columns]) } else { 1.0 };
+        // The kernel has put it on the diagonal of the factor.
+        let added = if half { 0.0 } else { a * of_size };
+        product(Turned::Neither, [rows, short, columns], [left, right, from, to], [of_size, added]);
+        multiply_all(memory.each_ref(), products);
+    }
+    memory[ROUNDS % 2].clone()
+}
+
+/// Whether [`moved`] can be done to these.
+pub(crate) fn can_move(weight: &Tensor<Cuda, 1>, way: &Tensor<Cuda, 1>) -> bool {
+    let fits = weight.dtype() == DType::F32 && each(way.dtype()).is_some();
+    fits && weight.dims() == way.dims() && weight.dims() != [0]
+}
+
+/// A weight that nothing else holds is written over.
+pub(crate) fn moved(weight: Tensor<Cuda, 1>, way: Tensor<Cuda, 1>, rate: f64, decay: f64) -> Tensor<Cuda, 1> {
+    let ([count], dtype) = (weight.dims(), way.dtype());
+    let (weight, way) = (Numbers::of(weight), Numbers::of(way));
+    let new = if weight.alone() { weight.clone() } else { Numbers::room(&weight, [count], DType::F32) };
+    let buffers = [&weight, &way, &new].map(Numbers::at).to_vec();
+    let words = Words::default().long(count).float(1.0 - rate * decay).float(rate);
+    let blocks = count.div_ceil(THREADS * each(dtype).unwrap_or(1));
+    kernel("moved", dtype).start(weight.client(), [blocks, 1, 1], buffers, words);
+    new.tensor()
+}
