@@ -5,6 +5,7 @@ pub(crate) mod decode;
 mod head;
 mod noise;
 mod rows;
+mod together;
 mod update;
 
 pub(crate) use attention::{attend, attend_back};
@@ -17,6 +18,7 @@ pub(crate) use rows::embed_back_by;
 pub(crate) use rows::{
     embed, embed_back, product, project_back, rms_norm, rms_norm_back, rotate, swiglu, swiglu_back,
 };
+pub(crate) use together::together;
 pub(crate) use update::{adamw, sum_squares};
 
 use burn::prelude::*;

@@ -1,4 +1,4 @@
-//! The operations on a GPU: products by cuBLASLt, kernels of our own for the rest.
+//! The operations on a GPU: products by cuBLASLt, sums over GPUs by NCCL, kernels of our own for the rest.
 //!
 //! Each gives None for what it has no body for, and the plain one does it.
 mod attention;
@@ -6,11 +6,13 @@ mod blas;
 mod embed;
 mod head;
 mod kernel;
+mod nccl;
 mod norm;
 mod product;
 mod rows;
 mod sums;
 mod tensor;
+mod together;
 
 pub(super) use attention::{attend, attend_back};
 pub(super) use embed::embed_back;
@@ -19,6 +21,7 @@ pub(super) use norm::{rms_norm, rms_norm_back};
 pub(super) use product::{multiplies, product, project_back};
 pub(super) use rows::{adamw, can_step, rotate, swiglu, swiglu_back};
 pub(super) use sums::{squares, sum_squares};
+pub(super) use together::{join, links, made, together};
 
 use burn::tensor::DType;
 use cudarc::driver::CudaContext;
