@@ -6,6 +6,7 @@
 use burn::backend::Flex;
 use burn::prelude::*;
 use burn::tensor::DType;
+use muse_model::buckets::Onto;
 use muse_model::config::Model;
 use muse_model::kernels::{AdamStep, Objective, Ops, with_threads};
 use muse_model::net::{Batch, Net, Setting};
@@ -41,7 +42,8 @@ fn run() {
     let mut times: Vec<[f64; 3]> = Vec::new();
     for step in 1..=steps as u64 {
         let begin = Instant::now();
-        let passed = pass(&net, &batch, &setting, &Objective::PLAIN, share, Recompute::Nothing, None);
+        let passed =
+            pass(&net, &batch, &setting, &Objective::PLAIN, share, Recompute::Nothing, Onto::nothing());
         let passed_at = begin.elapsed();
         let norm: f32 = passed.grads.iter().map(|grad| B::sum_squares(grad.clone()).into_scalar()).sum();
         let mut grads = passed.grads.into_iter();

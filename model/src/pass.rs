@@ -2,6 +2,7 @@
 //!
 //! Each block has a tape of its own. With [`Recompute::Block`] only its input is kept, and the tape is made again when the
 //! way back comes to it, so memory grows with a block's input instead of all that it keeps.
+use crate::buckets::{Buckets, Onto};
 use crate::lora::Acting;
 use crate::net::{Batch, Block, Setting, Top, embedded};
 use burn::backend::Autodiff;
@@ -33,6 +34,8 @@ pub struct Pass<B: Backend> {
     pub grads: Vec<Tensor<B, 1>>,
     /// Of each block the largest logit of each head, `[heads]`.
     pub peaks: Vec<Tensor<B, 1>>,
+    /// The numbers of the gradients by bucket, where several devices put them together: see [`Pass::together`].
+    pub buckets: Vec<Vec<usize>>,
 }
 
 /// The backend that keeps tapes.
@@ -115,7 +118,7 @@ fn taken<B: Ops, const D: usize>(x: &Tensor<Taped<B>, D>, grads: &mut Grads<B>) 
 
 /// The loss of a batch and the gradients of all weights. Each token with a label counts `share`. Where there are gradients of
 /// other batches, those of this one are added to them as they come, and never all there beside them. With factors beside
-/// the net there are gradients of these alone.
+/// the net there are gradients of these alone. For a group that puts them together, buckets are noted as they are made.
 pub fn pass<'a, B: Ops>(
     net: impl Into<Acting<'a, B>>,
     batch: &Batch<B>,
@@ -123,11 +126,11 @@ pub fn pass<'a, B: Ops>(
     objective: &Objective,
     share: f64,
     recompute: Recompute,
-    so_far: Option<Vec<Tensor<B, 1>>>,
+    onto: Onto<'_, B>,
 ) -> Pass<B> {
     let acting = net.into();
     let Acting { net, lora } = acting;
-    let mut sums = Sums::new(&acting, so_far);
+    let mut sums = Sums::new(&acting, onto);
     let run = Run {
         batch: taped_batch(batch),
         setting: taped_setting(setting),
@@ -172,14 +175,16 @@ pub fn pass<'a, B: Ops>(
         }
     }
     if lora.is_some() {
-        return Pass { loss, plain, grads: sums.all(), peaks };
+        let (grads, buckets) = sums.all();
+        return Pass { loss, plain, grads, peaks, buckets };
     }
 
     // From the first block to the embedding.
     let embedding = leaf(net.embedding());
     let mut back = back_from(embedded(embedding.clone(), &run.batch, &run.setting), grad);
     sums.add_embedding(taken(&embedding, &mut back));
-    Pass { loss, plain, grads: sums.all(), peaks }
+    let (grads, buckets) = sums.all();
+    Pass { loss, plain, grads, peaks, buckets }
 }
 
 type Forward<B> = (Tensor<B, 2>, Vec<Kept<B>>, Vec<Tensor<B, 1>>);
@@ -251,25 +256,34 @@ impl<B: Ops> Block<Taped<B>> {
 }
 
 /// Gradients in the order of the weights or factors, each added to what is there already.
-struct Sums<B: Ops> {
+struct Sums<'a, B: Ops> {
     sums: Vec<Option<Tensor<B, 1>>>,
     tied: bool,
+    buckets: Buckets<'a>,
 }
 
-impl<B: Ops> Sums<B> {
-    fn new(acting: &Acting<'_, B>, so_far: Option<Vec<Tensor<B, 1>>>) -> Self {
+impl<'a, B: Ops> Sums<'a, B> {
+    fn new(acting: &Acting<'_, B>, Onto { so_far, member }: Onto<'a, B>) -> Self {
         let net = acting.net;
         let count = acting.lora.map_or_else(|| net.flat().len(), |lora| lora.names().len());
         let sums = so_far.map_or_else(|| vec![None; count], |sums| sums.into_iter().map(Some).collect());
-        Self { sums, tied: net.tied() }
+        Self { sums, tied: net.tied(), buckets: Buckets::new(member) }
     }
 
-    fn add(&mut self, at: usize, grad: Tensor<B, 1>) {
+    /// Adds what is not the last that is added there.
+    fn add_some(&mut self, at: usize, grad: Tensor<B, 1>) {
         let sum = self.sums[at].take();
         self.sums[at] = Some(match sum {
             Some(sum) => sum + grad,
             None => grad,
         });
+    }
+
+    fn add(&mut self, at: usize, grad: Tensor<B, 1>) {
+        self.add_some(at, grad);
+        if let Some(sum) = &self.sums[at] {
+            self.buckets.whole(at, sum);
+        }
     }
 
     fn add_embedding(&mut self, grad: Tensor<B, 1>) {
@@ -283,15 +297,19 @@ impl<B: Ops> Sums<B> {
 
     /// Those of the last norm and of the head, which may be the embedding.
     fn add_top(&mut self, norm: Tensor<B, 1>, head: Tensor<B, 1>) {
-        let (of_norm, of_head) = match self.sums.len() {
-            count if self.tied => (count - 1, 0),
-            count => (count - 2, count - 1),
-        };
-        self.add(of_norm, norm);
-        self.add(of_head, head);
+        let count = self.sums.len();
+        if self.tied {
+            self.add(count - 1, norm);
+            self.add_some(0, head);
+        } else {
+            self.add(count - 2, norm);
+            self.add(count - 1, head);
+        }
     }
 
-    fn all(self) -> Vec<Tensor<B, 1>> {
-        self.sums.into_iter().map(|sum| sum.expect("every weight has a gradient")).collect()
+    /// All, and which stand in which bucket.
+    fn all(self) -> (Vec<Tensor<B, 1>>, Vec<Vec<usize>>) {
+        let sums = self.sums.into_iter().map(|sum| sum.expect("every weight has a gradient")).collect();
+        (sums, self.buckets.all())
     }
 }

@@ -6,6 +6,7 @@ use burn::backend::{Cuda, Flex};
 use burn::prelude::*;
 use burn::tensor::DType;
 use half::{bf16, f16};
+use muse_model::buckets::Onto;
 use muse_model::config::Model;
 use muse_model::decode::{Cpu, Decode, Decoder, DeviceError, Kept, More, Room, Wanted, gpu};
 use muse_model::kernels::{NO_LABEL, Objective, Ops};
@@ -36,7 +37,7 @@ fn run<B: Ops>(model: &Model, dtype: DType, recompute: Recompute) -> Vec<(String
     let objective =
         Objective { cross_entropy: 0.6, focal: 0.3, gamma: 2.0, smooth: 0.1, epsilon: 0.1, z: 1e-3 };
     let share = 1.0 / labels.iter().filter(|label| **label != NO_LABEL).count() as f64;
-    let passed = pass(&net, &batch, &setting, &objective, share, recompute, None);
+    let passed = pass(&net, &batch, &setting, &objective, share, recompute, Onto::nothing());
     let numbers = |x: Tensor<B, 1>| x.into_data().convert::<f32>().to_vec::<f32>().unwrap();
     let logits = net.logits(&batch, &plain);
     let len = logits.shape().num_elements();

@@ -4,6 +4,7 @@
 use burn::backend::Flex;
 use burn::prelude::*;
 use burn::tensor::DType;
+use muse_model::buckets::Onto;
 use muse_model::config::{Model, Rope, RopeScaling, ScalingKind};
 use muse_model::kernels::Objective;
 use muse_model::net::{Batch, Net, Setting, Weight};
@@ -133,7 +134,7 @@ fn check(name: &'static str) {
     let loss = net.loss(&batch, &setting, &Objective::PLAIN, share);
     near(&format!("{name}: loss"), &numbers(loss.loss), &right, 1e-5);
     for recompute in [Recompute::Nothing, Recompute::Block, Recompute::BlockOffloaded] {
-        let passed = pass(&net, &batch, &setting, &Objective::PLAIN, share, recompute, None);
+        let passed = pass(&net, &batch, &setting, &Objective::PLAIN, share, recompute, Onto::nothing());
         near(&format!("{name} {recompute:?}: loss"), &numbers(passed.loss), &right, 1e-5);
         assert_eq!(passed.grads.len(), weights.len());
         for (weight, grad) in weights.iter().zip(passed.grads) {

@@ -4,6 +4,7 @@
 use burn::backend::Flex;
 use burn::prelude::*;
 use burn::tensor::DType;
+use muse_model::buckets::Onto;
 use muse_model::config::Model;
 use muse_model::count::{Device, Optimizer, Precision, States};
 use muse_model::count::{Parameters, Training, TrainingMemory};
@@ -48,7 +49,7 @@ fn batch() -> Batch<B> {
 
 fn run(model: &Model, net: &Net<B>, lora: Option<&Lora<B>>, recompute: Recompute) -> Pass<B> {
     let setting = Setting::new(model, TOKENS, DType::F32, &Default::default());
-    pass(Acting { net, lora }, &batch(), &setting, &Objective::PLAIN, SHARE, recompute, None)
+    pass(Acting { net, lora }, &batch(), &setting, &Objective::PLAIN, SHARE, recompute, Onto::nothing())
 }
 
 fn numbers<const D: usize>(x: Tensor<B, D>) -> Vec<f32> {
@@ -177,10 +178,9 @@ fn neither_recompute_nor_threads_nor_parts_show() {
     }
     // What comes is added to what is there.
     let setting = Setting::new(&model, TOKENS, DType::F32, &Default::default());
-    let so_far = run(&model, &net, Some(&lora), Recompute::Nothing).grads;
+    let onto = Onto { so_far: Some(run(&model, &net, Some(&lora), Recompute::Nothing).grads), member: None };
     let acting = Acting { net: &net, lora: Some(&lora) };
-    let twice =
-        pass(acting, &batch(), &setting, &Objective::PLAIN, SHARE, Recompute::Nothing, Some(so_far)).grads;
+    let twice = pass(acting, &batch(), &setting, &Objective::PLAIN, SHARE, Recompute::Nothing, onto).grads;
     for (twice, once) in all(twice).iter().zip(&right) {
         assert!(twice.iter().zip(once).all(|(twice, once)| *twice == 2.0 * once));
     }

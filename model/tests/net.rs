@@ -4,6 +4,7 @@
 use burn::backend::Flex;
 use burn::prelude::*;
 use burn::tensor::DType;
+use muse_model::buckets::Onto;
 use muse_model::config::Model;
 use muse_model::kernels::{NO_LABEL, Objective};
 use muse_model::net::{Batch, Dropped, Net, Setting, Weight};
@@ -126,7 +127,7 @@ fn logits_that_are_all_alike_cost_the_logarithm_of_the_vocabulary() {
 fn run(model: &Model, ids: &[i32], labels: &[i32], share: f64, dtype: DType, dropped: Dropped) -> Pass<B> {
     let batch = Batch::plain(TOKENS, ids, labels, &Default::default());
     let setting = Setting { dropped, ..setting(model, dtype) };
-    pass(&net(model), &batch, &setting, &Objective::PLAIN, share, Recompute::Nothing, None)
+    pass(&net(model), &batch, &setting, &Objective::PLAIN, share, Recompute::Nothing, Onto::nothing())
 }
 
 #[test]
@@ -160,7 +161,8 @@ fn dropout_changes_with_its_seed_and_recompute_drops_the_same() {
     let loss = |rate, attention, seed, recompute| {
         let batch = Batch::plain(TOKENS, &ids, &ids, &Default::default());
         let setting = Setting { dropped: Dropped { rate, attention, seed }, ..setting(&model, DType::F32) };
-        let passed = pass(&net(&model), &batch, &setting, &Objective::PLAIN, 0.01, recompute, None);
+        let passed =
+            pass(&net(&model), &batch, &setting, &Objective::PLAIN, 0.01, recompute, Onto::nothing());
         (numbers(passed.loss), passed.grads.into_iter().map(numbers).collect::<Vec<_>>())
     };
     for (rate, attention) in [(0.2, 0.0), (0.0, 0.2), (0.1, 0.3)] {

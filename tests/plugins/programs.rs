@@ -169,11 +169,12 @@ fn a_plugin_sees_no_more_of_the_environment_than_a_stage() {
         broken(&format!("test -z \"$STRAY\" || exit 9\n{GOOD}"), &format!("env > out/x; {done}"));
     context.set("STRAY", "1");
     context.set("HTTPS_PROXY", "http://proxy");
+    context.set("NCCL_NVLS_ENABLE", "0");
     context.run::<&str>([]).ok();
     let seen = context.result("a");
     assert!(!seen.contains("STRAY"), "{seen}");
-    // A kind that did not ask for a clean environment may use the network as its caller does.
-    assert!(seen.contains("HTTPS_PROXY=http://proxy"), "{seen}");
+    // A kind that did not ask for a clean environment may use the network as its caller does, and GPUs.
+    assert!(seen.contains("HTTPS_PROXY=http://proxy") && seen.contains("NCCL_NVLS_ENABLE=0"), "{seen}");
 }
 
 #[test]

@@ -93,6 +93,7 @@ fn what_is_not_declared_reaches_no_stage() {
         ("HTTPS_PROXY", "undeclared"),
         ("LD_LIBRARY_PATH", "undeclared"),
         ("CUDA_HOME", "undeclared"),
+        ("NCCL_DEBUG", "undeclared"),
         ("PYTHONPATH", "undeclared"),
         ("MUSE_ANYTHING", "undeclared"),
         ("LC_ALL", "undeclared"),

@@ -2,18 +2,20 @@
 //!
 //! [`Ops`] lists them; `plain` is what they mean, in Burn's own operations; `grad` hangs them into Burn's automatic
 //! differentiation; `cpu` has bodies for the CPU. A model that is written with `Ops` runs on all of them unchanged. [`Decode`] is what a
-//! model in use asks of a device; `cpu` and `cuda` have one each.
+//! model in use asks of a device; `cpu` and `cuda` have one each. `group` is for several devices that train one model.
 mod cpu;
 mod cuda;
 mod decode;
 mod grad;
+mod group;
 mod ops;
 mod plain;
 
 pub use cpu::{Cpu, fill, likeliest, share_out, weights, with_threads};
-pub use cuda::{Gpu, GpuLibrary, GpuModel, gpu_libraries, gpu_memory, gpu_name};
+pub use cuda::{Gpu, GpuLibrary, GpuModel, gpu_count, gpu_libraries, gpu_memory, gpu_name};
 pub use decode::{CacheSize, Decode, DeviceError, DeviceResult, Feed, Heads, Kept, Step};
 pub use grad::back_from;
+pub use group::{Bucket, By, Member};
 pub use ops::{
     AdamStep, Angles, Attended, Dropout, Gated, HeadLoss, NO_LABEL, Objective, Ops, Placing, Push, Sight,
     Turned,

@@ -1,6 +1,7 @@
 //! [`Ops`]: the operations of a language model. Each has a body of plain Burn here, which is the reference; a backend
 //! replaces those that it does faster.
 use crate::decode::DeviceResult;
+use crate::group::{Bucket, Member};
 use crate::plain;
 use burn::prelude::*;
 use burn::tensor::DType;
@@ -410,6 +411,21 @@ pub trait Ops: Backend {
     /// Whether all that was asked of the device until now succeeds, as far as is known: nobody waits for what is asked for.
     fn checked(_: &Self::Device) -> DeviceResult<()> {
         Ok(())
+    }
+
+    /// Makes the members of a group ready for [`Ops::together`], each on its own thread. Says why numbers go by way of the host's
+    /// memory, where they do and need not.
+    fn join(_: &Member, _: &Self::Device) -> DeviceResult<Option<String>> {
+        Ok(None)
+    }
+
+    /// Notes that bucket `number` of the next [`Ops::together`] is made by what was asked of the device until now: so it is put
+    /// together while the device does what is asked for after this. Each may be noted once, in order.
+    fn made(_: &Member, _number: usize, _: &Self::Device) {}
+
+    /// The tensors of each bucket, as all members put them together: the same bits for each of them.
+    fn together(member: &Member, buckets: Vec<Bucket<Self>>) -> DeviceResult<Vec<Vec<Tensor<Self, 1>>>> {
+        plain::together(member, buckets)
     }
 }
 

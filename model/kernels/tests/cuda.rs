@@ -3,11 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 #![expect(clippy::print_stderr, reason = "says that nothing was tested")]
 
+use burn::backend::cuda::CudaDevice;
 use burn::backend::{Cuda, Flex};
 use burn::prelude::*;
 use burn::tensor::DType;
 use muse_kernels::Turned::{Left, Neither, Right};
-use muse_kernels::{AdamStep, Angles, Dropout, NO_LABEL, Objective, Ops, Placing, Push, Sight, gpu_name};
+use muse_kernels::{
+    AdamStep, Angles, Bucket, By, DeviceError, Dropout, Member, NO_LABEL, Objective, Ops, Placing, Push,
+    Sight, gpu_count, gpu_libraries, gpu_name,
+};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What an operation gave, by what it is called.
@@ -357,5 +361,76 @@ fn main() {
             eprintln!("{dtype:?} {family:16} {off:.1e}");
         }
     }
+    failed += sums_of_gpus(seed);
     assert_eq!(failed, 0, "operations are wrong");
+}
+
+/// What two GPUs put together, against the same on the CPU: in which bits, when it is overlapped with other work, and that one
+/// which fails keeps nobody waiting. Gives how much of it is wrong.
+fn sums_of_gpus(seed: u64) -> usize {
+    if !gpu_libraries(2).iter().all(|library| library.there) || gpu_count() < 2 {
+        eprintln!("skipped: sums of GPUs, which want two of them and NCCL");
+        return 0;
+    }
+    let numbers = |rank: usize, at: usize, len: usize| -> Tensor<Flex, 1> {
+        let seed = seed + (1 + rank * 100 + at) as u64;
+        Flex::noise(len, seed, &Default::default()).sub_scalar(0.5).mul_scalar(3.0)
+    };
+    let lens = [1, 1000, 70_001, 3 << 20, 5, 1 << 23];
+    let work = |member: Member| -> Vec<Vec<f32>> {
+        let device = CudaDevice::new(member.rank());
+        assert_eq!(Cuda::join(&member, &device).unwrap(), None, "NCCL does not link them");
+        let mut last = Vec::new();
+        for round in 0..20 {
+            let place = |data: TensorData| Tensor::<Cuda, 1>::from_data(data, (&device, DType::F32));
+            let bring = |at: usize| place(numbers(member.rank(), at, lens[at]).into_data());
+            let first = Bucket { tensors: vec![bring(0), bring(1), bring(2)], by: By::Sum };
+            Cuda::made(&member, 0, &device);
+            // Other work between: some of it makes what is in the second bucket.
+            let side = Tensor::<Cuda, 2>::ones([1024, 1024], (&device, DType::F32));
+            let busy = (0..round)
+                .fold(side.clone(), |x, _| Cuda::product(x, side.clone(), Neither).div_scalar(1024.0));
+            let one = busy.slice([0..1, 0..1]).reshape([1]);
+            let held = bring(5);
+            let second = Bucket { tensors: vec![bring(3) * one, held.clone()], by: By::Sum };
+            let third = Bucket { tensors: vec![bring(4)], by: By::Largest };
+            let all = Cuda::together(&member, vec![first, second, third]).unwrap();
+            let kept = held.into_data().to_vec::<f32>().unwrap();
+            assert_eq!(kept, numbers(member.rank(), 5, lens[5]).into_data().to_vec::<f32>().unwrap());
+            let got: Vec<Vec<f32>> =
+                all.into_iter().flatten().map(|x| x.into_data().to_vec().unwrap()).collect();
+            Cuda::checked(&device).unwrap();
+            assert!(last.is_empty() || last == got, "other bits the second time");
+            last = got;
+        }
+        // One fails, and the other waits for it in vain.
+        if member.rank() == 1 {
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            member.leave(DeviceError { message: "on purpose".into(), help: None });
+            return last;
+        }
+        let lost = Tensor::<Cuda, 1>::ones([1 << 20], (&device, DType::F32));
+        let waits = Cuda::together(&member, vec![Bucket { tensors: vec![lost], by: By::Sum }]);
+        let _ = waits.map(|all| all.into_iter().flatten().map(Tensor::into_data).collect::<Vec<_>>());
+        assert_eq!(member.over().map(|over| over.message).as_deref(), Some("on purpose"));
+        last
+    };
+    let all: Vec<Vec<Vec<f32>>> = std::thread::scope(|scope| {
+        let start = |member: Member| scope.spawn(move || work(member));
+        let threads: Vec<_> = Member::all(2).into_iter().map(start).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let mut failed = usize::from(all[0] != all[1]);
+    let order = [0, 1, 2, 3, 5, 4];
+    for (got, at) in all[0].iter().zip(order) {
+        let (one, other) = (numbers(0, at, lens[at]), numbers(1, at, lens[at]));
+        let right = if at == 4 { one.max_pair(other) } else { one + other };
+        let off = off(got, &right.into_data().to_vec::<f32>().unwrap());
+        if !(off <= 1e-6) {
+            failed += 1;
+            eprintln!("sums of GPUs, {} numbers: off by {off:.2e}", lens[at]);
+        }
+    }
+    eprintln!("sums of GPUs: {failed} wrong");
+    failed
 }

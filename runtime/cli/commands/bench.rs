@@ -19,6 +19,7 @@ const EXAMPLES: &str = "\
 Examples:
   muse bench configs/models/125m.yaml                          on a GPU where there is one, in bf16
   muse bench configs/models/125m.yaml --batch 32 --context 1024 --json
+  muse bench configs/models/125m.yaml --gpus 2                 on two GPUs, a step being twice as large
   muse bench configs/models/shakespeare_cpu.yaml --vocab-size 65 --device cpu --batch 12
   muse bench pipelines/quickstart.yaml:base                    the model that a stage trains";
 
@@ -36,7 +37,10 @@ pub(crate) struct BenchArgs {
     /// Where it runs: auto, cpu or cuda. `CUDA_VISIBLE_DEVICES` chooses among several GPUs.
     #[arg(long, value_name = "WHERE", default_value_t)]
     device: Device,
-    /// Sequences of a step.
+    /// GPUs that train the model together, the first that there are.
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=64), default_value_t = 1)]
+    gpus: u64,
+    /// Sequences of a step, on each GPU.
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1 << 20), default_value_t = 8)]
     batch: u64,
     /// Tokens of a sequence [default: the file's, else the data's, else 1024].
@@ -127,7 +131,13 @@ pub(crate) fn run(app: &mut App<'_>, args: &BenchArgs) -> CliResult {
     let model = Model { vocab_size: Some(vocabulary), context: Some(context), ..model };
     let shape = model.shape(vocabulary, context);
     let machine = Machine::without_gpus();
-    let card = gpu.then(|| Driver::detect().visible(&app.environment).into_iter().next()).flatten();
+    let cards = if gpu { Driver::detect().visible(&app.environment) } else { Vec::new() };
+    let gpus = if gpu { usize::try_from(args.gpus).unwrap_or(usize::MAX) } else { 0 };
+    if args.gpus > 1 && cards.len() < gpus.max(2) {
+        let said = format!("`--gpus {}`, and there are {} that it may use", args.gpus, cards.len());
+        return Err(CliError::usage(said).hint("`muse doctor` lists the GPUs that are there"));
+    }
+    let card = cards.into_iter().next();
     let muon = args.optimizer == OptimizerArg::Muon;
     let takes = memory(&shape, args.batch, precision, muon, gpu);
     let room = if gpu { card.as_ref().map_or(0, |card| card.memory) } else { machine.memory_bytes };
@@ -143,14 +153,17 @@ pub(crate) fn run(app: &mut App<'_>, args: &BenchArgs) -> CliResult {
         muon,
         sequences: usize::try_from(args.batch).unwrap_or(usize::MAX),
         steps: usize::try_from(args.steps).unwrap_or(usize::MAX),
-        gpu,
+        gpus,
         threads: given(args.threads).unwrap_or(machine.cores as usize),
     };
     let measured = bench(&job).map_err(|error| CliError::failed(error.to_string()))?;
     let device = if gpu { card.map_or_else(|| "a GPU".into(), |card| card.name) } else { cpu(job.threads) };
     if gpu {
-        let missing = gpu_libraries().into_iter().filter(|library| !library.there);
+        let missing = gpu_libraries(gpus).into_iter().filter(|library| !library.there);
         missing.for_each(|library| app.terminal.say(&library.without()));
+        if let Some(why) = &measured.by_way_of_host {
+            app.terminal.say(&format!("gradients went by way of the host's memory, which takes long: {why}"));
+        }
     }
     let report = report(args, &job, &measured, &device);
     if args.json {
@@ -187,8 +200,13 @@ fn cpu(threads: usize) -> String {
     format!("{name}, {threads}")
 }
 
+/// Sequences of a step in all.
+fn sequences(job: &Job) -> usize {
+    job.sequences * job.gpus.max(1)
+}
+
 fn tokens_per_second(job: &Job, measured: &Measured) -> f64 {
-    (job.sequences * job.shape.context * measured.steps.len()) as f64 / measured.all
+    (sequences(job) * job.shape.context * measured.steps.len()) as f64 / measured.all
 }
 
 fn report(args: &BenchArgs, job: &Job, measured: &Measured, device: &str) -> Value {
@@ -199,10 +217,11 @@ fn report(args: &BenchArgs, job: &Job, measured: &Measured, device: &str) -> Val
         "model": args.model,
         "parameters": Parameters::of(&job.shape).total(),
         "job": {
-            "device": if job.gpu { "cuda" } else { "cpu" },
+            "device": if job.gpus > 0 { "cuda" } else { "cpu" },
+            "gpus": job.gpus,
             "precision": job.precision,
             "optimizer": args.optimizer.name(),
-            "sequences": job.sequences,
+            "sequences": sequences(job),
             "context": job.shape.context,
             "vocab_size": job.shape.vocab_size,
             "steps": measured.steps.len(),
@@ -225,9 +244,10 @@ fn page(args: &BenchArgs, job: &Job, measured: &Measured, device: &str) -> Strin
     let mut row = |label: &str, value: String| table.row([label.to_owned(), value]);
     let shape = &job.shape;
     row("model", format!("{}: {} parameters", args.model, exact(Parameters::of(shape).total())));
-    row("machine", device.to_owned());
+    let count = if job.gpus > 1 { format!("{} × ", job.gpus) } else { String::new() };
+    row("machine", format!("{count}{device}"));
     let precision = if job.precision == Precision::F32 { "f32" } else { "bf16" };
-    let (sequences, context) = (exact(job.sequences as u64), exact(shape.context as u64));
+    let (sequences, context) = (exact(sequences(job) as u64), exact(shape.context as u64));
     row("step", format!("{sequences} × {context} tokens, {precision}, {}", args.optimizer.name()));
     row("tokens/s", exact(tokens_per_second(job, measured).round() as u64));
     let [median, best] = [measured.median(), measured.steps[0]].map(|seconds| seconds * 1e3);

@@ -8,6 +8,8 @@ pub struct Machine {
     /// Where it will compute on GPUs, the memory in bytes of the smallest that it may get; `u64::MAX` where that is
     /// not known.
     pub gpu_memory: Option<u64>,
+    /// How many GPUs it will compute on.
+    pub gpus: u32,
     /// How many threads it may start.
     pub threads: u32,
 }

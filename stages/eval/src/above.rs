@@ -96,8 +96,13 @@ mod tests {
                 serde_json::from_value(json!({ "tasks": [], "precision": precision })).unwrap();
             for model in [trained, fine, exported] {
                 let above = Above::new(move |port| if port == "model" { vec![model()] } else { Vec::new() });
-                let has =
-                    |memory, gpu_memory| room(&params, &above, &Machine { memory, gpu_memory, threads: 1 });
+                let has = |memory, gpu_memory| {
+                    room(
+                        &params,
+                        &above,
+                        &Machine { memory, gpu_memory, gpus: u32::from(gpu_memory.is_some()), threads: 1 },
+                    )
+                };
                 assert_eq!(has(weights + kept, None), Ok(()), "{precision}");
                 let wrong = has(weights + kept - 1, None).unwrap_err();
                 assert!(wrong.message.contains("this stage may take"), "{wrong:?}");
@@ -113,6 +118,9 @@ mod tests {
     fn what_is_not_known_fits() {
         let params: Params = serde_json::from_value(json!({ "tasks": [] })).unwrap();
         let above = Above::new(|_| vec![given("command", json!({}), Above::nothing())]);
-        assert_eq!(room(&params, &above, &Machine { memory: 1, gpu_memory: None, threads: 1 }), Ok(()));
+        assert_eq!(
+            room(&params, &above, &Machine { memory: 1, gpu_memory: None, gpus: 0, threads: 1 }),
+            Ok(())
+        );
     }
 }

@@ -104,7 +104,7 @@ mod tests {
             let params = params(json!({}), more);
             let fits = |bytes: u64| {
                 let (memory, gpu_memory) = if gpu { (1 << 40, Some(bytes)) } else { (bytes, None) };
-                params.check_room(above, &Machine { memory, gpu_memory, threads: 1 })
+                params.check_room(above, &Machine { memory, gpu_memory, gpus: gpu.into(), threads: 1 })
             };
             let (mut little, mut enough) = (0, 1 << 40);
             while enough - little > 1 {
@@ -130,8 +130,9 @@ mod tests {
         assert!(needs(&large, true, away.clone()).0 < needs(&large, true, block).0);
         // There the host must have room for what waits in it.
         let params = params(json!({}), away);
-        let host =
-            |memory| params.check_room(&large, &Machine { memory, gpu_memory: Some(1 << 40), threads: 1 });
+        let host = |memory| {
+            params.check_room(&large, &Machine { memory, gpu_memory: Some(1 << 40), gpus: 1, threads: 1 })
+        };
         assert!(host(1 << 40).is_ok());
         let help = host(1 << 10).unwrap_err().help.unwrap();
         assert!(help.contains("`offload: false`") && help.contains("`resources.memory`"), "{help}");

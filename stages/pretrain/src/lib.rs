@@ -76,5 +76,5 @@ impl Stage for Pretrain {
 /// `pretrain`.
 pub fn memory(params: &Value, shape: &Shape) -> Option<Memory> {
     let params: Params = serde_json::from_value(params.clone()).ok()?;
-    Some(params.recipe().training(shape))
+    Some(params.recipe().training(shape, 1))
 }

@@ -27,9 +27,9 @@ pub struct Params {
     /// too. Usual: 16k for a million parameters, 500k for a hundred million, 4M for ten billion.
     #[serde(default = "batch_tokens")]
     pub batch_tokens: Count,
-    /// Sequences that go through the model at once, and what memory is needed for; the gradients of several add up to a
-    /// step. Left out, as many as have 16,384 tokens. Another number gives the same up to rounding, and rounding is part
-    /// of what is made: where memory alone is short, `recompute` and `offload` change nothing.
+    /// Sequences that go through the model at once on a device, and what memory is needed for; the gradients of several add up
+    /// to a step, over all devices. Left out, as many as have 16,384 tokens. Another number gives the same up to rounding, and
+    /// rounding is part of what is made: where memory alone is short, `recompute` and `offload` change nothing.
     #[serde(default)]
     pub micro_batch: Option<Count>,
     /// What changes the weights.

@@ -109,7 +109,7 @@ fn every_field_is_read() {
         offload: true,
         lora: None,
     };
-    assert_eq!(params.recipe().training(&params.model.shape(1, 1000)), training);
+    assert_eq!(params.recipe().training(&params.model.shape(1, 1000), 1), training);
     assert_eq!(params.recipe().keeps(), Recompute::BlockOffloaded);
     assert!(serde_json::from_value::<Params>(with(json!({ "epochs": 3 }))).is_err());
 }

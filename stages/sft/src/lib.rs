@@ -79,7 +79,7 @@ impl Stage for Sft {
 /// `sft`.
 pub fn memory(params: &Value, shape: &Shape) -> Option<Memory> {
     let params: Params = serde_json::from_value(params.clone()).ok()?;
-    Some(params.recipe(1).training(shape))
+    Some(params.recipe(1).training(shape, 1))
 }
 
 /// The model of a checkpoint.

@@ -36,9 +36,9 @@ pub struct Params {
     /// that fill up sequences, count too.
     #[serde(default = "batch_tokens")]
     pub batch_tokens: Count,
-    /// Sequences that go through the model at once, and what memory is needed for; the gradients of several add up to a
-    /// step. Left out, as many as have 16,384 tokens. Another number gives the same up to rounding, and rounding is part
-    /// of what is made: where memory alone is short, `recompute` and `offload` change nothing.
+    /// Sequences that go through the model at once on a device, and what memory is needed for; the gradients of several add up
+    /// to a step, over all devices. Left out, as many as have 16,384 tokens. Another number gives the same up to rounding, and
+    /// rounding is part of what is made: where memory alone is short, `recompute` and `offload` change nothing.
     #[serde(default)]
     pub micro_batch: Option<Count>,
     /// Trains factors beside the matrices of blocks, a few numbers in the place of all weights: less memory, and less is
@@ -106,9 +106,9 @@ impl Params {
     /// How many steps are made on this data.
     pub fn steps_on(&self, tokens: &Tokens) -> u64 {
         self.steps().unwrap_or_else(|| {
-            let size = self.recipe(1).step_size(tokens.meta().context as usize, None);
+            let of_a_step = self.recipe(1).sequences(tokens.meta().context as usize);
             let sequences = self.epochs() * tokens.sequences(Split::Train) as f64;
-            ((sequences / size.sequences as f64).ceil() as u64).max(1)
+            ((sequences / of_a_step as f64).ceil() as u64).max(1)
         })
     }
 

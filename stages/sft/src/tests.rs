@@ -158,7 +158,7 @@ fn what_the_machine_has_no_room_for_is_said_before_it_runs() {
     let model = json!({ "layers": 2, "width": 64, "heads": 4, "ffn": 128 });
     let above = |kinds| above("assistant", 64, model.clone(), kinds);
     let needs = |fields: Value, kinds, memory| {
-        let machine = Machine { memory, gpu_memory: None, threads: 1 };
+        let machine = Machine { memory, gpu_memory: None, gpus: 0, threads: 1 };
         Sft.room_json(&fields, &above(kinds), &machine).err().map(|error| error.message)
     };
     let least = |fields: Value| {

@@ -32,10 +32,12 @@ impl Recipe {
         // What is known only once there is a tokenizer takes no memory here: all else may be too much already.
         let shape = Shape { context, ..model.shape(data.vocab_size.unwrap_or(1), context) };
         let device = if machine.gpu_memory.is_some() { Device::Gpu } else { Device::Cpu };
-        let needs = TrainingMemory::of(&shape, &self.training(&shape), device);
+        let devices = machine.gpus as usize;
+        self.check_devices(context, devices)?;
+        let needs = TrainingMemory::of(&shape, &self.training(&shape, devices), device);
         // The memory of the host is the CPU's own.
         let (on_device, on_host) = match machine.gpu_memory {
-            Some(_) => (needs.total, needs.host),
+            Some(_) => (needs.total, needs.host.saturating_mul(u64::from(machine.gpus.max(1)))),
             None => (0, needs.total.saturating_add(needs.host)),
         };
         let short = |takes: u64, has: u64, whose: &str| {
@@ -44,11 +46,11 @@ impl Recipe {
         };
         let raise = "where `resources.memory` is less than there is, raise it";
         if let Some(error) = short(on_device, machine.gpu_memory.unwrap_or(u64::MAX), "the GPU has") {
-            Err(error.help(self.what_saves_memory(context)))
+            Err(error.help(self.what_saves_memory(context, devices)))
         } else if let Some(error) = short(on_host, machine.memory, "this stage may take") {
             let ways = match machine.gpu_memory {
                 Some(_) => "with `offload: false` it takes none of the host's, and more of the GPU's".into(),
-                None => self.what_saves_memory(context),
+                None => self.what_saves_memory(context, devices),
             };
             Err(error.help(format!("{ways}; {raise}")))
         } else {
@@ -56,7 +58,7 @@ impl Recipe {
         }
     }
 
-    fn what_saves_memory(&self, context: usize) -> String {
+    fn what_saves_memory(&self, context: usize, devices: usize) -> String {
         let mut ways = Vec::new();
         if self.recompute == Recompute::None {
             ways.push("`recompute: block`");
@@ -64,7 +66,7 @@ impl Recipe {
         if self.optimizer.state != StateKind::Int8 {
             ways.push("`optimizer: { state: int8 }`");
         }
-        if self.step_size(context, None).micro_batch > 1 {
+        if self.step_size(context, None, devices).micro_batch > 1 {
             ways.push("a smaller `micro_batch`");
         }
         ways.push("a smaller model");

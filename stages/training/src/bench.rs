@@ -2,13 +2,17 @@
 pub use muse_model::kernels::{GpuLibrary, gpu_libraries};
 
 use crate::peak;
+use crate::side_by_side::side_by_side;
 use crate::tell::program_memory;
+use crate::trainer::failed;
+use burn::backend::cuda::CudaDevice;
 use burn::backend::{Cuda, Flex};
 use burn::prelude::*;
 use burn::tensor::DType;
+use muse_model::buckets::Onto;
 use muse_model::config::{Model, Shape};
 use muse_model::count::{Flops, Precision};
-use muse_model::kernels::{Objective, Ops, gpu_memory, with_threads};
+use muse_model::kernels::{Member, Objective, Ops, gpu_memory, with_threads};
 use muse_model::net::{Batch, Net, Setting, Weight};
 use muse_model::optim::{Optimizer, OptimizerConfig, OptimizerKind, clip_scale, global_norm};
 use muse_model::pass::{Recompute, pass};
@@ -26,12 +30,12 @@ pub struct Job {
     pub precision: Precision,
     /// Muon for matrices, else AdamW for all.
     pub muon: bool,
-    /// Sequences of a step.
+    /// Sequences of a step on each device.
     pub sequences: usize,
     /// Steps that are timed.
     pub steps: usize,
-    /// On the first GPU that this process sees; else on the CPU.
-    pub gpu: bool,
+    /// On so many GPUs, the first that this process sees; where it is 0, on the CPU.
+    pub gpus: usize,
     /// Threads on the CPU.
     pub threads: usize,
 }
@@ -53,6 +57,8 @@ pub struct Measured {
     pub done: f64,
     /// The loss of the first step and of the last.
     pub losses: [f64; 2],
+    /// Why GPUs put their gradients together by way of the host's memory, where they need not.
+    pub by_way_of_host: Option<String>,
 }
 
 impl Measured {
@@ -71,42 +77,68 @@ const RATE: f64 = 1e-4;
 pub fn bench(job: &Job) -> Result<Measured, StageError> {
     let started = Instant::now();
     with_threads(job.threads, || {
-        if job.gpu {
+        if job.gpus > 0 {
             let before = gpu_memory().unwrap_or(0);
-            let mut measured = steps::<Cuda>(job, started)?;
+            let mut measured = on::<Cuda>(job, (0..job.gpus).map(CudaDevice::new).collect(), started)?;
             measured.memory = gpu_memory().map(|now| now.saturating_sub(before));
-            measured.peak = peak::of_gpu(job.precision);
+            measured.peak = peak::of_gpu(job.precision).map(|peak| peak * job.gpus as f64);
             return Ok(measured);
         }
-        let mut measured = steps::<Flex>(job, started)?;
+        let mut measured = on::<Flex>(job, vec![Default::default()], started)?;
         measured.memory = program_memory();
         measured.peak = Some(peak::measured::<Flex>(&Default::default()));
         Ok(measured)
     })
 }
 
-fn steps<B: Ops>(job: &Job, started: Instant) -> Result<Measured, StageError> {
+/// The job on each of these devices, as the first sees it.
+fn on<B: Ops>(job: &Job, devices: Vec<B::Device>, started: Instant) -> Result<Measured, StageError> {
+    let mut works = devices.into_iter().map(|device| {
+        move |member: Option<&Member>| {
+            let way = member.map_or(Ok(None), |member| B::join(member, &device)).map_err(failed)?;
+            Ok(Measured { by_way_of_host: way, ..steps::<B>(job, &device, member, started)? })
+        }
+    });
+    let first = works.next().ok_or_else(|| StageError::new("there is no device"))?;
+    let others = works.map(|work| move |member: &Member| work(Some(member)).map(drop)).collect();
+    side_by_side(job.threads, first, others)
+}
+
+fn steps<B: Ops>(
+    job: &Job,
+    device: &B::Device,
+    member: Option<&Member>,
+    started: Instant,
+) -> Result<Measured, StageError> {
     let Job { model, shape, sequences, .. } = job;
-    let device = B::Device::default();
+    let (rank, devices) = member.map_or((0, 1), |member| (member.rank(), member.count()));
     let dtype = if job.precision == Precision::F32 { DType::F32 } else { DType::BF16 };
-    let mut net = Some(Net::<B>::new(model, shape, 1, &device));
+    let mut net = Some(Net::<B>::new(model, shape, 1, device));
     let kind = if job.muon { OptimizerKind::Muon } else { OptimizerKind::Adamw };
     let config = OptimizerConfig { kind, ..Default::default() };
-    let optimizer = Optimizer::<B>::new(&config, Weight::all(shape), &device);
+    let optimizer = Optimizer::<B>::new(&config, Weight::all(shape), device);
     let mut optimizer = optimizer.map_err(|error| StageError::new(error.to_string()))?;
-    let setting = Setting::new(model, shape.context, dtype, &device);
+    let setting = Setting::new(model, shape.context, dtype, device);
     let rows = sequences * shape.context;
     let mut made = 0;
     let mut step = || -> Result<f64, StageError> {
         made += 1;
-        let tokens = tokens(rows + 1, shape.vocab_size, made);
-        let batch = Batch::<B>::plain(shape.context, &tokens[..rows], &tokens[1..], &device);
+        let tokens = tokens(rows + 1, shape.vocab_size, made * devices as u64 + rank as u64);
+        let batch = Batch::<B>::plain(shape.context, &tokens[..rows], &tokens[1..], device);
         let acting = net.as_ref().expect("a step puts it back");
-        let share = 1.0 / rows as f64;
-        let passed = pass(acting, &batch, &setting, &Objective::PLAIN, share, Recompute::Nothing, None);
+        let share = 1.0 / (devices * rows) as f64;
+        let onto = Onto { so_far: None, member };
+        let own = pass(acting, &batch, &setting, &Objective::PLAIN, share, Recompute::Nothing, onto);
+        let passed = match member {
+            Some(member) => own.together(member).map_err(failed)?,
+            None => own,
+        };
         let norm = global_norm::<B>(passed.grads.iter());
         let loss = passed.loss.into_scalar().elem::<f64>();
-        B::checked(&device).map_err(|error| StageError::new(error.message))?;
+        B::checked(device).map_err(failed)?;
+        if let Some(over) = member.and_then(Member::over) {
+            return Err(failed(over));
+        }
         optimizer.begin(made, RATE, clip_scale(norm, 1.0), passed.grads);
         net = net.take().map(|net| net.changed(|at, weight| optimizer.update(at, weight)));
         Ok(loss)
@@ -123,10 +155,10 @@ fn steps<B: Ops>(job: &Job, started: Instant) -> Result<Measured, StageError> {
         steps.push(begin.elapsed().as_secs_f64());
     }
     let all = begin.elapsed().as_secs_f64();
-    let done = Flops::of(shape).training as f64 * (rows * steps.len()) as f64 / all;
+    let done = Flops::of(shape).training as f64 * (devices * rows * steps.len()) as f64 / all;
     steps.sort_by(f64::total_cmp);
     let losses = [first_loss, last];
-    Ok(Measured { first_step, steps, all, memory: None, peak: None, done, losses })
+    Ok(Measured { first_step, steps, all, memory: None, peak: None, done, losses, by_way_of_host: None })
 }
 
 /// Tokens of chance, other ones each step.
@@ -155,7 +187,7 @@ mod tests {
             muon: false,
             sequences: 2,
             steps: 3,
-            gpu: false,
+            gpus: 0,
             threads: 1,
         };
         let measured = bench(&job).unwrap();
@@ -166,6 +198,18 @@ mod tests {
         assert!((measured.done * measured.all / operations - 1.0).abs() < 1e-9);
         assert!(measured.peak.unwrap() > 0.0 && measured.memory.unwrap() > 1 << 20);
         // Nobody knows yet which of 32 tokens comes next.
+        assert!((measured.losses[0] - 32_f64.ln()).abs() < 0.2, "{:?}", measured.losses);
+    }
+
+    #[test]
+    fn several_devices_do_the_job_together() {
+        let model = Model { vocab_size: Some(32), context: Some(16), ..Model::new(1, 16, 2, 32) };
+        let shape = model.shape(32, 16);
+        let (precision, muon) = (Precision::F32, false);
+        let job = Job { model, shape, precision, muon, sequences: 2, steps: 2, gpus: 0, threads: 1 };
+        let measured = on::<Flex>(&job, vec![Default::default(); 3], Instant::now()).unwrap();
+        let operations = Flops::of(&job.shape).training as f64 * (3 * 2 * 16 * 2) as f64;
+        assert!((measured.done * measured.all / operations - 1.0).abs() < 1e-9);
         assert!((measured.losses[0] - 32_f64.ln()).abs() < 0.2, "{:?}", measured.losses);
     }
 

@@ -57,6 +57,20 @@ impl Recipe {
         Ok(())
     }
 
+    /// Whether so many devices each have a sequence of a step, where one has so many tokens.
+    pub fn check_devices(&self, context: usize, devices: usize) -> Result<(), FieldError> {
+        let sequences = self.sequences(context);
+        if sequences < devices as u64 {
+            let each = if sequences == 1 { "1 sequence".into() } else { format!("{sequences} sequences") };
+            let message = format!("a step of {each}, and {devices} GPUs to share them");
+            let least = devices.saturating_mul(context);
+            let help =
+                format!("write `batch_tokens: {least}` or more, or `resources: {{ gpu: {sequences} }}`");
+            return Err(FieldError::new("/batch_tokens", message).help(help));
+        }
+        Ok(())
+    }
+
     fn check_numbers(&self) -> Result<(), FieldError> {
         if !(self.lr > 0.0 && self.lr <= MOST_RATE) {
             let message = format!("a learning rate of {}", self.lr);

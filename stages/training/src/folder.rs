@@ -233,7 +233,7 @@ mod tests {
         let recipe = Recipe { steps: 50, batch_tokens: 16, keep_last: 1, ..recipe() };
         let model = Model::new(1, 8, 1, 8);
         let training = Training { recipe: &recipe, model: &model, tokens: &tokens, init: None };
-        let mut trainer = Trainer::<Flex>::new(training, Default::default()).unwrap();
+        let mut trainer = Trainer::<Flex>::new(training, Default::default(), None).unwrap();
         let path = temporary.path().join("resume");
         let folder = Folder { kept: Checkpoints::of(&path), path };
         // Best at 10, good at 20; a better one at 30, where steps came to nothing of late; the last at 40.

@@ -25,18 +25,26 @@ impl Recipe {
         made > 0 && made.is_multiple_of(self.eval_every.max(1))
     }
 
-    /// How sequences of `context` tokens become steps, where attention sees `window` of them.
-    pub fn step_size(&self, context: usize, window: Option<usize>) -> StepSize {
+    /// Sequences of a step, where one has `context` tokens.
+    pub fn sequences(&self, context: usize) -> u64 {
         let context = context.max(1) as u64;
-        let sequences = ((self.batch_tokens + context / 2) / context).max(1);
-        let micro_batch = match self.micro_batch {
+        ((self.batch_tokens + context / 2) / context).max(1)
+    }
+
+    /// How sequences of `context` tokens become steps, where attention sees `window` of them and so many devices share them.
+    pub fn step_size(&self, context: usize, window: Option<usize>, devices: usize) -> StepSize {
+        let (sequences, devices) = (self.sequences(context), devices.max(1) as u64);
+        let mut micro_batch = match self.micro_batch {
             Some(micro_batch) => micro_batch.clamp(1, sequences),
             None => {
-                let most = (MICRO_TOKENS / context).max(1);
-                // As few parts as will do, and these as even as they can be.
-                sequences.div_ceil(sequences.div_ceil(most))
+                let most = (MICRO_TOKENS / context.max(1) as u64).max(1);
+                // As few parts as will do, as many for each device, and these as even as they can be.
+                sequences.div_ceil(sequences.div_ceil(most).next_multiple_of(devices).min(sequences))
             }
         };
+        if sequences.div_ceil(micro_batch) < devices {
+            micro_batch = (sequences / devices).max(1);
+        }
         let whole = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
         StepSize { sequences: whole(sequences), micro_batch: whole(micro_batch), window }
     }
@@ -55,12 +63,12 @@ impl Recipe {
         }
     }
 
-    /// How it trains a model of this shape, as far as memory goes.
-    pub fn training(&self, shape: &Shape) -> Training {
-        let size = self.step_size(shape.context, None);
+    /// How each of so many devices trains a model of this shape, as far as memory goes.
+    pub fn training(&self, shape: &Shape, devices: usize) -> Training {
+        let size = self.step_size(shape.context, None, devices);
         Training {
             micro_batch: size.micro_batch as u64,
-            adds_up: size.micro_batch < size.sequences,
+            adds_up: size.micro_batches() > devices.max(1),
             optimizer: match self.optimizer.kind {
                 OptimizerKind::Adamw => Optimizer::Adamw,
                 OptimizerKind::Muon | OptimizerKind::Muonclip => Optimizer::Muon,

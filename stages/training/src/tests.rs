@@ -37,7 +37,7 @@ fn data_is_cut_into_whole_sequences() {
     let size = |change: fn(&mut Recipe), context| {
         let mut recipe = recipe();
         change(&mut recipe);
-        let StepSize { sequences, micro_batch, .. } = recipe.step_size(context, None);
+        let StepSize { sequences, micro_batch, .. } = recipe.step_size(context, None, 1);
         (sequences, micro_batch)
     };
     assert_eq!(size(|_| (), 1024), (32, 16));
@@ -48,7 +48,7 @@ fn data_is_cut_into_whole_sequences() {
     assert_eq!(size(|r| r.batch_tokens = 33 * 512, 512), (33, 17));
     assert_eq!(size(|r| r.micro_batch = Some(5), 1024), (32, 5));
     assert_eq!(size(|r| r.micro_batch = Some(1000), 1024), (32, 32));
-    assert_eq!(recipe().step_size(64, Some(9)).window, Some(9));
+    assert_eq!(recipe().step_size(64, Some(9), 1).window, Some(9));
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn a_longer_training_goes_on_where_the_rate_has_not_begun_to_fall() {
 proptest! {
     #[test]
     fn micro_batches_are_few_and_even(batch in 1_u64..1_000_000, context in 1_usize..40_000) {
-        let StepSize { sequences, micro_batch, .. } = Recipe { batch_tokens: batch, ..recipe() }.step_size(context, None);
+        let StepSize { sequences, micro_batch, .. } = Recipe { batch_tokens: batch, ..recipe() }.step_size(context, None, 1);
         prop_assert!((1..=sequences).contains(&micro_batch));
         prop_assert!(micro_batch == 1 || micro_batch * context <= 16_384);
         let parts = sequences.div_ceil(micro_batch);
@@ -107,5 +107,32 @@ proptest! {
         prop_assert!(micro_batch - last < parts);
         let off = (sequences * context).abs_diff(batch as usize);
         prop_assert!(off * 2 <= context || sequences == 1);
+    }
+}
+
+proptest! {
+    /// Each micro-batch of a step is one device's, and no device has two more than another.
+    #[test]
+    fn devices_share_a_step(
+        sequences in 1_usize..200,
+        devices in 1_usize..9,
+        micro_batch in prop::option::of(1_u64..60),
+    ) {
+        let recipe = Recipe { batch_tokens: 8 * sequences as u64, micro_batch, ..recipe() };
+        let size = recipe.step_size(8, None, devices);
+        prop_assert_eq!((size.sequences, size.micro_batch > 0), (sequences, true));
+        let share = |rank: usize| (rank..size.micro_batches()).step_by(devices).count();
+        let shares: Vec<usize> = (0..devices).map(share).collect();
+        prop_assert_eq!(shares.iter().sum::<usize>(), size.micro_batches());
+        prop_assert!(shares[0] - shares[devices - 1] <= 1);
+        prop_assert_eq!(shares[devices - 1] > 0, sequences >= devices);
+        prop_assert_eq!(recipe.check_devices(8, devices).is_ok(), sequences >= devices);
+        if let Some(micro_batch) = micro_batch {
+            prop_assert!(size.micro_batch as u64 <= micro_batch, "memory was reckoned for that");
+        }
+        if devices == 1 {
+            let one = recipe.micro_batch.unwrap_or(sequences as u64).min(sequences as u64);
+            prop_assert_eq!(size.micro_batch as u64, one);
+        }
     }
 }

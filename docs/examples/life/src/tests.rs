@@ -88,7 +88,7 @@ fn what_does_not_fit_is_said_at_its_field() {
     assert!(Life.fits(&params(1, 8), &given("command", json!(9))).is_ok());
     let wrong = Life.fits(&params(1, 8), &given("life", json!(9))).unwrap_err();
     assert_eq!((wrong.pointer.as_str(), wrong.help.as_deref()), ("/width", Some("write `width: 9`")));
-    let machine = |memory| Machine { memory, gpu_memory: None, threads: 1 };
+    let machine = |memory| Machine { memory, gpu_memory: None, gpus: 0, threads: 1 };
     let room = |memory| Life.room(&params(1, 8), &Above::nothing(), &machine(memory));
     assert!(room(128).is_ok());
     assert_eq!(room(127).unwrap_err().pointer, "/width");

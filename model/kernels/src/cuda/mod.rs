@@ -5,6 +5,7 @@ mod train;
 pub use decode::{Gpu, GpuModel};
 
 use crate::decode::{DeviceError, DeviceResult};
+use crate::group::{Bucket, Member};
 use crate::ops::{AdamStep, Attended, Gated, HeadLoss, Objective, Ops, Placing, Push, Sight, Turned};
 use crate::plain;
 use burn::backend::Cuda;
@@ -180,6 +181,20 @@ impl Ops for Cuda {
     fn checked(_: &Self::Device) -> DeviceResult<()> {
         train::failure().map_or(Ok(()), |message| Err(DeviceError { message, help: None }))
     }
+
+    fn join(member: &Member, device: &Self::Device) -> DeviceResult<Option<String>> {
+        train::join(member, device)
+    }
+
+    fn made(member: &Member, number: usize, device: &Self::Device) {
+        if member.linked() {
+            train::made(number, device);
+        }
+    }
+
+    fn together(member: &Member, buckets: Vec<Bucket<Self>>) -> DeviceResult<Vec<Vec<Tensor<Self, 1>>>> {
+        if member.linked() { train::together(member, buckets) } else { plain::together(member, buckets) }
+    }
 }
 
 /// A library of CUDA's that is looked for on the machine where muse runs.
@@ -191,6 +206,8 @@ pub struct GpuLibrary {
     pub there: bool,
     /// Whether nothing runs on a GPU without it; else it runs slower.
     pub needed: bool,
+    /// How many GPUs there must be for it to be of use.
+    pub from: usize,
 }
 
 impl GpuLibrary {
@@ -198,6 +215,11 @@ impl GpuLibrary {
     pub fn without(&self) -> String {
         let said = if self.needed {
             "nothing runs on a GPU"
+        } else if self.from > 1 {
+            return format!(
+                "without {} several GPUs that train one model wait for each other for long: install it, and name its folder in `LD_LIBRARY_PATH`",
+                self.name
+            );
         } else {
             "products on a GPU take several times as long, and training with them"
         };
@@ -208,15 +230,26 @@ impl GpuLibrary {
     }
 }
 
-/// All of them.
-pub fn gpu_libraries() -> [GpuLibrary; 2] {
+/// All that are of use to so many GPUs.
+pub fn gpu_libraries(gpus: usize) -> Vec<GpuLibrary> {
     #[expect(unsafe_code, reason = "looks for a library")]
     // SAFETY: opens a library of the system by name, nothing else.
     let compiler = unsafe { cudarc::nvrtc::sys::is_culib_present() };
-    [
-        GpuLibrary { name: "NVRTC", there: compiler, needed: true },
-        GpuLibrary { name: "cuBLASLt", there: train::multiplies(), needed: false },
-    ]
+    let all = [
+        GpuLibrary { name: "NVRTC", there: compiler, needed: true, from: 0 },
+        GpuLibrary { name: "cuBLASLt", there: train::multiplies(), needed: false, from: 0 },
+        GpuLibrary { name: "NCCL", there: train::links(), needed: false, from: 2 },
+    ];
+    all.into_iter().filter(|library| gpus >= library.from).collect()
+}
+
+/// How many GPUs this process sees.
+pub fn gpu_count() -> usize {
+    if !driver_is_there() {
+        return 0;
+    }
+    let count = result::init().and_then(|()| result::device::get_count());
+    count.map_or(0, |count| usize::try_from(count).unwrap_or(0))
 }
 
 /// Whether there is a driver at all: nothing may be asked of it else.

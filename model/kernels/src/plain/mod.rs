@@ -7,6 +7,7 @@ mod muon;
 mod noise;
 mod place;
 mod rows;
+mod together;
 mod update;
 
 pub(crate) use attention::{attend, attend_back};
@@ -24,6 +25,7 @@ pub(crate) use rows::embed_back_by;
 pub(crate) use rows::{
     embed, embed_back, product, project, project_back, rms_norm, rms_norm_back, swiglu, swiglu_back,
 };
+pub(crate) use together::together;
 pub(crate) use update::{adamw, sum_squares};
 
 use burn::prelude::*;

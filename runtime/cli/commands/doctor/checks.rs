@@ -141,6 +141,7 @@ mod tests {
         let [compiler, products] = [("NVRTC", true), ("cuBLASLt", false)].map(|(name, needed)| GpuLibrary {
             name,
             needed,
+            from: 0,
             there: false,
         });
         let wants = Needs { gpus: 1, ..Needs::default() };

@@ -110,7 +110,7 @@ pub(crate) fn check(app: &mut App<'_>, args: &DoctorArgs, needs: &Needs) -> CliR
     let mut checks = checks::machine(&machine, needs);
     checks.extend(checks::gpus(&driver, &machine.gpus, needs));
     if driver.version.is_some() {
-        checks.extend(checks::libraries(&gpu_libraries(), needs));
+        checks.extend(checks::libraries(&gpu_libraries(machine.gpus.len()), needs));
     }
     checks.extend(disk::check(&project.cache));
     checks.push(checks::token(&app.environment, needs));

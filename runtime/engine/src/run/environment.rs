@@ -46,7 +46,9 @@ pub(crate) fn environment(
     pass("PATH");
     if !spec.kind.description.clean_env {
         WAYS_OUT.iter().copied().for_each(&mut pass);
-        caller.keys().filter(|name| name.starts_with("CUDA_")).for_each(|name| pass(name));
+        // How GPUs are used, and how they reach each other: who looks after a machine may have said what must not be.
+        let of_gpus = |name: &&String| name.starts_with("CUDA_") || name.starts_with("NCCL_");
+        caller.keys().filter(of_gpus).for_each(|name| pass(name));
     }
     spec.pass_env.iter().chain(&spec.secrets).for_each(|name| pass(name));
     if offline && !spec.kind.description.clean_env {

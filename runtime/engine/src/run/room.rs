@@ -43,10 +43,12 @@ fn given<'p>(pipeline: &'p Pipeline, entry: &'p Entry) -> Given<'p> {
 fn share(machine: &Machine, spec: &StageSpec, smallest: &dyn Fn() -> u64) -> muse_stage::Machine {
     let wants = spec.reserves();
     let all = if machine.memory == 0 { u64::MAX } else { machine.memory };
-    let on_gpu = wants.gpu.is_some_and(|gpus| gpus > 0) && !machine.gpus.is_empty();
+    let has = u32::try_from(machine.gpus.len()).unwrap_or(u32::MAX);
+    let gpus = wants.gpu.unwrap_or(0).min(has);
     muse_stage::Machine {
         memory: wants.memory.map_or(all, |reserved| reserved.min(all)),
-        gpu_memory: on_gpu.then(|| if spec.kind.description.device { smallest() } else { u64::MAX }),
+        gpu_memory: (gpus > 0).then(|| if spec.kind.description.device { smallest() } else { u64::MAX }),
+        gpus,
         threads: machine.threads(&wants, spec.kind.description.single_thread),
     }
 }
@@ -99,20 +101,20 @@ mod tests {
     }
 
     /// What a stage with these `resources` may count on.
-    fn of(resources: &str, gpus: &[&str], memory: u64) -> (u64, Option<u64>, u32) {
+    fn of(resources: &str, gpus: &[&str], memory: u64) -> (u64, Option<u64>, u32, u32) {
         let pipeline = pipeline(&format!("{{ a: {{ uses: train, resources: {resources} }} }}"));
         let gpus = gpus.iter().map(|gpu| (*gpu).to_owned()).collect();
         let machine = Machine { cores: 4, memory, gpus };
         let share = share(&machine, &pipeline.stages[0], &|| smallest(vec![0, 80, 40]));
-        (share.memory, share.gpu_memory, share.threads)
+        (share.memory, share.gpu_memory, share.threads, share.gpus)
     }
 
     #[test]
     fn a_stage_may_count_on_what_it_reserves() {
-        assert_eq!(of("{}", &[], 1000), (1000, None, 4));
-        assert_eq!(of("{ memory: 500, cpu: 2 }", &[], 1000), (500, None, 2));
-        assert_eq!(of("{ memory: 5000 }", &[], 1000), (1000, None, 4));
-        assert_eq!(of("{}", &[], 0), (u64::MAX, None, 4), "the system does not say");
+        assert_eq!(of("{}", &[], 1000), (1000, None, 4, 0));
+        assert_eq!(of("{ memory: 500, cpu: 2 }", &[], 1000), (500, None, 2, 0));
+        assert_eq!(of("{ memory: 5000 }", &[], 1000), (1000, None, 4, 0));
+        assert_eq!(of("{}", &[], 0), (u64::MAX, None, 4, 0), "the system does not say");
     }
 
     #[test]
@@ -122,6 +124,9 @@ mod tests {
         assert_eq!(of("{ gpu: 0 }", &["0", "1"], 9).1, None);
         assert_eq!(of("{ gpu: 1 }", &[], 9).1, None);
         assert_eq!(smallest(vec![0]), u64::MAX);
+        let many = |resources, gpus| of(resources, gpus, 9).3;
+        assert_eq!([many("{}", &["0", "1"]), many("{ gpu: 2 }", &["0", "1"]), many("{}", &[])], [1, 2, 0]);
+        assert_eq!(many("{ gpu: 9 }", &["0", "1"]), 2, "as many as there are");
     }
 
     #[test]

@@ -31,8 +31,17 @@ impl<'t> HeldOut<'t> {
 
     /// Them, some at a time.
     pub fn batches(&self) -> impl Iterator<Item = Result<Rows, StageError>> + '_ {
+        self.share_of(0, 1)
+    }
+
+    /// Those batches that are `rank`'s of so many devices.
+    pub fn share_of(
+        &self,
+        rank: usize,
+        devices: usize,
+    ) -> impl Iterator<Item = Result<Rows, StageError>> + '_ {
         let step = self.size.micro_batch.max(1);
-        (0..self.taken).step_by(step).map(move |first| {
+        (0..self.taken).step_by(step).skip(rank).step_by(devices.max(1)).map(move |first| {
             let last = self.taken.min(first + step as u64);
             let sequence = |at| self.tokens.sequence(Split::Validation, self.number(at));
             let sequences = (first..last).map(sequence).collect::<Result<Vec<_>, _>>()?;

@@ -38,6 +38,13 @@ pub struct StepSize {
     pub window: Option<usize>,
 }
 
+impl StepSize {
+    /// How many micro-batches a step has.
+    pub fn micro_batches(&self) -> usize {
+        self.sequences.div_ceil(self.micro_batch.max(1))
+    }
+}
+
 /// What is learned from, step by step and without an end.
 pub struct Batches<'t> {
     tokens: &'t Tokens,
@@ -123,9 +130,15 @@ impl Step {
 
     /// Its sequences, some at a time.
     pub fn micro_batches(&self) -> impl ExactSizeIterator<Item = Rows> + '_ {
-        self.sequences
-            .chunks(self.size.micro_batch.max(1))
-            .map(|sequences| Rows::new(sequences, self.size.window))
+        self.share_of(0, 1).map(|(_, rows)| rows)
+    }
+
+    /// Those micro-batches that are `rank`'s of so many devices, each with its number in the step.
+    pub fn share_of(&self, rank: usize, devices: usize) -> impl ExactSizeIterator<Item = (u64, Rows)> + '_ {
+        let all = self.sequences.chunks(self.size.micro_batch.max(1)).enumerate();
+        all.skip(rank)
+            .step_by(devices.max(1))
+            .map(|(number, sequences)| (number as u64, Rows::new(sequences, self.size.window)))
     }
 }
 

@@ -236,6 +236,13 @@ proptest! {
         let counts: Vec<usize> = cut.micro_batches().map(|rows| rows.sequences()).collect();
         prop_assert_eq!(counts.len(), rows.div_ceil(micro));
         prop_assert!(counts.iter().rev().skip(1).all(|count| *count == micro));
+        // Several devices take each of them once.
+        for devices in 1..5 {
+            let shares = (0..devices).flat_map(|rank| cut.share_of(rank, devices).collect::<Vec<_>>());
+            let by_number: std::collections::BTreeMap<u64, Rows> = shares.collect();
+            prop_assert!(by_number.keys().copied().eq(0..counts.len() as u64));
+            prop_assert!(by_number.into_values().eq(cut.micro_batches()));
+        }
         // What each token sees begins in its document and no further back than the window.
         for rows in cut.micro_batches() {
             for (at, (start, position)) in rows.starts.iter().zip(&rows.positions).enumerate() {
@@ -256,5 +263,11 @@ proptest! {
         prop_assert_eq!(numbers.len() as u64, held_out.sequences());
         prop_assert!(numbers.iter().all(|number| *number < tokens.sequences(Split::Validation)));
         prop_assert!(held_out.sequences() * 5 <= most.max(5));
+        let batches = |rank, devices| held_out.share_of(rank, devices).map(Result::unwrap).collect::<Vec<Rows>>();
+        let [mut even, mut odd] = [0, 1].map(|rank| batches(rank, 2).into_iter());
+        for (at, rows) in batches(0, 1).into_iter().enumerate() {
+            prop_assert_eq!(if at % 2 == 0 { even.next() } else { odd.next() }, Some(rows));
+        }
+        prop_assert_eq!((even.next(), odd.next()), (None, None));
     }
 }

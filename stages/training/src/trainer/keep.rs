@@ -112,7 +112,7 @@ impl<B: Ops> Trainer<'_, B> {
         // What there was goes first: the device may have no room for both.
         (self.net, self.lora) = (None, None);
         self.optimizer = optimizer(self.training.recipe, Vec::new(), &self.device)?;
-        *self = Self::new(self.training, self.device.clone())?;
+        *self = Self::new(self.training, self.device.clone(), self.member.clone())?;
         Ok(())
     }
 

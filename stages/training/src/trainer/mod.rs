@@ -12,14 +12,16 @@ use crate::run::Training;
 use crate::state::State;
 use burn::prelude::*;
 use burn::tensor::DType;
+use muse_model::buckets::Onto;
 use muse_model::config::{Model, Shape};
 use muse_model::count::Precision;
-use muse_model::kernels::{Objective, Ops};
+use muse_model::kernels::{DeviceError, Member, Objective, Ops};
 use muse_model::lora::{Acting, Lora};
 use muse_model::net::{Batch, Dropped, Net, Role, Setting, Weight};
 use muse_model::optim::{Optimizer, clip_scale, global_norm, qk_clip};
 use muse_model::pass::{Pass, pass};
 use muse_stage::StageError;
+use std::sync::Arc;
 
 /// A training that is under way.
 pub(crate) struct Trainer<'a, B: Ops> {
@@ -39,6 +41,8 @@ pub(crate) struct Trainer<'a, B: Ops> {
     optimizer: Optimizer<B>,
     batches: Batches<'a>,
     state: State,
+    /// Those that train the same on other devices, if there are any.
+    member: Option<Member>,
 }
 
 /// What a step came to.
@@ -56,7 +60,11 @@ pub(crate) struct Made {
 
 impl<'a, B: Ops> Trainer<'a, B> {
     /// A training at its start: with weights that are drawn, or with those of a checkpoint.
-    pub(crate) fn new(training: Training<'a>, device: B::Device) -> Result<Self, StageError> {
+    pub(crate) fn new(
+        training: Training<'a>,
+        device: B::Device,
+        member: Option<Member>,
+    ) -> Result<Self, StageError> {
         let Training { recipe, model: given, tokens, init } = training;
         let context = tokens.meta().context as usize;
         let shape = given.shape(tokens.meta().vocab_size as usize, context);
@@ -66,7 +74,8 @@ impl<'a, B: Ops> Trainer<'a, B> {
         let shape = Shape { context, ..shape };
         let optimizer = optimizer(recipe, recipe.changes(&shape), &device)?;
         let dtype = if recipe.precision == Precision::F32 { DType::F32 } else { DType::BF16 };
-        let size = recipe.step_size(context, model.window);
+        let devices = member.as_ref().map_or(1, Member::count);
+        let size = recipe.step_size(context, model.window, devices);
         let mut trainer = Self {
             training,
             setting: Setting::new(&model, context, dtype, &device),
@@ -81,6 +90,7 @@ impl<'a, B: Ops> Trainer<'a, B> {
             size,
             device,
             optimizer,
+            member,
         };
         trainer.rounded();
         if let Some(init) = init {
@@ -116,6 +126,18 @@ impl<'a, B: Ops> Trainer<'a, B> {
         &mut self.state
     }
 
+    /// The weights.
+    #[cfg(test)]
+    pub(crate) fn numbers(&self) -> Vec<Vec<f32>> {
+        self.net().flat().into_iter().map(|x| x.into_data().iter().collect()).collect()
+    }
+
+    /// Other weights than those that were learned, by a little.
+    #[cfg(test)]
+    pub(crate) fn spoil(&mut self) {
+        self.net = self.net.take().map(|net| net.changed(|_, x| x.mul_scalar(1.0 + 1e-6)));
+    }
+
     /// Asks the guard, at an evaluation, whether this is a moment to go back to.
     pub(crate) fn judged(&mut self, validation: Option<f64>) {
         if self.state.guard.is_good(self.state.made, validation) {
@@ -131,11 +153,11 @@ impl<'a, B: Ops> Trainer<'a, B> {
     pub(crate) fn step(&mut self) -> Result<Made, StageError> {
         let step = self.batches.step()?;
         let rate = self.training.recipe.rate(self.state.made) * self.state.guard.rate();
-        let Gathered { loss, grads, peaks } = self.gathered(&step);
+        let Pass { loss, grads, peaks, .. } = self.gathered(&step)?;
         let counted = grads.iter().enumerate().filter(|(at, _)| !self.optimizer.is_frozen(*at));
         let norm = global_norm::<B>(counted.map(|(_, grad)| grad));
         let loss = loss.into_scalar().elem::<f64>();
-        B::checked(&self.device).map_err(|error| StageError::new(error.message))?;
+        self.checked()?;
         let verdict = self.state.guard.judge(self.state.made, loss, norm)?;
         if verdict == Verdict::Apply {
             self.state.updates += 1;
@@ -164,36 +186,51 @@ impl<'a, B: Ops> Trainer<'a, B> {
         Ok(Made { loss, norm, rate, verdict })
     }
 
-    /// The loss and the gradients of a step, added up over its micro-batches.
-    fn gathered(&self, step: &Step) -> Gathered<B> {
-        let mut sum: Option<Gathered<B>> = None;
-        for (number, rows) in step.micro_batches().enumerate() {
-            let dropped =
-                Dropped::of(&self.model, self.training.recipe.seed_of(self.state.made, number as u64));
+    /// Whether all went well until now, here and with the others.
+    fn checked(&self) -> Result<(), StageError> {
+        B::checked(&self.device).map_err(failed)?;
+        self.member.as_ref().and_then(Member::over).map_or(Ok(()), |error| Err(failed(error)))
+    }
+
+    /// The loss and the gradients of a step, added up over its micro-batches: over those of all devices.
+    fn gathered(&self, step: &Step) -> Result<Pass<B>, StageError> {
+        let (rank, devices) = self.place();
+        let mut sum: Option<Pass<B>> = None;
+        let mut share = step.share_of(rank, devices).peekable();
+        while let Some((number, rows)) = share.next() {
+            let dropped = Dropped::of(&self.model, self.training.recipe.seed_of(self.state.made, number));
             let setting = Setting { dropped, ..self.setting.clone() };
             let (before, so_far) = match sum {
                 None => (None, None),
-                Some(Gathered { loss, grads, peaks }) => (Some((loss, peaks)), Some(grads)),
+                Some(Pass { loss, plain, grads, peaks, .. }) => (Some((loss, plain, peaks)), Some(grads)),
             };
-            let Pass { loss, grads, peaks, .. } = pass(
+            let last = share.peek().is_none();
+            let mut passed = pass(
                 self.acting(),
                 &self.batch(&rows),
                 &setting,
                 &self.objective,
                 step.share(),
                 self.training.recipe.keeps(),
-                so_far,
+                Onto { so_far, member: self.member.as_ref().filter(|_| last) },
             );
-            sum = Some(match before {
-                None => Gathered { loss, grads, peaks },
-                Some((sum, most)) => Gathered {
-                    loss: sum + loss,
-                    grads,
-                    peaks: most.into_iter().zip(peaks).map(|(most, peak)| most.max_pair(peak)).collect(),
-                },
-            });
+            if let Some((loss, plain, peaks)) = before {
+                (passed.loss, passed.plain) = (loss + passed.loss, plain + passed.plain);
+                let pairs = peaks.into_iter().zip(passed.peaks);
+                passed.peaks = pairs.map(|(most, peak)| most.max_pair(peak)).collect();
+            }
+            sum = Some(passed);
         }
-        sum.expect("a step has a sequence at least")
+        let own = sum.ok_or_else(|| StageError::new("a step has no sequence for each device"))?;
+        match &self.member {
+            Some(member) => own.together(member).map_err(failed),
+            None => Ok(own),
+        }
+    }
+
+    /// Which one this is of how many.
+    fn place(&self) -> (usize, usize) {
+        self.member.as_ref().map_or((0, 1), |member| (member.rank(), member.count()))
     }
 
     /// Brings heads whose logits grew too large back to the threshold.
@@ -211,17 +248,42 @@ impl<'a, B: Ops> Trainer<'a, B> {
         Batch::new(rows.context, rows.columns(), &self.device)
     }
 
-    /// Cross-entropy on what is held back, a mean over its labels. None where there is nothing.
+    /// Cross-entropy on what is held back, a mean over its labels. None where there is nothing. Devices share the batches, and
+    /// the sum has these in their order.
     pub(crate) fn evaluate(&self) -> Result<Option<f64>, StageError> {
         let held_out = HeldOut::new(self.training.tokens, self.size, self.training.recipe.eval_tokens);
-        let (mut sum, mut labels) = (0.0, 0);
-        for rows in held_out.batches() {
+        let (rank, devices) = self.place();
+        let mut own = Vec::new();
+        for rows in held_out.share_of(rank, devices) {
             let rows = rows?.filled_up(self.size.micro_batch);
             let loss = self.acting().loss(&self.batch(&rows), &self.setting, &Objective::PLAIN, 1.0);
-            sum += loss.plain.into_scalar().elem::<f64>();
-            labels += rows.labelled;
+            own.push((loss.plain.into_scalar().elem::<f64>(), rows.labelled));
         }
+        let all = match &self.member {
+            Some(member) => {
+                self.compared(member)?;
+                member.meet(own).map_err(failed)?
+            }
+            None => Arc::new(vec![own]),
+        };
+        let longest = all.iter().map(Vec::len).max().unwrap_or(0);
+        let in_order = (0..longest).flat_map(|at| all.iter().filter_map(move |of_one| of_one.get(at)));
+        let add = |(sum, labels), (loss, more): &(f64, u64)| (sum + loss, labels + more);
+        let (sum, labels) = in_order.fold((0.0, 0), add);
         Ok((labels > 0).then(|| sum / labels as f64))
+    }
+
+    /// Whether all devices have the same weights: nothing but a fault makes them differ, and nothing else would tell.
+    fn compared(&self, member: &Member) -> Result<(), StageError> {
+        let changed = self.lora.as_ref().map_or_else(|| self.net().flat(), Lora::flat);
+        let norms = member.meet(global_norm::<B>(&changed).to_bits()).map_err(failed)?;
+        if norms.iter().any(|norm| *norm != norms[0]) {
+            return Err(StageError::new(
+                "the GPUs came to other weights than each other, so one of them has a fault",
+            )
+            .help("run it again: it goes on from the last checkpoint"));
+        }
+        Ok(())
     }
 
     /// Notes an evaluation.
@@ -247,11 +309,13 @@ fn optimizer<B: Ops>(
     Optimizer::new(&recipe.optimizer, weights, device).map_err(|error| StageError::new(error.to_string()))
 }
 
-/// What the micro-batches of a step add up to.
-struct Gathered<B: Backend> {
-    loss: Tensor<B, 1>,
-    grads: Vec<Tensor<B, 1>>,
-    peaks: Vec<Tensor<B, 1>>,
+/// What a device says of itself, as a stage does.
+pub(crate) fn failed(error: DeviceError) -> StageError {
+    let said = StageError::new(error.message);
+    match error.help {
+        Some(help) => said.help(help),
+        None => said,
+    }
 }
 
 #[cfg(test)]
@@ -269,25 +333,22 @@ mod tests {
         let recipe = Recipe { steps: 50, batch_tokens: 16, eval_every: 4, ..recipe() };
         let model = Model::new(1, 8, 1, 8);
         let training = Training { recipe: &recipe, model: &model, tokens: &tokens, init: None };
-        let mut trainer = Trainer::<Flex>::new(training, Default::default()).unwrap();
+        let mut trainer = Trainer::<Flex>::new(training, Default::default(), None).unwrap();
         (0..4).for_each(|_| assert_eq!(trainer.step().unwrap().verdict, Verdict::Apply));
         let loss = trainer.evaluate().unwrap();
         trainer.judged(loss);
         assert_eq!(trainer.state().guard.good(), 4);
         let place = folder.path().join("good");
         trainer.save(&place, loss, true).unwrap();
-        let numbers = |trainer: &Trainer<'_, Flex>| -> Vec<Vec<f32>> {
-            trainer.net().flat().into_iter().map(|x| x.into_data().to_vec().unwrap()).collect()
-        };
         let (good, cursor, tokens_then) =
-            (numbers(&trainer), trainer.batches.cursor(), trainer.state().tokens);
+            (trainer.numbers(), trainer.batches.cursor(), trainer.state().tokens);
 
         trainer.net = trainer.net.take().map(|net| net.changed(|_, x| x.mul_scalar(f32::NAN)));
         let verdicts: Vec<Verdict> = (0..3).map(|_| trainer.step().unwrap().verdict).collect();
         assert_eq!(verdicts, [Verdict::Skip, Verdict::Skip, Verdict::RollBack(4)]);
         assert_eq!(trainer.state().updates, 4, "none of them changed anything");
         trainer.go_back(Some(&Checkpoint::open(&place).unwrap())).unwrap();
-        assert_eq!(numbers(&trainer), good);
+        assert_eq!(trainer.numbers(), good);
         let state = trainer.state();
         assert_eq!((state.made, state.updates, state.tokens), (4, 4, tokens_then));
         assert_eq!((trainer.batches.cursor(), state.guard.rate()), (cursor, 0.5));

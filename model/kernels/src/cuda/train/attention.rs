@@ -86,7 +86,8 @@ impl Sizes {
 
     /// Where queries, keys and values of such a tensor begin.
     fn parts(&self, x: &Numbers) -> [Binding; 3] {
-        [0, self.heads, self.heads + self.kv].map(|head| x.from(head * self.width))
+        let from = |first: usize| x.part(first, x.len() - first).at();
+        [0, self.heads, self.heads + self.kv].map(|head| from(head * self.width))
     }
 
     /// Bytes of a row in shared memory. In the way for any GPU rows lie apart.

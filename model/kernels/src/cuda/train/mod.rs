@@ -1,4 +1,4 @@
-//! The operations on a GPU: products by cuBLASLt, kernels of our own for the rest.
+//! The operations on a GPU: products by cuBLASLt, sums over GPUs by NCCL, kernels of our own for the rest.
 //!
 //! Each gives None for what it has no body for, and the plain one does it.
 mod attention;
@@ -8,12 +8,14 @@ mod gram;
 mod head;
 mod kernel;
 mod muon;
+mod nccl;
 mod norm;
 mod place;
 mod product;
 mod rows;
 mod sums;
 mod tensor;
+mod together;
 
 pub(super) use attention::{attend, attend_back};
 pub(super) use embed::embed_back;
@@ -24,6 +26,7 @@ pub(super) use place::{How as Placed, place, place_back};
 pub(super) use product::{multiplies, product, project_back};
 pub(super) use rows::{adamw, can_step, stacked, swiglu, swiglu_back};
 pub(super) use sums::{squares, sum_squares};
+pub(super) use together::{join, links, made, together};
 
 use burn::tensor::DType;
 use cudarc::driver::CudaContext;

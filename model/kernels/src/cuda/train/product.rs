@@ -10,14 +10,17 @@ use cubecl::device_handle::DeviceHandle;
 use cubecl::prelude::Runtime;
 use cubecl::server::ComputeServer;
 use cubecl::stream_id::StreamId;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::LazyLock;
 
 type Server = <CudaRuntime as Runtime>::Server;
 
-/// The library on each GPU that was used.
-static ON: LazyLock<Mutex<HashMap<usize, Blas>>> = LazyLock::new(Mutex::default);
+thread_local! {
+    /// The library on the GPU that this thread gives its work: each GPU has such a thread, and none waits for another's.
+    static ON: RefCell<HashMap<usize, Blas>> = RefCell::default();
+}
 
 /// Whether products are made here: not without the library.
 static THERE: LazyLock<bool> = LazyLock::new(Blas::is_there);
@@ -126,9 +129,10 @@ pub(super) fn multiply_all(memory: [&Numbers; 4], products: Vec<Product>) {
 }
 
 fn with(gpu: usize, act: impl FnOnce(&mut Blas) -> Result<(), Failure>) -> Result<(), Failure> {
-    let mut all = ON.lock().unwrap_or_else(PoisonError::into_inner);
-    act(match all.entry(gpu) {
-        Entry::Occupied(there) => there.into_mut(),
-        Entry::Vacant(place) => place.insert(Blas::new(gpu)?),
+    ON.with_borrow_mut(|all| {
+        act(match all.entry(gpu) {
+            Entry::Occupied(there) => there.into_mut(),
+            Entry::Vacant(place) => place.insert(Blas::new(gpu)?),
+        })
     })
 }

@@ -24,6 +24,12 @@ impl Numbers {
         Self::lie(x.into_primitive())
     }
 
+    /// Those that nobody else has, so that they may be written over.
+    pub(super) fn of_own<const D: usize>(x: Tensor<Cuda, D>) -> Self {
+        let own = Self::of(x);
+        if own.alone() { own } else { Self(own.0.copy()) }
+    }
+
     fn lie(x: CubeTensor<CudaRuntime>) -> Self {
         let x = into_contiguous(x);
         // A part of another tensor may begin anywhere.
@@ -75,10 +81,9 @@ impl Numbers {
         self.0.handle.clone().binding()
     }
 
-    /// The same from a number on.
-    pub(super) fn from(&self, number: usize) -> Binding {
-        let bytes = number * self.0.dtype.size();
-        self.0.handle.clone().offset_start(bytes as u64).binding()
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.meta.shape().num_elements()
     }
 
     pub(super) fn client(&self) -> &ComputeClient<CudaRuntime> {
