@@ -123,7 +123,7 @@ impl Blas {
 
     /// Makes products one after the other, behind all that was asked of the GPU before, and before all that is asked after. Callers
     /// give places of memory that is as long as the shapes say, and stays.
-    pub(super) fn multiply(&mut self, places: [u64; 4], products: &[Product]) -> Result<(), Failure> {
+    pub(super) fn multiply(&mut self, places: &[u64], products: &[Product]) -> Result<(), Failure> {
         // The bytes that all places are multiples of.
         let step = 1 << places.iter().fold(MOST_ALIGNED, |all, place| all | place).trailing_zeros();
         for Product { shape, .. } in products {

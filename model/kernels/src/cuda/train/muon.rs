@@ -111,7 +111,7 @@ fn near_one(stack: &Numbers, count: usize, [rows, columns]: [usize; 2]) -> Numbe
         // The kernel has put it on the diagonal of the factor.
         let added = if half { 0.0 } else { a * of_size };
         product(Turned::Neither, [rows, short, columns], [left, right, from, to], [of_size, added]);
-        multiply_all(memory.each_ref(), products);
+        multiply_all(&memory.each_ref(), products);
     }
     memory[ROUNDS % 2].clone()
 }

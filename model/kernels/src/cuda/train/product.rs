@@ -8,7 +8,7 @@ use burn::tensor::DType;
 use cubecl::cuda::CudaRuntime;
 use cubecl::device_handle::DeviceHandle;
 use cubecl::prelude::Runtime;
-use cubecl::server::ComputeServer;
+use cubecl::server::{Binding, ComputeServer};
 use cubecl::stream_id::StreamId;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -57,26 +57,58 @@ pub(crate) fn project_back(
     let first = shape(grad, weight, Turned::Neither, x.dtype())?;
     let second = shape(grad, x, Turned::Left, DType::F32)?;
     let alike = |so_far: &Tensor<Cuda, 2>| (so_far.dims(), so_far.dtype()) == (x.dims(), x.dtype());
-    so_far.as_ref().is_none_or(alike).then(|| {
-        [
-            if of_x { made(first, [grad, weight], so_far.take()) } else { None },
-            if of_weight { made(second, [grad, x], None) } else { None },
-        ]
-    })
+    if !so_far.as_ref().is_none_or(alike) {
+        return None;
+    }
+    let [x, weight, grad] = [x, weight, grad].map(|side| Numbers::of(side.clone()));
+    let of_x = of_x.then(|| Wanted::of(first, [&grad, &weight], so_far.take()));
+    let of_weight = of_weight.then(|| Wanted::of(second, [&grad, &x], None));
+    make(of_x.iter().chain(&of_weight));
+    Some([of_x, of_weight].map(|wanted| wanted.map(|wanted| wanted.to.tensor())))
 }
 
-/// Makes a product. What it is added to is written over where nobody else has it.
+/// Makes a product.
 fn made(shape: Shape, sides: [&Tensor<Cuda, 2>; 2], sum: Option<Tensor<Cuda, 2>>) -> Option<Tensor<Cuda, 2>> {
-    let shape = Shape { added: sum.is_some(), ..shape };
-    let dtype = if shape.narrow_result { DType::BF16 } else { DType::F32 };
     let [a, b] = sides.map(|side| Numbers::of(side.clone()));
-    let sum = sum.map(Numbers::of);
-    let to = match &sum {
-        Some(sum) if sum.alone() => sum.clone(),
-        _ => Numbers::room(&a, [shape.m, shape.n], dtype),
-    };
-    multiply(shape, [&a, &b], sum.as_ref().unwrap_or(&to), &to);
-    Some(to.tensor())
+    let wanted = Wanted::of(shape, [&a, &b], sum);
+    make([&wanted]);
+    Some(wanted.to.tensor())
+}
+
+/// A product, what it is added to, and where it will lie: over that, where nobody else has it.
+struct Wanted<'a> {
+    shape: Shape,
+    sides: [&'a Numbers; 2],
+    sum: Option<Numbers>,
+    to: Numbers,
+}
+
+impl<'a> Wanted<'a> {
+    fn of(shape: Shape, sides: [&'a Numbers; 2], sum: Option<Tensor<Cuda, 2>>) -> Self {
+        let shape = Shape { added: sum.is_some(), ..shape };
+        let dtype = if shape.narrow_result { DType::BF16 } else { DType::F32 };
+        let sum = sum.map(Numbers::of);
+        let to = match &sum {
+            Some(sum) if sum.alone() => sum.clone(),
+            _ => Numbers::room(sides[0], [shape.m, shape.n], dtype),
+        };
+        Self { shape, sides, sum, to }
+    }
+}
+
+/// Asks for products, and waits for nothing.
+fn make<'a>(all: impl IntoIterator<Item = &'a Wanted<'a>>) {
+    let (mut memory, mut products) = (Vec::new(), Vec::new());
+    for Wanted { shape, sides: [a, b], sum, to } in all {
+        let first = memory.len();
+        memory.extend([*a, *b, sum.as_ref().unwrap_or(to), to]);
+        products.push(Product {
+            shape: *shape,
+            places: [0, 1, 2, 3].map(|at| first + at),
+            times: [1.0, 1.0],
+        });
+    }
+    multiply_all(&memory, products);
 }
 
 fn shape(a: &Tensor<Cuda, 2>, b: &Tensor<Cuda, 2>, turned: Turned, result: DType) -> Option<Shape> {
@@ -101,26 +133,21 @@ fn shape(a: &Tensor<Cuda, 2>, b: &Tensor<Cuda, 2>, turned: Turned, result: DType
     })
 }
 
-/// Asks for a product, and waits for nothing.
-fn multiply(shape: Shape, [a, b]: [&Numbers; 2], sum: &Numbers, to: &Numbers) {
-    let places = [0, 1, 2, 3];
-    multiply_all([a, b, sum, to], vec![Product { shape, places, times: [1.0, 1.0] }]);
-}
-
 /// Asks for products one after the other, and waits for nothing. Their places are numbers of `memory`.
-pub(super) fn multiply_all(memory: [&Numbers; 4], products: Vec<Product>) {
-    let (device, memory) = (memory[0].device(), memory.map(Numbers::at));
-    let gpu = device.index;
-    let stream = StreamId::current();
+pub(super) fn multiply_all(memory: &[&Numbers], products: Vec<Product>) {
+    let Some(device) = memory.first().map(|first| first.device()) else { return };
+    let (gpu, stream) = (device.index, StreamId::current());
+    let memory: Vec<Binding> = memory.iter().map(|place| place.at()).collect();
     // On the thread that gives the GPU its work, so in order with all that Burn asks for.
     DeviceHandle::<Server>::new(device.to_id()).submit(move |server| {
-        let held = memory.map(|place| server.get_resource(place, stream));
-        let made = match &held {
-            [Ok(a), Ok(b), Ok(c), Ok(d)] => {
-                let places = [a, b, c, d].map(|held| held.resource().ptr);
-                with(gpu, |blas| blas.multiply(places, &products))
+        let held: Result<Vec<_>, _> =
+            memory.into_iter().map(|place| server.get_resource(place, stream)).collect();
+        let made = match held {
+            Ok(held) => {
+                let places: Vec<u64> = held.iter().map(|held| held.resource().ptr).collect();
+                with(gpu, |blas| blas.multiply(&places, &products))
             }
-            _ => Err(Failure("the memory of a product is not there".into())),
+            Err(_) => Err(Failure("the memory of a product is not there".into())),
         };
         if let Err(Failure(said)) = made {
             super::failed(format!("products failed: {said}"));
