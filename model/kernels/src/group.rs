@@ -47,8 +47,11 @@ struct Table {
     given: Option<Arc<dyn Any + Send + Sync>>,
     /// Why there is no group any more.
     over: Option<DeviceError>,
-    at_end: Vec<Box<dyn FnOnce() + Send>>,
+    at_end: Vec<AtEnd>,
 }
+
+/// Begins something, and gives what waits until it is done.
+type AtEnd = Box<dyn FnOnce() -> Box<dyn FnOnce()> + Send>;
 
 impl Member {
     /// A group of so many, in their order.
@@ -112,7 +115,9 @@ impl Member {
         let at_end = mem::take(&mut table.at_end);
         drop(table);
         self.group.moved.notify_all();
-        at_end.into_iter().for_each(|act| act());
+        // Each may wait for what the others do.
+        let begun: Vec<_> = at_end.into_iter().map(|act| act()).collect();
+        begun.into_iter().for_each(|wait| wait());
     }
 
     /// Why there is no group any more, if there is none.
@@ -120,15 +125,15 @@ impl Member {
         self.table().over.clone()
     }
 
-    /// Something to do when the group ends.
-    pub(crate) fn at_end(&self, act: impl FnOnce() + Send + 'static) {
+    /// Something to do when the group ends: it begins that, and gives what waits until it is done.
+    pub(crate) fn at_end(&self, act: impl FnOnce() -> Box<dyn FnOnce()> + Send + 'static) {
         let mut table = self.table();
         if table.over.is_none() {
             table.at_end.push(Box::new(act));
             return;
         }
         drop(table);
-        act();
+        act()();
     }
 
     /// Whether numbers go from device to device.
@@ -189,7 +194,7 @@ mod tests {
         let told = each(3, |member| {
             if member.rank() == 1 {
                 let ended = Arc::clone(&ended);
-                member.at_end(move || ended.store(true, Ordering::SeqCst));
+                member.at_end(move || Box::new(move || ended.store(true, Ordering::SeqCst)));
                 member.leave(why("no memory"));
                 member.leave(why("another"));
             }

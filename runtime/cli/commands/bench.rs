@@ -19,7 +19,7 @@ const EXAMPLES: &str = "\
 Examples:
   muse bench configs/models/125m.yaml                          on a GPU where there is one, in bf16
   muse bench configs/models/125m.yaml --batch 32 --context 1024 --json
-  muse bench configs/models/125m.yaml --gpus 2                 on two GPUs, a step being twice as large
+  muse bench configs/models/125m.yaml --gpus 2                 on two GPUs at once
   muse bench configs/models/shakespeare_cpu.yaml --vocab-size 65 --device cpu --batch 12
   muse bench pipelines/quickstart.yaml:base                    the model that a stage trains";
 

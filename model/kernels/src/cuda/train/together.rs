@@ -55,13 +55,14 @@ pub(crate) fn join(member: &Member, device: &CudaDevice) -> DeviceResult<Option<
         }
         Err(Failure(said)) => Some(said),
     });
-    let leave = move || {
+    let leave = move || -> Box<dyn FnOnce()> {
         handle.submit(|_| drop(PLACE.take()));
         handle.flush_queue();
+        Box::new(move || drop(handle.submit_blocking(|_| ())))
     };
     let linked = linked.unwrap_or_else(|_| Some("the thread of a GPU ended".into()));
     if let Some(said) = member.meet(linked)?.iter().flatten().next() {
-        leave();
+        leave()();
         return Ok(Some(said.clone()));
     }
     member.link();
