@@ -12,8 +12,9 @@ const SOURCE: Source = &[include_str!("source/numbers.cu"), include_str!("source
 const THREADS: usize = 256;
 /// The widest row whose sums a block can keep.
 const WIDEST: usize = 8192;
-/// How many blocks share the rows on the way back: each writes a row of sums.
-const SHARES: usize = 512;
+/// The most blocks that share the rows on the way back, each of which writes a row of sums: as many as an H100 has room for, so that
+/// none waits for the first to end.
+const SHARES: usize = 3 * 132;
 
 /// How rows of a width are shared out: threads of a row, and the pieces that each one has.
 fn shared_out(width: usize, each: usize) -> (usize, usize) {
@@ -72,7 +73,9 @@ pub(crate) fn rms_norm_back(
     let so_far = so_far.map(|so_far| Numbers::of(so_far.clone()));
     let (x, weight, grad) =
         (Numbers::of(x.clone()), Numbers::of(wide(weight.clone())), Numbers::of(grad.clone()));
-    let blocks = rows.div_ceil(rows_a_block).min(SHARES);
+    let groups = rows.div_ceil(rows_a_block);
+    // All have as much to do.
+    let blocks = groups.div_ceil(groups.div_ceil(SHARES));
     let of_x = Numbers::room(&x, [rows, width], dtype);
     let parts = Numbers::room(&x, [blocks, width], DType::F32);
     let words = Words::default().int(rows).float(epsilon);
