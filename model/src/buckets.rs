@@ -34,9 +34,11 @@ impl<'a> Buckets<'a> {
         Self { member, all: Vec::new(), open: Vec::new(), numbers: 0 }
     }
 
-    /// Nothing is added any more to the gradient with this number.
-    pub(crate) fn whole<B: Ops>(&mut self, at: usize, grad: &Tensor<B, 1>) {
-        let Some(member) = self.member else { return };
+    /// Nothing is added any more to the gradient with this number, which comes back with memory of its own: several may be parts of
+    /// one, and the others' sums are written over it.
+    pub(crate) fn whole<B: Ops>(&mut self, at: usize, grad: Tensor<B, 1>) -> Tensor<B, 1> {
+        let Some(member) = self.member else { return grad };
+        let grad = B::owned(grad);
         self.open.push(at);
         self.numbers += grad.dims()[0];
         if self.numbers >= NUMBERS {
@@ -44,6 +46,7 @@ impl<'a> Buckets<'a> {
             self.all.push(std::mem::take(&mut self.open));
             self.numbers = 0;
         }
+        grad
     }
 
     /// The numbers of the gradients in each. The last one is made when all is.

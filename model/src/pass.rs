@@ -281,8 +281,8 @@ impl<'a, B: Ops> Sums<'a, B> {
 
     fn add(&mut self, at: usize, grad: Tensor<B, 1>) {
         self.add_some(at, grad);
-        if let Some(sum) = &self.sums[at] {
-            self.buckets.whole(at, sum);
+        if let Some(sum) = self.sums[at].take() {
+            self.sums[at] = Some(self.buckets.whole(at, sum));
         }
     }
 

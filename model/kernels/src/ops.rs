@@ -423,7 +423,13 @@ pub trait Ops: Backend {
     /// together while the device does what is asked for after this. Each may be noted once, in order.
     fn made(_: &Member, _number: usize, _: &Self::Device) {}
 
-    /// The tensors of each bucket, as all members put them together: the same bits for each of them.
+    /// The same numbers, in memory that nobody else holds where [`Ops::together`] writes over it.
+    fn owned(x: Tensor<Self, 1>) -> Tensor<Self, 1> {
+        x
+    }
+
+    /// The tensors of each bucket, as all members put them together: the same bits for each of them. What is not
+    /// [`Ops::owned`] is copied first, so its bucket waits for all that was asked of the device.
     fn together(member: &Member, buckets: Vec<Bucket<Self>>) -> DeviceResult<Vec<Vec<Tensor<Self, 1>>>> {
         plain::together(member, buckets)
     }

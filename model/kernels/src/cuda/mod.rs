@@ -192,6 +192,10 @@ impl Ops for Cuda {
         }
     }
 
+    fn owned(x: Tensor<Self, 1>) -> Tensor<Self, 1> {
+        train::owned(x)
+    }
+
     fn together(member: &Member, buckets: Vec<Bucket<Self>>) -> DeviceResult<Vec<Vec<Tensor<Self, 1>>>> {
         if member.linked() { train::together(member, buckets) } else { plain::together(member, buckets) }
     }

@@ -26,7 +26,7 @@ pub(super) use place::{How as Placed, place, place_back};
 pub(super) use product::{multiplies, product, project_back};
 pub(super) use rows::{adamw, can_step, stacked, swiglu, swiglu_back};
 pub(super) use sums::{squares, sum_squares};
-pub(super) use together::{join, links, made, together};
+pub(super) use together::{join, links, made, owned, together};
 
 use burn::tensor::DType;
 use cudarc::driver::CudaContext;

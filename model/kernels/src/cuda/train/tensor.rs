@@ -24,12 +24,6 @@ impl Numbers {
         Self::lie(x.into_primitive())
     }
 
-    /// Those that nobody else has, so that they may be written over.
-    pub(super) fn of_own<const D: usize>(x: Tensor<Cuda, D>) -> Self {
-        let own = Self::of(x);
-        if own.alone() { own } else { Self(own.0.copy()) }
-    }
-
     fn lie(x: CubeTensor<CudaRuntime>) -> Self {
         let x = into_contiguous(x);
         // A part of another tensor may begin anywhere.

@@ -70,6 +70,11 @@ pub(crate) fn join(member: &Member, device: &CudaDevice) -> DeviceResult<Option<
     Ok(None)
 }
 
+/// The same numbers, in memory that nobody else holds.
+pub(crate) fn owned(x: Tensor<Cuda, 1>) -> Tensor<Cuda, 1> {
+    Numbers::of(x).own().tensor()
+}
+
 /// Notes that a bucket is made by what was asked of the GPU until now.
 pub(crate) fn made(number: usize, device: &CudaDevice) {
     DeviceHandle::<Server>::new(device.to_id()).submit(move |_| in_place(|place| place.made(number)));
@@ -80,9 +85,15 @@ pub(crate) fn together(
     member: &Member,
     buckets: Vec<Bucket<Cuda>>,
 ) -> DeviceResult<Vec<Vec<Tensor<Cuda, 1>>>> {
+    // Copies are made behind all else, and so are the buckets that they are in.
+    let mut late = Vec::with_capacity(buckets.len());
     let buckets: Vec<(Vec<Numbers>, _)> = buckets
         .into_iter()
-        .map(|Bucket { tensors, by }| (tensors.into_iter().map(Numbers::of_own).collect(), by))
+        .map(|Bucket { tensors, by }| {
+            let as_they_lie: Vec<Numbers> = tensors.into_iter().map(Numbers::of).collect();
+            late.push(as_they_lie.iter().any(|numbers| !numbers.alone()));
+            (as_they_lie.into_iter().map(Numbers::own).collect(), by)
+        })
         .collect();
     let Some(device) = buckets.iter().find_map(|(numbers, _)| Some(numbers.first()?.device().clone())) else {
         return Ok(buckets.iter().map(|_| Vec::new()).collect());
@@ -107,7 +118,7 @@ pub(crate) fn together(
             }
             found.push((of_bucket, by));
         }
-        in_place(|place| place.together(&found));
+        in_place(|place| place.together(&found, &late));
     });
     // Others wait for this one.
     handle.flush_queue();

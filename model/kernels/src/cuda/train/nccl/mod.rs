@@ -85,8 +85,10 @@ impl Nccl {
     ///
     /// All are asked for at once, behind the way back: products wait for all that was asked of the GPU before them (`blas.rs`),
     /// and would wait for these too. The GPU is still far from the end of what it was asked for, so much of it goes on beside.
-    pub(super) fn together(&mut self, buckets: &[Places]) -> Result<(), Failure> {
-        for number in self.said..buckets.len() {
+    /// Those that are late are made only by now, whatever was said before: their memory may not even be there yet.
+    pub(super) fn together(&mut self, buckets: &[Places], late: &[bool]) -> Result<(), Failure> {
+        let said = self.said;
+        for number in (0..buckets.len()).filter(|number| *number >= said || late[*number]) {
             self.made(number)?;
         }
         self.said = 0;
