@@ -57,33 +57,37 @@ def validation(figures):
     return figures[max(step for step in figures if "val_loss" in figures[step])]["val_loss"]
 
 
+def checks(go, work):
+    page = changed_page(work, "checkpoints.yaml", checkpoint_every=100)
+    short = {**LARGE, "steps": 240, "eval_every": 120}
+    one, other = (losses(go(name, page, short)) for name in ("one", "other"))
+    alike = sum(one[step] == other[step] for step in one)
+    row("bf16, two runs of one seed: losses with the same bits", f"{alike} of {len(one)}", "all", alike == len(one) == 240)
+    go("killed", page, short, kill_after=150)
+    again = losses(go("killed", page, short))
+    behind = [step for step in again if step > 100]
+    apart = max(abs(again[step] - one[step]) / one[step] for step in behind)
+    row("killed in the middle and gone on, against a run that was not", f"{apart:.1e}", "1e-5", apart <= 1e-5 and 240 in behind)
+
+    for precision in ("f32", "bf16"):
+        small = {"steps": 2000, "precision": precision}
+        on_cpu = validation(go(f"{precision}-cpu", PAGE, small, device="cpu"))
+        on_gpu = validation(go(precision, PAGE, small))
+        name = f"shakespeare.yaml in {precision}: validation loss, the CPU's {on_cpu:.4f}"
+        row(name, f"{on_gpu:.4f}", "0.01", abs(on_gpu - on_cpu) <= 0.01)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--text", required=True)
     parser.add_argument("--muse", default="target/release/muse")
     parser.add_argument("--steps", type=int, default=10_000)
+    parser.add_argument("--steps-alone", action="store_true")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as work, served(given.text) as url:
-        page = changed_page(work, "checkpoints.yaml", checkpoint_every=100)
-        short = {**LARGE, "steps": 240, "eval_every": 120}
-        go = lambda name, page=page, settings=short, **more: run(given.muse, url, os.path.join(work, name), page, settings, **more)
-
-        one, other = losses(go("one")), losses(go("other"))
-        alike = sum(one[step] == other[step] for step in one)
-        row("bf16, two runs of one seed: losses with the same bits", f"{alike} of {len(one)}", "all", alike == len(one) == 240)
-        go("killed", kill_after=150)
-        again = losses(go("killed"))
-        behind = [step for step in again if step > 100]
-        apart = max(abs(again[step] - one[step]) / one[step] for step in behind)
-        row("killed in the middle and gone on, against a run that was not", f"{apart:.1e}", "1e-5", apart <= 1e-5 and 240 in behind)
-
-        for precision in ("f32", "bf16"):
-            small = {"steps": 2000, "precision": precision}
-            on_cpu = validation(go(f"{precision}-cpu", PAGE, small, device="cpu"))
-            on_gpu = validation(go(precision, PAGE, small))
-            name = f"shakespeare.yaml in {precision}: validation loss, the CPU's {on_cpu:.4f}"
-            row(name, f"{on_gpu:.4f}", "0.01", abs(on_gpu - on_cpu) <= 0.01)
-
+        go = lambda name, page, settings, **more: run(given.muse, url, os.path.join(work, name), page, settings, **more)
+        if not given.steps_alone:
+            checks(go, work)
         many = {**LARGE, "steps": given.steps, "eval_every": given.steps}
         figures = go("many", changed_page(work, "many.yaml", checkpoint_every=given.steps), many)
         tenth = given.steps // 10
