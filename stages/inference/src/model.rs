@@ -91,7 +91,7 @@ impl Model {
         let shared = Arc::new(Shared { tokenizer: Arc::clone(&tokenizer), room, queue, totals, stopped });
         let inner = Arc::clone(&shared);
         let mut listeners = HashMap::new();
-        let work = move |listeners: &mut Listeners| {
+        let work = move |listeners: &mut Listeners, incoming: &Orders| {
             let engine = match engine() {
                 Ok(engine) => engine,
                 Err(error) => {
@@ -100,11 +100,11 @@ impl Model {
                 }
             };
             drop(ready.send(Ok(())));
-            Desk { writer: Writer::new(engine, tokenizer), listeners, shared: &inner }.work(&incoming)
+            Desk { writer: Writer::new(engine, tokenizer), listeners, shared: &inner }.work(incoming)
         };
         let inner = Arc::clone(&shared);
         let guarded = move || {
-            let work = || with_threads(threads, || work(&mut listeners));
+            let work = || with_threads(threads, || work(&mut listeners, &incoming));
             match catch_unwind(AssertUnwindSafe(work)) {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => inner.stop(Some(error.to_string())),
@@ -113,8 +113,8 @@ impl Model {
                     inner.stop(said.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())));
                 }
             }
-            // Whoever still listens hears nothing more, and then asks why.
-            drop(listeners);
+            // Whoever still listens or comes with an order hears nothing more, and then asks why.
+            drop((listeners, incoming));
         };
         let spawned = thread::Builder::new().name("model".into()).spawn(guarded);
         spawned.map_err(|error| InferenceError::Stopped(error.to_string()))?;
@@ -216,10 +216,11 @@ struct Desk<'a> {
 }
 
 type Listeners = HashMap<Ticket, Box<dyn Listener>>;
+type Orders = Receiver<(Order, Box<dyn Listener>)>;
 
 impl Desk<'_> {
     /// Works until nobody can order any more, or the model fails: then nobody hears of it but by its silence.
-    fn work(mut self, incoming: &Receiver<(Order, Box<dyn Listener>)>) -> Result<()> {
+    fn work(mut self, incoming: &Orders) -> Result<()> {
         loop {
             // With nothing to do it sleeps until somebody comes.
             if self.listeners.is_empty() {
