@@ -134,8 +134,14 @@ pub(crate) fn run(app: &mut App<'_>, args: &BenchArgs) -> CliResult {
     let cards = if gpu { Driver::detect().visible(&app.environment) } else { Vec::new() };
     let gpus = if gpu { usize::try_from(args.gpus).unwrap_or(usize::MAX) } else { 0 };
     if args.gpus > 1 && cards.len() < gpus.max(2) {
-        let said = format!("`--gpus {}`, and there are {} that it may use", args.gpus, cards.len());
-        return Err(CliError::usage(said).hint("`muse doctor` lists the GPUs that are there"));
+        let said = if gpu {
+            format!("`--gpus {}` is more than the {} that it may use", args.gpus, cards.len())
+        } else {
+            format!("`--gpus {}` wants GPUs, and this runs on the processor", args.gpus)
+        };
+        return Err(
+            CliError::usage(said).hint("`--device cuda` uses GPUs; `muse doctor` lists those that are there")
+        );
     }
     let card = cards.into_iter().next();
     let muon = args.optimizer == OptimizerArg::Muon;
