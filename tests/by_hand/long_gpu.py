@@ -7,15 +7,13 @@
 `input.txt` is any text of a megabyte, as char-rnn's tinyshakespeare. Needs an NVIDIA GPU with CUDA, and Python's standard library.
 """
 import argparse
-import json
 import math
 import os
 import signal
-import subprocess
 import sys
 import tempfile
-import time
 
+from runs import column, figures
 from shakespeare import PAGE, changed_page, served
 
 MISSED = []
@@ -30,31 +28,18 @@ def row(name, measured, reach, holds):
 
 
 def run(program, url, cache, page, settings, device="cuda", kill_after=None):
-    """Of a run that may be killed once so many steps were told of: of each step its figures and when it was told."""
     sets = [word for name, value in {"url": url, **settings}.items() for word in ("--set", f"{name}={value}")]
     command = [os.path.abspath(program), "--cache-dir", cache, "run", page, "--device", device, "--json", *sets]
-    with open(cache + ".log", "w") as log:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
-        told, figures = False, {}
-        for line in process.stdout:
-            event = json.loads(line)
-            if event["event"] == "metric":
-                of_step = figures.setdefault(event["step"], {"told": time.monotonic()})
-                of_step[event["name"]] = event["value"]
-                if kill_after and event["step"] >= kill_after and not told:
-                    told = True
-                    process.send_signal(signal.SIGKILL)
-        if process.wait() != (-signal.SIGKILL if told else 0):
-            sys.exit(f"muse ended with {process.returncode}:\n" + open(cache + ".log").read())
-    return figures
+    return figures(command, kill_after, signal.SIGKILL)
 
 
-def losses(figures):
-    return {step: of_step["loss"] for step, of_step in figures.items() if "loss" in of_step}
+def losses(steps):
+    return column(steps, "loss")
 
 
-def validation(figures):
-    return figures[max(step for step in figures if "val_loss" in figures[step])]["val_loss"]
+def validation(steps):
+    evaluations = column(steps, "val_loss")
+    return evaluations[max(evaluations)]
 
 
 def checks(go, work):
@@ -89,15 +74,15 @@ def main():
         if not given.steps_alone:
             checks(go, work)
         many = {**LARGE, "steps": given.steps, "eval_every": given.steps}
-        figures = go("many", changed_page(work, "many.yaml", checkpoint_every=given.steps), many)
+        steps = go("many", changed_page(work, "many.yaml", checkpoint_every=given.steps), many)
         tenth = given.steps // 10
-        finite = all(math.isfinite(value) for of_step in figures.values() for value in of_step.values())
-        skipped = sum("skipped" in of_step for of_step in figures.values())
+        finite = all(math.isfinite(value) for of_step in steps.values() for value in of_step.values())
+        skipped = sum("skipped" in of_step for of_step in steps.values())
         row(f"{given.steps} steps: numbers that are none, steps skipped", f"{'none' if finite else 'some'}, {skipped}", "none", finite and not skipped)
-        memory = [(step, of_step["memory"]) for step, of_step in sorted(figures.items()) if "memory" in of_step]
+        memory = [(step, of_step["memory"]) for step, of_step in sorted(steps.items()) if "memory" in of_step]
         first = next(value for step, value in memory if step >= tenth)
         row("memory at their end, of that after a tenth", f"{memory[-1][1] / first:.4f}", "1.0", memory[-1][1] <= first * 1.001)
-        seconds = lambda begin, end: figures[end]["told"] - figures[begin]["told"]
+        seconds = lambda begin, end: steps[end]["told"] - steps[begin]["told"]
         # The last step waits for the evaluation and the checkpoint.
         speed = seconds(tenth, 2 * tenth) / seconds(9 * tenth - 1, given.steps - 1)
         row("speed in the last tenth, of that in the second", f"{speed:.3f}", "0.98", speed >= 0.98)

@@ -9,7 +9,6 @@ Needs two NVIDIA GPUs with CUDA and NCCL. Where there is torch, it fills the sec
 its reach.
 """
 import argparse
-import json
 import os
 import shutil
 import signal
@@ -17,15 +16,10 @@ import subprocess
 import sys
 import tempfile
 
+from runs import MODELS, bench, column, figures
+
 PAGE = "pipelines/quickstart.yaml"
 STEPS = 120
-# layers, width, heads, SwiGLU, vocabulary, tokens, sequences on each GPU, steps
-MODELS = {
-    "134m-8": [12, 768, 12, 2048, 32000, 1024, 8, 40],
-    "134m-32": [12, 768, 12, 2048, 32000, 1024, 32, 20],
-    "0.5b": [24, 1280, 20, 3456, 32000, 2048, 8, 15],
-    "1.5b": [24, 2048, 16, 5632, 32000, 2048, 8, 10],
-}
 # Of so many times the tokens/s of one GPU.
 REACH = {2: 0.90, 4: 0.90, 8: 0.85}
 MISSED = []
@@ -69,30 +63,14 @@ class Muse:
             file.write(text)
         return path
 
-    def start(self, cache, gpus, **fields):
-        words = ["--cache-dir", os.path.join(self.work, cache), "run", self.page(gpus, **fields), "base", "--json", "--set", f"steps={STEPS}",
-                 "--set", "eval_every=40", "--set", "documents=4k"]
-        return subprocess.Popen([self.program, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    def command(self, cache, gpus, **fields):
+        return [self.program, "--cache-dir", os.path.join(self.work, cache), "run", self.page(gpus, **fields), "base", "--json",
+                "--set", f"steps={STEPS}", "--set", "eval_every=40", "--set", "documents=4k"]
 
     def run(self, cache, gpus, stop_after=None, by=signal.SIGINT, **fields):
         """The loss by step and the evaluations of one run, which is stopped once so many steps were told of."""
-        process = self.start(cache, gpus, **fields)
-        losses, evaluations, told = {}, {}, False
-        for line in process.stdout:
-            event = json.loads(line)
-            if event["event"] != "metric":
-                continue
-            if event["name"] == "loss":
-                losses[event["step"]] = event["value"]
-                if stop_after and event["step"] >= stop_after and not told:
-                    told = True
-                    process.send_signal(by)
-            if event["name"] == "val_loss":
-                evaluations[event["step"]] = event["value"]
-        said = process.stderr.read()
-        if process.wait() != (0 if not told else 130 if by == signal.SIGINT else -by):
-            sys.exit(f"muse ended with {process.returncode}:\n{said}")
-        return losses, evaluations
+        steps = figures(self.command(cache, gpus, **fields), stop_after, by)
+        return column(steps, "loss"), column(steps, "val_loss")
 
     def copy(self, cache, to):
         shutil.copytree(os.path.join(self.work, cache), os.path.join(self.work, to), symlinks=True)
@@ -142,7 +120,7 @@ def fails(muse):
     if fill.stdout.readline() != "full\n":
         print("skipped: a GPU without memory, which wants torch")
         return
-    process = muse.start("full", 2)
+    process = subprocess.Popen(muse.command("full", 2), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         _, said = process.communicate(timeout=180)
         ended = f"exit {process.returncode}"
@@ -156,19 +134,7 @@ def fails(muse):
 
 def scaling(program, gpus, only, runs):
     def speed(sizes, count):
-        layers, width, heads, ffn, vocabulary, tokens, sequences, steps = sizes
-        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-            model = dict(layers=layers, width=width, heads=heads, ffn=ffn, vocab_size=vocabulary, qk_norm="false", tied="false")
-            file.write("".join(f"{name}: {value}\n" for name, value in model.items()))
-            file.flush()
-            flags = dict(device="cuda", context=tokens, batch=sequences, steps=steps, gpus=count)
-            words = [word for name, value in flags.items() for word in (f"--{name}", str(value))]
-            done = subprocess.run([program, "bench", file.name, "--json", *words], capture_output=True, text=True)
-        if done.returncode:
-            sys.exit(done.stderr)
-        if done.stderr:
-            print(done.stderr.strip())
-        return json.loads(done.stdout)["tokens_per_second"]
+        return bench(program, sizes, gpus=count)["tokens_per_second"]
 
     for name in only:
         one = max(speed(MODELS[name], 1) for _ in range(runs))

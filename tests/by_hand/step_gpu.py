@@ -9,16 +9,12 @@ import argparse
 import json
 import subprocess
 import sys
-import tempfile
 import time
 
-# layers, width, heads, SwiGLU, vocabulary, tokens, sequences, steps; what is to be reached of PyTorch's tokens/s
-ROWS = {
-    "134m-8": ([12, 768, 12, 2048, 32000, 1024, 8, 40], 0.9),
-    "134m-32": ([12, 768, 12, 2048, 32000, 1024, 32, 20], 1.0),
-    "0.5b": ([24, 1280, 20, 3456, 32000, 2048, 8, 15], 1.0),
-    "1.5b": ([24, 2048, 16, 5632, 32000, 2048, 8, 10], 1.0),
-}
+from runs import MODELS, bench
+
+# What is to be reached of PyTorch's tokens/s.
+REACH = {"134m-8": 0.9, "134m-32": 1.0, "0.5b": 1.0, "1.5b": 1.0}
 
 
 def torch_side(layers, width, heads, ffn, vocabulary, tokens, sequences, steps):
@@ -95,15 +91,10 @@ def torch_side(layers, width, heads, ffn, vocabulary, tokens, sequences, steps):
 MUON_REACH = 1.05
 
 
-def muse_side(binary, layers, width, heads, ffn, vocabulary, tokens, sequences, steps, optimizer="adamw"):
+def muse_side(binary, sizes, optimizer="adamw"):
     """What `muse bench` says, in the words of the other side."""
-    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-        sizes = dict(layers=layers, width=width, heads=heads, ffn=ffn, vocab_size=vocabulary, qk_norm="false", tied="false")
-        file.write("".join(f"{name}: {value}\n" for name, value in sizes.items()))
-        file.flush()
-        flags = dict(device="cuda", context=tokens, batch=sequences, steps=steps, optimizer=optimizer)
-        words = [word for name, value in flags.items() for word in (f"--{name}", str(value))]
-        said = json.loads(subprocess.run([binary, "bench", file.name, "--json", *words], check=True, capture_output=True, text=True).stdout)
+    *_, tokens, sequences, _ = sizes
+    said = bench(binary, sizes, optimizer=optimizer)
     return {
         "params": said["parameters"],
         "ms_per_step": sequences * tokens / said["tokens_per_second"] * 1e3,
@@ -131,9 +122,9 @@ def beside_adamw(binary, names, runs):
     print("|---|---|---|---|---|---|")
     reached = True
     for name in names:
-        sizes, _ = ROWS[name]
+        sizes = MODELS[name]
         # In turns, so that a GPU that becomes warm slows down both.
-        pairs = [[muse_side(binary, *sizes, kind) for kind in ("adamw", "muon")] for _ in range(runs)]
+        pairs = [[muse_side(binary, sizes, kind) for kind in ("adamw", "muon")] for _ in range(runs)]
         adamw, muon = (best(side) for side in zip(*pairs))
         ratio = muon["ms_per_step"] / adamw["ms_per_step"]
         reached &= ratio <= MUON_REACH
@@ -158,15 +149,15 @@ def main():
         return torch_side(*args.torch)
     if not args.binary:
         parser.error("name the binary")
-    names = (args.only or ("134m-32" if args.muon else ",".join(ROWS))).split(",")
+    names = (args.only or ("134m-32" if args.muon else ",".join(MODELS))).split(",")
     if args.muon:
         return int(not beside_adamw(args.binary, names, args.runs))
     missed = False
     print("| model, sequences of tokens | muse: ms, tokens/s, of the peak, GiB | torch.compile: ms, tokens/s, GiB | tokens/s of it | reach | first step, s: muse, torch |")
     print("|---|---|---|---|---|---|")
     for name in names:
-        sizes, reach = ROWS[name]
-        muse = best([muse_side(args.binary, *sizes) for _ in range(args.runs)])
+        sizes, reach = MODELS[name], REACH[name]
+        muse = best([muse_side(args.binary, sizes) for _ in range(args.runs)])
         torch = best([other_side(sizes) for _ in range(args.runs)])
         ratio = muse["tokens_per_s"] / torch["tokens_per_s"]
         missed |= ratio < reach

@@ -8,14 +8,13 @@
 `input.txt` is the text of char-rnn's tinyshakespeare. Needs an NVIDIA GPU with CUDA, and Python's standard library.
 """
 import argparse
-import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 
+from runs import column, figures
 from shakespeare import PAGE, changed_page, served
 
 MISSED = []
@@ -39,24 +38,8 @@ class Muse:
 
     def run(self, cache, device, stop_after=None, by=signal.SIGINT, page=PAGE, **settings):
         """The loss by step and the evaluations of one run, which is stopped once so many steps were told of."""
-        process = subprocess.Popen(self.command(cache, device, page, settings), stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE, text=True)
-        losses, evaluations, told = {}, {}, False
-        for line in process.stdout:
-            event = json.loads(line)
-            if event["event"] != "metric":
-                continue
-            if event["name"] == "loss":
-                losses[event["step"]] = event["value"]
-                if stop_after and event["step"] >= stop_after and not told:
-                    told = True
-                    process.send_signal(by)
-            if event["name"] == "val_loss":
-                evaluations[event["step"]] = event["value"]
-        said = process.stderr.read()
-        if process.wait() != (0 if not told else 130 if by == signal.SIGINT else -by):
-            sys.exit(f"muse ended with {process.returncode}:\n{said}")
-        return losses, evaluations
+        steps = figures(self.command(cache, device, page, settings), stop_after, by)
+        return column(steps, "loss"), column(steps, "val_loss")
 
 
 def apart(one, other, steps):
