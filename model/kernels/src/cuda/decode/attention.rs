@@ -1,6 +1,8 @@
 //! Keys and values on a GPU, and attention to them.
-use super::device::{Arg, Device};
+use super::device::Device;
+use super::matrix::WARPS;
 use super::memory::Memory;
+use super::whole::{Task, Whole};
 use super::{BUSY, CHUNK, Gpu, Rows, Vector};
 use crate::decode::{CacheSize, DeviceResult, Heads, Step};
 
@@ -8,8 +10,9 @@ use crate::decode::{CacheSize, DeviceResult, Heads, Step};
 pub(super) const SHARE: usize = 8;
 /// Heads of queries that a block looks at.
 pub(super) const TOGETHER: usize = 4;
-/// Keys that are worth a block's while.
+/// Keys that are worth a block's while, and where a step is one kernel.
 const WORTH: usize = 256;
+const WORTH_OF_WHOLE: usize = 512;
 
 /// The keys and values of one block of the model, `[slots, heads, context, width]`.
 pub struct Cache {
@@ -27,6 +30,33 @@ impl Cache {
     }
 }
 
+/// What `attention.cu` is given, in its order.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(super) struct Attention {
+    all: u64,
+    slots: u64,
+    places: u64,
+    cosines: u64,
+    sines: u64,
+    norms: [u64; 2],
+    queries: u64,
+    keys: u64,
+    values: u64,
+    out: u64,
+    parts: u64,
+    ready: u64,
+    rows: i32,
+    heads: i32,
+    kept: i32,
+    stride: i32,
+    context: i32,
+    window: i32,
+    splits: i32,
+    wide: i32,
+    epsilon: f32,
+}
+
 pub(super) fn attend(
     gpu: &mut Gpu,
     step: &Step<'_>,
@@ -36,53 +66,57 @@ pub(super) fn attend(
 ) -> DeviceResult<Rows> {
     let rows = step.ids.len();
     let Heads { queries, keys, width, norms, epsilon, window } = *heads;
-    let window = window.filter(|window| *window < cache.size.context);
-    let (parts, warps, context) = (queries + 2 * keys, 8, cache.size.context);
-    let [cosines, sines] = gpu.angles.as_ref().expect("angles are given before the first step");
-    let turned = gpu.device.scratch(rows * queries * width * 4)?;
-    let norm = |norm: Option<&Vector>| Arg::At(norm.map_or(0, |norm| norm.memory.at()));
-    let args = [
-        Arg::At(all.scratch.at()),
-        Arg::At(gpu.steps.slots()),
-        Arg::At(gpu.steps.places()),
-        Arg::At(cosines.memory.at()),
-        Arg::At(sines.memory.at()),
-        norm(norms[0]),
-        norm(norms[1]),
-        Arg::At(turned.at()),
-        Arg::At(cache.keys.at()),
-        Arg::At(cache.values.at()),
-        Arg::Int(rows),
-        Arg::Int(queries),
-        Arg::Int(keys),
-        Arg::Int(all.stride),
-        Arg::Int(context),
-        Arg::Float(epsilon),
-    ];
-    gpu.device.launch("keep_heads", [(rows * parts).div_ceil(warps), 1, 1], 32 * warps as u32, &args)?;
-    let sets = keys * (queries / keys).div_ceil(TOGETHER);
+    let context = cache.size.context;
+    let window = window.filter(|window| *window < context);
     let reach = window.map_or(gpu.steps.reach(), |window| window.min(gpu.steps.reach()));
-    let splits = BUSY.div_ceil(rows * sets).min(reach.div_ceil(WORTH)).max(1);
-    let joined =
-        gpu.device.scratch(if splits > 1 { rows * queries * splits * (width + 2) * 4 } else { 4 })?;
-    let ready = if splits > 1 { gpu.steps.counters(&gpu.device, rows * sets)? } else { 0 };
+    // Blocks for each token, and how many of them keep a GPU busy.
+    let (sets, splits) = match gpu.whole.as_mut().and_then(Whole::begun) {
+        Some(whole) => (queries, (whole.blocks / (rows * queries)).min(reach.div_ceil(WORTH_OF_WHOLE))),
+        None => {
+            let sets = keys * (queries / keys).div_ceil(TOGETHER);
+            (sets, BUSY.div_ceil(rows * sets).min(reach.div_ceil(WORTH)))
+        }
+    };
+    let splits = splits.max(1);
+    let parts = gpu.device.scratch(if splits > 1 { rows * queries * splits * (width + 2) * 4 } else { 4 })?;
+    let ready = if splits > 1 { gpu.counters(rows * queries)? } else { 0 };
+    // Tokens that see each other's keys need them all before anyone looks.
+    let alone = step.feeds.iter().all(|feed| feed.tokens == 1);
+    let turned = if alone { None } else { Some(gpu.device.scratch(rows * queries * width * 4)?) };
     let out = gpu.rows(rows, (queries * width).next_multiple_of(CHUNK), gpu.number())?;
-    let args = [
-        Arg::At(turned.at()),
-        Arg::At(gpu.steps.slots()),
-        Arg::At(gpu.steps.places()),
-        Arg::At(cache.keys.at()),
-        Arg::At(cache.values.at()),
-        Arg::At(out.scratch.at()),
-        Arg::At(joined.at()),
-        Arg::At(ready),
-        Arg::Int(queries),
-        Arg::Int(keys),
-        Arg::Int(context),
-        Arg::Int(window.unwrap_or(0)),
-        Arg::Int(splits),
-        Arg::Int(out.stride),
-    ];
-    gpu.device.launch("attend", [rows, sets, splits], 256, &args)?;
+    let [cosines, sines] = gpu.angles.as_ref().expect("angles are given before the first step");
+    let given = Attention {
+        all: all.scratch.at(),
+        slots: gpu.steps.slots(),
+        places: gpu.steps.places(),
+        cosines: cosines.memory.at(),
+        sines: sines.memory.at(),
+        norms: norms.map(|norm| norm.map_or(0, |norm| norm.memory.at())),
+        queries: turned.as_ref().map_or(0, |turned| turned.at()),
+        keys: cache.keys.at(),
+        values: cache.values.at(),
+        out: out.scratch.at(),
+        parts: parts.at(),
+        ready,
+        rows: rows as i32,
+        heads: queries as i32,
+        kept: keys as i32,
+        stride: all.stride as i32,
+        context: context as i32,
+        window: window.unwrap_or(0) as i32,
+        splits: splits as i32,
+        wide: out.stride as i32,
+        epsilon: epsilon as f32,
+    };
+    match gpu.whole.as_mut().and_then(Whole::begun) {
+        Some(whole) => whole.add(Task::Attend(given)),
+        None => {
+            if !alone {
+                let warps = rows * (queries + 2 * keys);
+                gpu.launch_one("keep_heads", [warps.div_ceil(WARPS), 1, 1], given)?;
+            }
+            gpu.launch_one("attend", [rows, sets, splits], given)?;
+        }
+    }
     Ok(out)
 }

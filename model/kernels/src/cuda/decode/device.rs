@@ -1,11 +1,12 @@
 //! A GPU as it is reached below Burn: a stream of its own, its memory, kernels that were compiled for it.
+use super::compile::{compiled, there};
 use super::memory::{Memory, Pinned, Scratch};
 use crate::decode::{DeviceError, DeviceResult};
 use cudarc::driver::{CudaContext, CudaFunction, CudaModule, CudaStream, DriverError, result, sys};
-use cudarc::nvrtc::{Ptx, result as compiler, sys as nvrtc};
+use cudarc::nvrtc::Ptx;
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::ffi::{CStr, CString, c_void};
+use std::ffi::{CStr, c_void};
 use std::ptr::null_mut;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -23,12 +24,32 @@ pub(super) enum Arg {
 pub(super) struct Device {
     context: Arc<CudaContext>,
     pub(super) stream: Arc<CudaStream>,
-    kernels: RefCell<HashMap<&'static str, CudaFunction>>,
+    kernels: RefCell<HashMap<&'static str, Kernel>>,
+    /// Processors.
+    pub(super) processors: usize,
     /// Whether kernels begin while the one before them ends.
     overlaps: bool,
     module: Arc<CudaModule>,
     /// Memory that was used and will be again, by its size.
     free: Rc<RefCell<HashMap<usize, Vec<Memory>>>>,
+}
+
+/// When a kernel begins.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Begin {
+    /// While the one before it ends.
+    Before,
+    /// When all is done that was started before.
+    After,
+    /// The same, with all of its blocks at once.
+    Together,
+}
+
+/// A kernel, and the bytes that each of its blocks has to itself besides those that it says.
+#[derive(Clone)]
+struct Kernel {
+    code: CudaFunction,
+    shared: u32,
 }
 
 /// What a call of CUDA's says in muse's words.
@@ -41,8 +62,9 @@ pub(super) fn failed(doing: &str) -> impl Fn(DriverError) -> DeviceError + '_ {
 }
 
 impl Device {
-    /// The GPU of that number, with kernels of that source.
-    pub(super) fn new(index: usize, source: &str) -> DeviceResult<Self> {
+    /// The GPU of that number, with kernels of a source. `source` is given the bytes of memory that a block of a step as one kernel
+    /// may have to itself: none where the GPU has not what such a kernel needs.
+    pub(super) fn new(index: usize, source: impl FnOnce(usize) -> String) -> DeviceResult<Self> {
         there()?;
         let context = CudaContext::new(index).map_err(|error| DeviceError {
             message: format!("GPU {index} cannot be used: {}", failed("the start")(error)),
@@ -56,14 +78,22 @@ impl Device {
             );
             return Err(DeviceError { message, help: Some("use the model with `--device cpu`".into()) });
         }
-        let code = compiled(source, capability)?;
+        let number = |of| context.attribute(of).map(|number| number as usize).map_err(failed("the start"));
+        use sys::CUdevice_attribute::{
+            CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN as SHARED,
+            CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT as PROCESSORS,
+        };
+        let hopper = capability >= (9, 0);
+        let shared = if hopper { number(SHARED)? } else { 0 };
+        let (processors, code) = (number(PROCESSORS)?, compiled(&source(shared), capability)?);
         let module = context.load_module(Ptx::from_binary(code)).map_err(failed("loading its kernels"))?;
         let stream = context.new_stream().map_err(failed("the start"))?;
         Ok(Self {
             context,
             stream,
             kernels: RefCell::default(),
-            overlaps: capability >= (9, 0),
+            processors,
+            overlaps: hopper,
             module,
             free: Rc::default(),
         })
@@ -111,6 +141,16 @@ impl Device {
         done.map_err(failed("a copy"))
     }
 
+    /// Memory with something in it that stays, at once, whatever the kernels are at and whatever is being recorded.
+    pub(super) fn kept<T: Copy>(&self, all: &[T]) -> DeviceResult<Memory> {
+        let memory = self.memory(size_of_val(all))?;
+        #[expect(unsafe_code, reason = "a call of CUDA's")]
+        // SAFETY: the memory is that long, and no kernel knows it yet.
+        let done = unsafe { result::memcpy_htod_sync(memory.at(), all) };
+        done.map_err(failed("a copy"))?;
+        Ok(memory)
+    }
+
     /// Numbers of the GPU go to the beginning of pinned memory, in order with the kernels.
     pub(super) fn copy_out(&self, to: &mut Pinned<f32>, count: usize, from: u64) -> DeviceResult<()> {
         #[expect(unsafe_code, reason = "a call of CUDA's")]
@@ -128,7 +168,8 @@ impl Device {
         threads: u32,
         args: &[Arg],
     ) -> DeviceResult<()> {
-        self.start(name, grid, threads, args, self.overlaps)
+        let begin = if self.overlaps { Begin::Before } else { Begin::After };
+        self.start(name, grid, threads, args, begin)
     }
 
     /// Starts a kernel when all is done that was started before.
@@ -139,7 +180,18 @@ impl Device {
         threads: u32,
         args: &[Arg],
     ) -> DeviceResult<()> {
-        self.start(name, grid, threads, args, false)
+        self.start(name, grid, threads, args, Begin::After)
+    }
+
+    /// Starts a kernel whose blocks run side by side, all of them, so that they can wait for each other.
+    pub(super) fn launch_together(
+        &self,
+        name: &'static str,
+        blocks: usize,
+        threads: u32,
+        args: &[Arg],
+    ) -> DeviceResult<()> {
+        self.start(name, [blocks, 1, 1], threads, args, Begin::Together)
     }
 
     /// The same for a kernel that is given one thing, which is laid out as the kernel has it.
@@ -150,7 +202,8 @@ impl Device {
         threads: u32,
         mut given: T,
     ) -> DeviceResult<()> {
-        self.start_with(name, grid, threads, &mut [(&raw mut given).cast()], self.overlaps)
+        let begin = if self.overlaps { Begin::Before } else { Begin::After };
+        self.start_with(name, grid, threads, &mut [(&raw mut given).cast()], begin)
     }
 
     fn start(
@@ -159,7 +212,7 @@ impl Device {
         grid: [usize; 3],
         threads: u32,
         args: &[Arg],
-        overlaps: bool,
+        begin: Begin,
     ) -> DeviceResult<()> {
         let mut words: Vec<u64> = args
             .iter()
@@ -171,7 +224,7 @@ impl Device {
             .collect();
         // CUDA reads as many bytes as a parameter has, and the low ones come first.
         let mut args: Vec<*mut c_void> = words.iter_mut().map(|word| (word as *mut u64).cast()).collect();
-        self.start_with(name, grid, threads, &mut args, overlaps)
+        self.start_with(name, grid, threads, &mut args, begin)
     }
 
     fn start_with(
@@ -180,21 +233,25 @@ impl Device {
         grid: [usize; 3],
         threads: u32,
         args: &mut [*mut c_void],
-        overlaps: bool,
+        begin: Begin,
     ) -> DeviceResult<()> {
-        let mut kernels = self.kernels.borrow_mut();
-        let kernel = match kernels.get(name) {
-            Some(kernel) => kernel,
-            None => {
-                let kernel = self.module.load_function(name).map_err(failed(name))?;
-                kernels.entry(name).or_insert(kernel)
-            }
-        };
+        let kernel = self.kernel(name)?;
         let [x, y, z] = grid.map(|count| count as u32);
-        let mut attribute = sys::CUlaunchAttribute {
-            id: sys::CUlaunchAttributeID::CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION,
-            pad: [0; 4],
-            value: sys::CUlaunchAttributeValue { programmaticStreamSerializationAllowed: 1 },
+        use sys::CUlaunchAttributeID::{
+            CU_LAUNCH_ATTRIBUTE_COOPERATIVE as TOGETHER,
+            CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION as BEFORE,
+        };
+        let mut attribute = match begin {
+            Begin::Together => sys::CUlaunchAttribute {
+                id: TOGETHER,
+                pad: [0; 4],
+                value: sys::CUlaunchAttributeValue { cooperative: 1 },
+            },
+            Begin::Before | Begin::After => sys::CUlaunchAttribute {
+                id: BEFORE,
+                pad: [0; 4],
+                value: sys::CUlaunchAttributeValue { programmaticStreamSerializationAllowed: 1 },
+            },
         };
         let config = sys::CUlaunchConfig {
             gridDimX: x,
@@ -203,66 +260,40 @@ impl Device {
             blockDimX: threads,
             blockDimY: 1,
             blockDimZ: 1,
-            sharedMemBytes: 0,
+            sharedMemBytes: kernel.shared,
             hStream: self.stream.cu_stream(),
             attrs: &mut attribute,
-            numAttrs: u32::from(overlaps),
+            numAttrs: u32::from(begin != Begin::After),
         };
         #[expect(unsafe_code, reason = "a call of CUDA's")]
         // SAFETY: the kernels stand beside this code, and their callers give what they take.
-        let done =
-            unsafe { sys::cuLaunchKernelEx(&config, kernel.cu_function(), args.as_mut_ptr(), null_mut()) };
+        let done = unsafe {
+            sys::cuLaunchKernelEx(&config, kernel.code.cu_function(), args.as_mut_ptr(), null_mut())
+        };
         done.result().map_err(failed(name))
+    }
+
+    fn kernel(&self, name: &'static str) -> DeviceResult<Kernel> {
+        let mut kernels = self.kernels.borrow_mut();
+        if let Some(kernel) = kernels.get(name) {
+            return Ok(kernel.clone());
+        }
+        let kernel = Kernel { code: self.module.load_function(name).map_err(failed(name))?, shared: 0 };
+        kernels.insert(name, kernel.clone());
+        Ok(kernel)
+    }
+
+    /// Lets each block of a kernel have so many bytes of memory to itself.
+    pub(super) fn allow(&self, name: &'static str, shared: usize) -> DeviceResult<()> {
+        use sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES as SHARED;
+        let kernel = Kernel { shared: shared as u32, ..self.kernel(name)? };
+        kernel.code.set_attribute(SHARED, shared as i32).map_err(failed(name))?;
+        self.kernels.borrow_mut().insert(name, kernel);
+        Ok(())
     }
 
     /// Pinned memory of the host.
     pub(super) fn pinned<T: Copy>(&self, count: usize) -> DeviceResult<Pinned<T>> {
         Pinned::new(&self.context, count)
-    }
-}
-
-/// Whether CUDA is there, before its first call, which would panic.
-fn there() -> DeviceResult<()> {
-    #[expect(unsafe_code, reason = "looks for libraries")]
-    // SAFETY: opens libraries of the system by name, nothing else.
-    let (driver, compiler) = unsafe { (sys::is_culib_present(), nvrtc::is_culib_present()) };
-    let missing = |what: &str, help: &str| {
-        Err(DeviceError { message: format!("{what} cannot be found"), help: Some(help.to_owned()) })
-    };
-    if !driver {
-        return missing("NVIDIA's driver", "install it, or use `--device cpu`");
-    }
-    if !compiler {
-        return missing(
-            "NVRTC, CUDA's compiler,",
-            "install the CUDA toolkit and name its `lib64` folder in `LD_LIBRARY_PATH`, or use `--device cpu`",
-        );
-    }
-    Ok(())
-}
-
-/// Machine code of a source for GPUs of a capability.
-fn compiled(source: &str, (major, minor): (i32, i32)) -> DeviceResult<Vec<u8>> {
-    let refused = |said: String| DeviceError {
-        message: format!("the GPU's kernels do not compile: {said}"),
-        help: None,
-    };
-    let text = CString::new(source).map_err(|error| refused(error.to_string()))?;
-    let program = compiler::create_program(&text, None).map_err(|error| refused(format!("{error:?}")))?;
-    let options = [format!("--gpu-architecture=sm_{major}{minor}"), "--std=c++17".into()];
-    #[expect(unsafe_code, reason = "calls of CUDA's compiler")]
-    // SAFETY: the program is one that was made above, and the code is as long as it says.
-    unsafe {
-        if compiler::compile_program(program, &options).is_err() {
-            let log = compiler::get_program_log(program).unwrap_or_default();
-            let log: Vec<u8> = log.into_iter().map(|byte| byte as u8).take_while(|byte| *byte != 0).collect();
-            return Err(refused(String::from_utf8_lossy(&log).trim().to_owned()));
-        }
-        let mut bytes = 0;
-        let size = nvrtc::nvrtcGetCUBINSize(program, &mut bytes).result();
-        let mut code = vec![0_u8; bytes];
-        let got = size.and_then(|()| nvrtc::nvrtcGetCUBIN(program, code.as_mut_ptr().cast()).result());
-        let _ = compiler::destroy_program(program);
-        got.map(|()| code).map_err(|error| refused(format!("{error:?}")))
     }
 }

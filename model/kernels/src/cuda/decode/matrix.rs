@@ -1,6 +1,7 @@
 //! Weights on a GPU, laid out as its tensor cores read them, and products with them.
 use super::device::{Arg, Device};
 use super::memory::Memory;
+use super::whole::Whole;
 use super::{BUSY, CHUNK, Gpu, Rows};
 use crate::decode::{DeviceResult, Kept};
 
@@ -11,7 +12,7 @@ const EIGHT: usize = 8;
 /// Tiles of a block, where rows are many.
 const TOGETHER: usize = 4;
 /// Warps of a block.
-const WARPS: usize = 8;
+pub(super) const WARPS: usize = 8;
 /// Chunks of a row that are worth a block's while, and blocks that share a row at most.
 const LEAST: usize = 8;
 const MOST_SPLITS: usize = 8;
@@ -40,6 +41,8 @@ pub(super) enum Way {
     Add = 1,
     /// The two of a pair become one.
     Gate = 2,
+    /// The number of the largest of each row is all that is wanted, where a step is one kernel.
+    Best = 3,
 }
 
 impl Matrix {
@@ -151,7 +154,7 @@ impl Matrix {
         let splits = if shares { (BUSY / (across * down)).clamp(1, most) } else { 1 };
         let sums = across * down * splits * TOGETHER * count * 32;
         let parts = if splits > 1 { Some(gpu.device.scratch(sums * 16)?) } else { None };
-        let ready = if splits > 1 { gpu.steps.counters(&gpu.device, across * down)? } else { 0 };
+        let ready = if splits > 1 { gpu.counters(across * down)? } else { 0 };
         let (norm, epsilon) = x.norm.unwrap_or((0, 0.0));
         let given = Given {
             weight: self.numbers(),
@@ -168,33 +171,46 @@ impl Matrix {
             stride: out.stride as i32,
             way: way as i32,
             epsilon: epsilon as f32,
+            first: 0,
         };
-        gpu.device.launch_one(name, [across, down, splits], 32 * WARPS as u32, given)
+        match gpu.whole.as_mut().and_then(Whole::begun) {
+            Some(whole) if name.starts_with("near") => {
+                whole.multiply(given, tiles);
+                Ok(())
+            }
+            _ => gpu.launch_one(name, [across, down, splits], given),
+        }
     }
 }
 
 /// Whether rows are so few, and so short, that all of them lie near while they are multiplied.
 pub(super) fn lies_near(kept: Kept, x: &Rows) -> bool {
-    let pieces = x.count * (x.stride / 8 + APART);
-    if kept == Kept::F32 { x.count == 1 } else { x.count <= EIGHT && pieces <= NEAR }
+    if kept == Kept::F32 { x.count == 1 } else { x.count <= EIGHT && pieces_near(x.count, x.stride) <= NEAR }
+}
+
+/// Pieces of eight numbers that so many rows are near.
+pub(super) fn pieces_near(rows: usize, stride: usize) -> usize {
+    rows * (stride / 8 + APART)
 }
 
 /// What `product.cu` is given, in its order.
 #[repr(C)]
-#[derive(Clone, Copy)]
-struct Given {
-    weight: u64,
-    scales: u64,
-    x: u64,
-    norm: u64,
-    out: u64,
-    parts: u64,
-    ready: u64,
-    rows: i32,
-    width: i32,
-    wide: i32,
-    chunks: i32,
-    stride: i32,
-    way: i32,
-    epsilon: f32,
+#[derive(Clone, Copy, Default)]
+pub(super) struct Given {
+    pub(super) weight: u64,
+    pub(super) scales: u64,
+    pub(super) x: u64,
+    pub(super) norm: u64,
+    pub(super) out: u64,
+    pub(super) parts: u64,
+    pub(super) ready: u64,
+    pub(super) rows: i32,
+    pub(super) width: i32,
+    pub(super) wide: i32,
+    pub(super) chunks: i32,
+    pub(super) stride: i32,
+    pub(super) way: i32,
+    pub(super) epsilon: f32,
+    /// The block that has the first tile, where a step is one kernel.
+    pub(super) first: i32,
 }

@@ -3,18 +3,22 @@
 //! A token costs reading the weights once, which takes no longer than starting a hundred kernels. So a step whose shape has come
 //! before is a graph that was recorded then, and started as a whole.
 mod attention;
+mod compile;
 mod device;
 mod matrix;
 mod memory;
+mod source;
 mod step;
+mod whole;
 
 use crate::decode::{CacheSize, Decode, DeviceError, DeviceResult, Heads, Kept, Step};
 use attention::Cache;
 use device::{Arg, Device};
-use matrix::{Matrix, Way};
+use matrix::{Given, Matrix, WARPS, Way};
 use memory::{Memory, Scratch};
 use std::rc::Rc;
 use step::Steps;
+use whole::{Task, Whole};
 
 /// Rows of weights and of what is multiplied are as wide as so many numbers, or a multiple of it.
 const CHUNK: usize = 32;
@@ -38,8 +42,12 @@ pub struct GpuModel {
 pub struct Gpu {
     device: Device,
     kept: Kept,
+    /// Heads of queries that share one of keys.
+    group: usize,
     angles: Option<[Vector; 2]>,
     steps: Steps,
+    /// What a step does, where it is one kernel.
+    whole: Option<Whole>,
 }
 
 /// Numbers that stay, with zeros behind them where rows are wider.
@@ -73,32 +81,14 @@ impl Gpu {
             let message = format!("a head is {head_width} wide, and on a GPU {WIDEST} at most");
             return Err(DeviceError { message, help: Some("use the model with `--device cpu`".into()) });
         }
-        // What both sides must know is said here alone.
-        let known = [
-            ("KEPT", kept),
-            ("HEAD", head_width),
-            ("GROUP", group),
-            ("CHUNK", CHUNK),
-            ("TILE", matrix::TILE),
-            ("NEAR", matrix::NEAR),
-            ("APART", matrix::APART),
-            ("SHARE", attention::SHARE),
-            ("TOGETHER", attention::TOGETHER.min(group)),
-        ];
-        let known = known.map(|(name, number)| format!("#define {name} {number}\n"));
-        let source = [
-            &known.concat(),
-            include_str!("source/numbers.cu"),
-            include_str!("source/rows.cu"),
-            include_str!("source/product.cu"),
-            include_str!("source/tiles.cu"),
-            include_str!("source/near.cu"),
-            include_str!("source/exact.cu"),
-            include_str!("source/attention.cu"),
-        ];
-        let device = Device::new(index, &source.concat())?;
+        let mut shared = 0;
+        let device = Device::new(index, |there| {
+            shared = whole::shared(model.kept, head_width, there);
+            source::source(kept, head_width, group, shared)
+        })?;
+        let whole = if shared > 0 { Some(Whole::new(&device, shared, head_width)?) } else { None };
         let steps = Steps::new(&device)?;
-        Ok(Self { device, kept: model.kept, angles: None, steps })
+        Ok(Self { device, kept: model.kept, group, angles: None, steps, whole })
     }
 
     /// Bytes of a number that is multiplied.
@@ -109,6 +99,32 @@ impl Gpu {
     fn rows(&self, count: usize, stride: usize, bytes: usize) -> DeviceResult<Rows> {
         let scratch = Rc::new(self.device.scratch(count * stride * bytes)?);
         Ok(Rows { scratch, count, stride, chosen: false, norm: None })
+    }
+
+    /// Starts a kernel behind all that was asked for before, which may still be a list.
+    fn launch(&mut self, name: &'static str, blocks: usize, threads: u32, args: &[Arg]) -> DeviceResult<()> {
+        self.start()?;
+        self.device.launch(name, [blocks, 1, 1], threads, args)
+    }
+
+    /// The same for a kernel that is given one thing, which is laid out as the kernel has it.
+    fn launch_one<T: Copy>(&mut self, name: &'static str, grid: [usize; 3], given: T) -> DeviceResult<()> {
+        self.start()?;
+        self.device.launch_one(name, grid, 32 * WARPS as u32, given)
+    }
+
+    /// Starts what is still a list.
+    fn start(&mut self) -> DeviceResult<()> {
+        self.whole.as_mut().map_or(Ok(()), |whole| whole.start(&self.device))
+    }
+
+    /// Counters in zeros; whoever counts leaves zeros behind.
+    fn counters(&mut self, count: usize) -> DeviceResult<u64> {
+        // Those that are there go when there must be more, and may be meant by a list.
+        if !self.steps.counts(count) {
+            self.start()?;
+        }
+        self.steps.counters(&self.device, count)
     }
 }
 
@@ -153,6 +169,19 @@ impl Decode for Gpu {
 
     fn looked_up(&mut self, step: &Step<'_>, weight: &Matrix) -> DeviceResult<Rows> {
         let rows = self.rows(step.ids.len(), weight.stride(), 4)?;
+        if let Some(whole) = self.whole.as_mut().and_then(Whole::begun) {
+            whole.add(Task::LookUp(Given {
+                weight: weight.numbers(),
+                scales: weight.scales(),
+                x: self.steps.ids(),
+                out: rows.scratch.at(),
+                rows: rows.count as i32,
+                width: weight.width as i32,
+                chunks: weight.chunks() as i32,
+                ..Given::default()
+            }));
+            return Ok(rows);
+        }
         let args = [
             Arg::At(self.steps.ids()),
             Arg::At(weight.numbers()),
@@ -186,19 +215,23 @@ impl Decode for Gpu {
             Arg::Int(x.stride),
             Arg::Float(epsilon),
         ];
-        self.device.launch("norm_rows", [x.count, 1, 1], 256, &args)?;
+        self.launch("norm_rows", x.count, 256, &args)?;
         Ok(rows)
     }
 
     fn likeliest(&mut self, x: &Rows, among: usize) -> DeviceResult<Rows> {
         let rows = self.rows(x.count, 1, 4)?;
+        let whole = self.whole.as_mut().and_then(Whole::begun);
+        if whole.is_some_and(|whole| whole.likeliest(x.scratch.at(), rows.scratch.at(), among)) {
+            return Ok(rows);
+        }
         let args = [
             Arg::At(x.scratch.at()),
             Arg::At(rows.scratch.at()),
             Arg::Int(among.min(x.stride)),
             Arg::Int(x.stride),
         ];
-        self.device.launch("likeliest", [x.count, 1, 1], 1024, &args)?;
+        self.launch("likeliest", x.count, 1024, &args)?;
         Ok(rows)
     }
 

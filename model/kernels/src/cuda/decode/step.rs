@@ -1,6 +1,7 @@
 //! A step on a GPU: what it is given, what it gives, and the graphs of steps that have come before.
 use super::device::{Device, failed};
 use super::memory::{Memory, Pinned};
+use super::whole::Whole;
 use super::{Gpu, Rows};
 use crate::decode::{DeviceResult, Step};
 use cudarc::driver::{CudaGraph, sys};
@@ -29,11 +30,19 @@ pub(super) struct Steps {
 /// What decides about everything that a step of one token for each text does.
 type Shape = (usize, usize, usize);
 
+/// A step that is started as a whole.
+struct Recorded {
+    graph: CudaGraph,
+    /// How many numbers it gives.
+    count: usize,
+    /// The lists that its kernels go through.
+    _lists: Vec<Memory>,
+}
+
 /// A shape that has come before.
 enum Known {
     Once,
-    /// With how many numbers it gives.
-    Recorded(CudaGraph, usize),
+    Recorded(Recorded),
 }
 
 impl Steps {
@@ -72,9 +81,14 @@ impl Steps {
         self.reach
     }
 
+    /// Whether there are so many counters.
+    pub(super) fn counts(&self, count: usize) -> bool {
+        self.counters.as_ref().is_some_and(|(_, room)| *room >= count)
+    }
+
     /// Counters in zeros; whoever counts leaves zeros behind.
     pub(super) fn counters(&mut self, device: &Device, count: usize) -> DeviceResult<u64> {
-        if self.counters.as_ref().is_none_or(|(_, room)| *room < count) {
+        if !self.counts(count) {
             self.graphs.clear();
             self.counters = Some((device.zeros(4 * count)?, count));
         }
@@ -127,20 +141,24 @@ pub(super) fn run(
         gpu.steps.runs = false;
     }
     gpu.steps.write(&gpu.device, step)?;
+    if let Some(whole) = &mut gpu.whole {
+        whole.begin(step, gpu.steps.reach, gpu.group);
+    }
     // Whatever becomes of it, something may be under way.
     gpu.steps.runs = true;
     let rows = step.ids.len();
     let usual = step.wanted.len() == rows && step.feeds.iter().all(|feed| feed.tokens == 1);
     let shape = (rows, gpu.steps.reach, kind);
     let count = match gpu.steps.graphs.get(&shape) {
-        Some(Known::Recorded(graph, count)) if usual => {
-            graph.launch().map_err(failed("a step"))?;
-            *count
+        Some(Known::Recorded(step)) if usual => {
+            step.graph.launch().map_err(failed("a step"))?;
+            step.count
         }
         Some(Known::Once) if usual => {
-            let (graph, count) = recorded(gpu, body)?;
-            graph.launch().map_err(failed("a step"))?;
-            gpu.steps.graphs.insert(shape, Known::Recorded(graph, count));
+            let step = recorded(gpu, body)?;
+            step.graph.launch().map_err(failed("a step"))?;
+            let count = step.count;
+            gpu.steps.graphs.insert(shape, Known::Recorded(step));
             count
         }
         _ => {
@@ -162,7 +180,9 @@ pub(super) fn run(
 /// Brings what is given to the GPU, does all, and brings what comes of it back. Gives how many numbers that are.
 fn once(gpu: &mut Gpu, body: &mut Body<'_>) -> DeviceResult<usize> {
     gpu.device.copy_in(gpu.steps.there.at(), gpu.steps.given.all())?;
-    let Some(rows) = body(gpu)? else { return Ok(0) };
+    let rows = body(gpu)?;
+    gpu.start()?;
+    let Some(rows) = rows else { return Ok(0) };
     let count = rows.count * rows.stride;
     if count > gpu.steps.logits.all().len() {
         gpu.steps.graphs.clear();
@@ -173,7 +193,7 @@ fn once(gpu: &mut Gpu, body: &mut Body<'_>) -> DeviceResult<usize> {
 }
 
 /// The same, recorded and not done.
-fn recorded(gpu: &mut Gpu, body: &mut Body<'_>) -> DeviceResult<(CudaGraph, usize)> {
+fn recorded(gpu: &mut Gpu, body: &mut Body<'_>) -> DeviceResult<Recorded> {
     let stream = gpu.device.stream.clone();
     let begun = stream.begin_capture(sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_RELAXED);
     begun.map_err(failed("recording a step"))?;
@@ -184,5 +204,6 @@ fn recorded(gpu: &mut Gpu, body: &mut Body<'_>) -> DeviceResult<(CudaGraph, usiz
     let graph = graph.map_err(failed("recording a step"))?;
     let nothing =
         || failed("recording a step")(cudarc::driver::DriverError(sys::CUresult::CUDA_ERROR_UNKNOWN));
-    graph.map(|graph| (graph, count)).ok_or_else(nothing)
+    let _lists = gpu.whole.as_mut().map_or_else(Vec::new, Whole::take_lists);
+    graph.map(|graph| Recorded { graph, count, _lists }).ok_or_else(nothing)
 }

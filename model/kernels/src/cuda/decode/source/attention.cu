@@ -1,81 +1,47 @@
-// Attention to what is kept. Keys and values lie as [slot, head, place, number].
+// Attention to what is kept.
 
-// The exponent of 2 is what the hardware has.
-#define LOG2_E 1.44269504088896340736f
-#define WARPS 8
-// Keys that a block looks at side by side.
-#define SIDE (WARPS * 32 / SHARE)
-// Numbers of a head that a lane has, and what a head takes in the cache.
-#define OWN ((HEAD + SHARE - 1) / SHARE)
-#define WIDE (OWN * SHARE)
 #define LOWEST -1e30f
 
-// Turns queries and keys as their places say, behind their norms, and brings keys and values to the cache: a warp for each head.
-extern "C" __global__ void keep_heads(const float* all, const int* slots, const int* places, const float* cosines, const float* sines,
-                                      const float* query_norm, const float* key_norm, float* queries, Number* keys, Number* values,
-                                      int rows, int heads, int kept, int stride, int context, float epsilon) {
-    int warp = (blockIdx.x * blockDim.x + threadIdx.x) / 32, lane = threadIdx.x % 32, parts = heads + 2 * kept;
-    int row = warp / parts, part = warp % parts;
-    let_next_begin();
-    settle();
-    if (row >= rows) return;
-    const float* x = all + (i64)row * stride + part * HEAD;
-    int place = places[row], head = part - heads;
-    if (head >= kept) {
-        Number* to = values + (((i64)slots[row] * kept + head - kept) * context + place) * WIDE;
-        for (int at = lane; at < WIDE; at += 32) to[at] = narrow(at < HEAD ? x[at] : 0.0f);
-        return;
-    }
-    const float* weight = head < 0 ? query_norm : key_norm;
-    float scale = 1.0f;
-    if (weight) {
-        float sum = 0.0f;
-        for (int at = lane; at < HEAD; at += 32) sum += x[at] * x[at];
-        scale = rsqrtf(sum_of_warp(sum) / HEAD + epsilon);
-    }
-    Number* key = keys + (((i64)slots[row] * kept + head) * context + place) * WIDE;
-    float* query = queries + ((i64)row * heads + part) * HEAD;
-    // Queries take with them what logits are multiplied by.
-    float times = rsqrtf((float)HEAD) * LOG2_E;
-    for (int at = lane; at < HEAD / 2; at += 32) {
-        float first = x[at] * scale, second = x[at + HEAD / 2] * scale;
-        if (weight) first *= weight[at], second *= weight[at + HEAD / 2];
-        float cosine = cosines[(i64)place * (HEAD / 2) + at], sine = sines[(i64)place * (HEAD / 2) + at];
-        float one = first * cosine - second * sine, two = first * sine + second * cosine;
-        if (head < 0) {
-            query[at] = one * times, query[at + HEAD / 2] = two * times;
-        } else {
-            key[at] = narrow(one), key[at + HEAD / 2] = narrow(two);
-        }
-    }
-    if (head >= 0)
-        for (int at = HEAD + lane; at < WIDE; at += 32) key[at] = narrow(0.0f);
-}
+// A lane's numbers of a key or a value, as they are kept: pieces of 16 bytes, side by side with those of the other lanes, where a head has
+// as many.
+#define NUMBER (KEPT == 0 ? 4 : 2)
+#define PIECE (16 / NUMBER)
+#if OWN % PIECE == 0
+__device__ __forceinline__ int number_of(int lane, int at) { return at / PIECE * SHARE * PIECE + lane * PIECE + at % PIECE; }
 
-// A lane's numbers of a key or a value.
-__device__ __forceinline__ void read(float* to, const Number* from) {
-    constexpr int BYTES = OWN * sizeof(Number);
-    if (BYTES % 16 == 0) {
-        constexpr int PIECE = 16 / sizeof(Number);
+struct Lane {
+    u32 words[OWN * NUMBER / 4];
+
+    __device__ __forceinline__ void read(const Number* from) {
 #pragma unroll
-        for (int at = 0; at + PIECE <= OWN; at += PIECE) {
-            uint4 piece = *(const uint4*)(from + at);
-            u32 words[4] = {piece.x, piece.y, piece.z, piece.w};
-#pragma unroll
-            for (int word = 0; word < 4; word++) {
-#if KEPT == 0
-                to[at + word] = __uint_as_float(words[word]);
-#else
-                to[at + 2 * word] = __uint_as_float(words[word] << 16);
-                to[at + 2 * word + 1] = __uint_as_float(words[word] & 0xffff0000u);
-#endif
-            }
+        for (int at = 0; at < OWN / PIECE; at++) {
+            uint4 piece = ((const uint4*)from)[at * SHARE];
+            words[at * 4] = piece.x, words[at * 4 + 1] = piece.y, words[at * 4 + 2] = piece.z, words[at * 4 + 3] = piece.w;
         }
-    } else {
-#pragma unroll
-        for (int at = 0; at < OWN; at++) to[at] = wide(from[at]);
     }
-}
+
+    __device__ __forceinline__ float number(int at) const {
+#if KEPT == 0
+        return __uint_as_float(words[at]);
+#else
+        return __uint_as_float(at % 2 ? words[at / 2] & 0xffff0000u : words[at / 2] << 16);
+#endif
+    }
+};
+#else
+__device__ __forceinline__ int number_of(int lane, int at) { return lane * OWN + at; }
+
+struct Lane {
+    Number numbers[OWN];
+
+    __device__ __forceinline__ void read(const Number* from) {
+#pragma unroll
+        for (int at = 0; at < OWN; at++) numbers[at] = from[at];
+    }
+
+    __device__ __forceinline__ float number(int at) const { return wide(numbers[at]); }
+};
+#endif
 
 // The shares that a query has in keys so far: the largest logit, the sum of their exponentials, and their values by these.
 struct Shares {
@@ -88,102 +54,166 @@ __device__ __forceinline__ float power(float x) {
     return y;
 }
 
+// What the threads of a block have in common: at first its queries, then what each warp has.
+template <int WARPS>
+struct Attending {
+    Shares all[TOGETHER][WARPS];
+    float joined[TOGETHER][WARPS][WIDE];
+    bool last;
+};
+
+// What a block attends to: the tokens from `first` to `end` that the token at `place` sees, with some heads of queries from `head` on that
+// share one of keys.
+struct View {
+    int row, slot, split, shared, head, count, place, first, end;
+    // Where the numbers of the first token that is kept lie.
+    i64 base;
+
+    View() = default;
+    __device__ __forceinline__ View(const Attention& given, int together, int row, int set, int split) : row(row), slot(given.slots[row]), split(split) {
+        int sets = (GROUP + together - 1) / together;
+        shared = set / sets, head = shared * GROUP + set % sets * together, count = min(together, GROUP - (head - shared * GROUP));
+        place = given.places[row];
+        int begin = given.window && place >= given.window ? place + 1 - given.window : 0, len = place + 1 - begin;
+        int part = (len + given.splits - 1) / given.splits;
+        first = begin + split * part, end = min(first + part, place + 1);
+        base = ((i64)slot * given.kept + shared) * given.context * WIDE;
+    }
+};
+
 // What a token attends to: for some heads of queries that share one of keys, a part of the tokens that it sees. Each eight lanes go
 // through keys of their own; then all is joined in one order. Where the tokens are parted among blocks, the last one to be
 // ready joins the parts.
-extern "C" __global__ void __launch_bounds__(WARPS * 32)
-attend(const float* queries, const int* slots, const int* places, const Number* keys, const Number* values, Number* out, float* parts,
-       u32* ready, int heads, int kept, int context, int window, int splits, int stride) {
-    let_next_begin();
-    settle();
-    int row = blockIdx.x, split = blockIdx.z, sets = (GROUP + TOGETHER - 1) / TOGETHER;
-    int shared = blockIdx.y / sets, head = shared * GROUP + blockIdx.y % sets * TOGETHER;
-    int lane = threadIdx.x % SHARE, side = threadIdx.x / SHARE, place = places[row];
-    int begin = window && place >= window ? place + 1 - window : 0, len = place + 1 - begin;
-    int part = (len + splits - 1) / splits, first = begin + split * part, end = min(first + part, place + 1);
-    i64 base = ((i64)slots[row] * kept + shared) * context * WIDE + lane * OWN;
-    int count = min(TOGETHER, GROUP - (head - shared * GROUP));
+template <int HEADS, int WARPS>
+__device__ __forceinline__ void attend_to(const Attention& given, Attending<WARPS>& near, const View& view) {
+    // Keys that a block looks at side by side, and those of a lane that are under way at once.
+    constexpr int SIDE = WARPS * 32 / SHARE, AHEAD = OWN * NUMBER * HEADS <= 32 ? 4 : OWN * NUMBER * HEADS <= 128 ? 2 : 1;
+    int heads = given.heads, splits = given.splits, row = view.row, head = view.head, count = view.count, end = view.end;
+    int lane = threadIdx.x % SHARE, side = threadIdx.x / SHARE, warp = threadIdx.x / 32;
+    i64 base = view.base + number_of(lane, 0);
+    if (!given.queries) {
+        if (warp < count) turn(given, row, view.slot, view.place, head + warp, near.joined[warp][0]);
+        bool own = view.first <= view.place && view.place < end;
+        int part = heads + view.shared + (WARPS - 1 - warp) * given.kept;
+        if (own && warp >= WARPS - 2) turn(given, row, view.slot, view.place, part, 0);
+        meet<WARPS>();
+    }
 
-    float query[TOGETHER][OWN], sums[TOGETHER][OWN] = {};
-    Shares shares[TOGETHER];
+    float query[HEADS][OWN], sums[HEADS][OWN] = {};
+    Shares shares[HEADS];
 #pragma unroll
-    for (int h = 0; h < TOGETHER; h++) {
+    for (int h = 0; h < HEADS; h++) {
         shares[h].most = LOWEST, shares[h].sum = 0.0f;
-        const float* from = queries + ((i64)row * heads + head + min(h, count - 1)) * HEAD + lane * OWN;
+        int own = min(h, count - 1);
+        const float* from = given.queries ? given.queries + ((i64)row * heads + head + own) * HEAD : near.joined[own][0];
 #pragma unroll
-        for (int at = 0; at < OWN; at++) query[h][at] = lane * OWN + at < HEAD ? from[at] : 0.0f;
+        for (int at = 0; at < OWN; at++) query[h][at] = number_of(lane, at) < HEAD ? from[number_of(lane, at)] : 0.0f;
     }
-#pragma unroll 2
-    for (int key = first + side; key < end; key += SIDE) {
-        float of_key[OWN], of_value[OWN];
-        read(of_key, keys + base + (i64)key * WIDE);
-        read(of_value, values + base + (i64)key * WIDE);
+    meet<WARPS>();
+    for (int begin = view.first + side; begin < end; begin += AHEAD * SIDE) {
+        Lane keys[AHEAD], values[AHEAD];
 #pragma unroll
-        for (int h = 0; h < TOGETHER; h++) {
-            float logit = 0.0f;
-#pragma unroll
-            for (int at = 0; at < OWN; at++) logit += query[h][at] * of_key[at];
-            // Keys end at other times for other lanes of a warp, but the eight that share one go together.
-            u32 together = 0xffu << (threadIdx.x % 32 / SHARE * SHARE);
-            for (int far = SHARE / 2; far > 0; far /= 2) logit += __shfl_xor_sync(together, logit, far);
-            float most = fmaxf(shares[h].most, logit), less = power(shares[h].most - most), share = power(logit - most);
-            shares[h].most = most, shares[h].sum = shares[h].sum * less + share;
-#pragma unroll
-            for (int at = 0; at < OWN; at++) sums[h][at] = sums[h][at] * less + share * of_value[at];
+        for (int at = 0; at < AHEAD; at++) {
+            i64 key = base + (i64)min(begin + at * SIDE, end - 1) * WIDE;
+            keys[at].read(given.keys + key), values[at].read(given.values + key);
         }
-    }
-
-    __shared__ Shares all[SIDE];
-    __shared__ float joined[SIDE][WIDE], weight[SIDE];
-    __shared__ bool last;
+        // Keys end at other times for other lanes of a warp, but the eight that share one go together.
+        u32 together = 0xffu << (threadIdx.x % 32 / SHARE * SHARE);
+        float logits[HEADS][AHEAD];
 #pragma unroll
-    for (int h = 0; h < TOGETHER; h++) {
-        if (h >= count) break;
-        if (lane == 0) all[side] = shares[h];
-        for (int at = 0; at < OWN; at++) joined[side][lane * OWN + at] = sums[h][at];
-        __syncthreads();
-        float most = LOWEST, sum = 0.0f;
-        for (int one = 0; one < SIDE; one++) most = fmaxf(most, all[one].most);
-        if (threadIdx.x < SIDE) weight[threadIdx.x] = power(all[threadIdx.x].most - most);
-        __syncthreads();
-        for (int one = 0; one < SIDE; one++) sum += all[one].sum * weight[one];
-        for (int at = threadIdx.x; at < HEAD; at += WARPS * 32) {
-            float value = 0.0f;
-            for (int one = 0; one < SIDE; one++) value += joined[one][at] * weight[one];
-            if (splits == 1) {
-                out[(i64)row * stride + (head + h) * HEAD + at] = narrow(value / sum);
-            } else {
-                parts[(((i64)row * heads + head + h) * splits + split) * (HEAD + 2) + at] = value;
+        for (int key = 0; key < AHEAD; key++) {
+#pragma unroll
+            for (int h = 0; h < HEADS; h++) {
+                float logit = 0.0f;
+#pragma unroll
+                for (int at = 0; at < OWN; at++) logit += query[h][at] * keys[key].number(at);
+                for (int far = SHARE / 2; far > 0; far /= 2) logit += __shfl_xor_sync(together, logit, far);
+                logits[h][key] = begin + key * SIDE < end ? logit : LOWEST;
             }
         }
-        if (splits > 1 && threadIdx.x == 0) {
-            float* to = parts + (((i64)row * heads + head + h) * splits + split) * (HEAD + 2) + HEAD;
-            to[0] = most, to[1] = sum;
+#pragma unroll
+        for (int h = 0; h < HEADS; h++) {
+            float most = shares[h].most;
+#pragma unroll
+            for (int key = 0; key < AHEAD; key++) most = fmaxf(most, logits[h][key]);
+            float less = power(shares[h].most - most);
+            shares[h].most = most, shares[h].sum *= less;
+#pragma unroll
+            for (int at = 0; at < OWN; at++) sums[h][at] *= less;
+#pragma unroll
+            for (int key = 0; key < AHEAD; key++) {
+                float share = power(logits[h][key] - most);
+                shares[h].sum += share;
+#pragma unroll
+                for (int at = 0; at < OWN; at++) sums[h][at] += share * values[key].number(at);
+            }
         }
-        __syncthreads();
+    }
+
+    // What a warp has comes together in its first lanes, and then what all have.
+    __syncwarp();
+#pragma unroll
+    for (int h = 0; h < HEADS; h++) {
+        for (int far = SHARE; far < 32; far *= 2) {
+            float other = __shfl_xor_sync(ALL, shares[h].most, far), most = fmaxf(shares[h].most, other);
+            float own = power(shares[h].most - most), theirs = power(other - most);
+            shares[h].most = most, shares[h].sum = shares[h].sum * own + __shfl_xor_sync(ALL, shares[h].sum, far) * theirs;
+#pragma unroll
+            for (int at = 0; at < OWN; at++) sums[h][at] = sums[h][at] * own + __shfl_xor_sync(ALL, sums[h][at], far) * theirs;
+        }
+        if (threadIdx.x % 32 >= SHARE) continue;
+        if (lane == 0) near.all[h][warp] = shares[h];
+#pragma unroll
+        for (int at = 0; at < OWN; at++) near.joined[h][warp][number_of(lane, at)] = sums[h][at];
+    }
+    meet<WARPS>();
+    for (int number = threadIdx.x; number < count * HEAD; number += WARPS * 32) {
+        int h = number / HEAD, at = number % HEAD;
+        float most = LOWEST, sum = 0.0f, value = 0.0f;
+#pragma unroll
+        for (int one = 0; one < WARPS; one++) most = fmaxf(most, near.all[h][one].most);
+#pragma unroll
+        for (int one = 0; one < WARPS; one++) {
+            float weight = power(near.all[h][one].most - most);
+            sum += near.all[h][one].sum * weight, value += near.joined[h][one][at] * weight;
+        }
+        if (splits == 1) {
+            given.out[(i64)row * given.wide + (head + h) * HEAD + at] = narrow(value / sum);
+        } else {
+            float* to = given.parts + (((i64)row * heads + head + h) * splits + view.split) * (HEAD + 2);
+            to[at] = value;
+            if (at == 0) to[HEAD] = most, to[HEAD + 1] = sum;
+        }
     }
     // What rows are wider than their heads multiplies nothing, so it must be something.
-    if (blockIdx.y == 0 && split == 0)
-        for (int at = heads * HEAD + threadIdx.x; at < stride; at += WARPS * 32) out[(i64)row * stride + at] = narrow(0.0f);
+    if (head == 0 && view.split == 0)
+        for (int at = heads * HEAD + threadIdx.x; at < given.wide; at += WARPS * 32) given.out[(i64)row * given.wide + at] = narrow(0.0f);
     if (splits == 1) return;
 
-    u32* counter = ready + (i64)row * gridDim.y + blockIdx.y;
+    u32* counter = given.ready + (i64)row * heads + head;
     __threadfence();
-    __syncthreads();
-    if (threadIdx.x == 0) last = atomicAdd(counter, 1) == splits - 1;
-    __syncthreads();
-    if (!last) return;
+    meet<WARPS>();
+    if (threadIdx.x == 0) near.last = atomicAdd(counter, 1) == splits - 1;
+    meet<WARPS>();
+    if (!near.last) return;
     __threadfence();
     if (threadIdx.x == 0) *counter = 0;
     for (int h = 0; h < count; h++) {
-        const volatile float* from = parts + ((i64)row * heads + head + h) * splits * (HEAD + 2);
+        const volatile float* from = given.parts + ((i64)row * heads + head + h) * splits * (HEAD + 2);
         float most = LOWEST, sum = 0.0f;
         for (int one = 0; one < splits; one++) most = fmaxf(most, from[one * (HEAD + 2) + HEAD]);
         for (int one = 0; one < splits; one++) sum += from[one * (HEAD + 2) + HEAD + 1] * power(from[one * (HEAD + 2) + HEAD] - most);
         for (int at = threadIdx.x; at < HEAD; at += WARPS * 32) {
             float value = 0.0f;
             for (int one = 0; one < splits; one++) value += from[one * (HEAD + 2) + at] * power(from[one * (HEAD + 2) + HEAD] - most);
-            out[(i64)row * stride + (head + h) * HEAD + at] = narrow(value / sum);
+            given.out[(i64)row * given.wide + (head + h) * HEAD + at] = narrow(value / sum);
         }
     }
+}
+
+extern "C" __global__ void __launch_bounds__(256) attend(const __grid_constant__ Attention given) {
+    __shared__ Attending<8> near;
+    let_next_begin();
+    settle();
+    attend_to<TOGETHER>(given, near, View(given, TOGETHER, blockIdx.x, blockIdx.y, blockIdx.z));
 }

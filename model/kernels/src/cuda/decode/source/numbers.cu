@@ -1,10 +1,12 @@
 // Numbers: how they are kept, and how they are read again. What a model is made of is known before this is compiled: KEPT says
 // what its weights are kept as (0: f32, 1: bf16, 2: codes of 8 bits), HEAD how wide a head is, GROUP how many heads of queries
 // share one of keys, TOGETHER how many of them a block looks at. So is how all lies in memory: CHUNK numbers of a row are multiplied at
-// once and share a scale, TILE rows of a weight; SHARE lanes share a key; NEAR pieces lie near, with APART between rows.
+// once and share a scale, TILE rows of a weight; SHARE lanes share a key; NEAR pieces lie near, with APART between rows; a block has
+// SHARED bytes of memory of its own.
 typedef unsigned int u32;
 typedef unsigned short u16;
 typedef signed char i8;
+typedef unsigned long long u64;
 typedef long long i64;
 
 // A warp's lanes, all of them.
@@ -16,6 +18,12 @@ __device__ __forceinline__ void settle() {
 #if __CUDA_ARCH__ >= 900
     asm volatile("griddepcontrol.wait;" ::: "memory");
 #endif
+}
+
+// Those warps of a block that multiply and attend wait for each other.
+template <int WARPS>
+__device__ __forceinline__ void meet() {
+    asm volatile("bar.sync 1, %0;" ::"n"(WARPS * 32) : "memory");
 }
 
 // The next one may begin.
@@ -63,14 +71,14 @@ __device__ __forceinline__ float sum_of_warp(float x) {
 
 // Where a number of a weight lies. Those that a warp multiplies at once lie side by side, in the order of its lanes, so that a
 // weight is read from end to end: of a tile of 16 rows and a chunk of 32 numbers, each lane has 8 of one row and the same 8 of the
-// row 8 below it. In f32 rows lie one behind the other.
+// row 8 below it, which in bf16 lie behind those of all lanes. In f32 rows lie one behind the other.
 __device__ __forceinline__ i64 place_of(int row, int at, int chunks) {
 #if KEPT == 0
     return (i64)row * chunks * CHUNK + at;
 #else
     int within = row % TILE, k = at % CHUNK;
-    i64 block = (i64)(row / TILE) * chunks + at / CHUNK;
-    return ((block * 32 + (within % 8) * 4 + k / 8) * 2 + within / 8) * 8 + k % 8;
+    i64 block = (i64)(row / TILE) * chunks + at / CHUNK, lane = (within % 8) * 4 + k / 8;
+    return (KEPT == 1 ? (block * 2 + within / 8) * 32 + lane : (block * 32 + lane) * 2 + within / 8) * 8 + k % 8;
 #endif
 }
 

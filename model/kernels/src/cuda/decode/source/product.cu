@@ -1,9 +1,11 @@
 // Rows times weights: what products in all ways share.
 
-// What becomes of the products: they are stored; or added to what is there; or the two of a pair are joined.
+// What becomes of the products: they are stored; or added to what is there; or the two of a pair are joined; or the number of each row's
+// largest is all that is wanted.
 #define STORE 0
 #define ADD 1
 #define GATE 2
+#define BEST 3
 
 __device__ __forceinline__ float gated(float gate, float up) { return gate / (1.0f + __expf(-gate)) * up; }
 
@@ -15,6 +17,8 @@ __device__ __forceinline__ uint4 read_once(const uint4* from) {
 }
 
 __device__ __forceinline__ void fetch(const uint4* from) { asm volatile("prefetch.global.L2 [%0];" ::"l"(from)); }
+
+__device__ __forceinline__ float4 plus(float4 a, float4 b) { return make_float4(a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w); }
 
 __device__ __forceinline__ float4 as_numbers(uint4 x) {
     return make_float4(__uint_as_float(x.x), __uint_as_float(x.y), __uint_as_float(x.z), __uint_as_float(x.w));
@@ -33,4 +37,6 @@ struct Given {
     u32* ready;
     int rows, width, wide, chunks, stride, way;
     float epsilon;
+    // The block that has the first tile, where a step is one kernel.
+    int first;
 };

@@ -25,16 +25,21 @@ extern "C" __global__ void keep(const float* from, Number* to, i8* codes, u16* s
 #endif
 }
 
+// A number of a row of a weight.
+__device__ __forceinline__ float looked_up(int row, int at, const Number* weight, const i8* codes, const u16* scales, int chunks) {
+#if KEPT == 2
+    return (float)codes[place_of(row, at, chunks)] * from_half(scales[scale_of(row, at / CHUNK, chunks)]);
+#else
+    return wide(weight[place_of(row, at, chunks)]);
+#endif
+}
+
 extern "C" __global__ void look_up(const int* ids, const Number* weight, const i8* codes, const u16* scales, float* out, int width,
                                    int chunks) {
     let_next_begin();
     int row = blockIdx.x, id = ids[row];
     for (int at = threadIdx.x; at < chunks * CHUNK; at += blockDim.x) {
-#if KEPT == 2
-        float x = (float)codes[place_of(id, at, chunks)] * from_half(scales[scale_of(id, at / CHUNK, chunks)]);
-#else
-        float x = wide(weight[place_of(id, at, chunks)]);
-#endif
+        float x = looked_up(id, at, weight, codes, scales, chunks);
         out[(i64)row * chunks * CHUNK + at] = at < width ? x : 0.0f;
     }
 }

@@ -43,11 +43,14 @@ struct Tile {
 #endif
     }
 
-    __device__ __forceinline__ void multiply(float* sums, uint4 eight) const {
+    __device__ __forceinline__ void multiply(float* sums, uint4 eight) const { multiply(sums, sums, eight); }
+
+    // Sums that do not wait for each other may be two.
+    __device__ __forceinline__ void multiply(float* sums, float* others, uint4 eight) const {
         u32 left[2] = {eight.x, eight.y}, right[2] = {eight.z, eight.w};
 #if KEPT == 1
         ::multiply(sums, low, left);
-        ::multiply(sums, high, right);
+        ::multiply(others, high, right);
 #else
         float part[4] = {};
         ::multiply(part, low, left);
@@ -63,14 +66,33 @@ __device__ __forceinline__ uint4 eight_of(const Given& given, int row, int at) {
     return *(const uint4*)((const u16*)given.x + (i64)row * given.chunks * CHUNK + at);
 }
 
+// What a thread multiplies the first eight numbers of its own by, where rows are left to a norm.
+struct Ahead {
+    float4 low, high;
+};
+
+__device__ __forceinline__ Ahead norm_of(const Given& given, int piece) {
+    const float4* norm = (const float4*)(given.norm + piece * 8);
+    return {norm[0], norm[1]};
+}
+
 // The same of rows that a norm is left to; adds their squares up.
-__device__ __forceinline__ uint4 eight_of_norm(const Given& given, int row, int at, float& squares) {
-    const float4 *x = (const float4*)((const float*)given.x + (i64)row * given.chunks * CHUNK + at);
-    const float4* norm = (const float4*)(given.norm + at);
-    float4 a = x[0], b = x[1], c = norm[0], d = norm[1];
+__device__ __forceinline__ uint4 eight_of_norm(const Given& given, int row, int at, const Ahead& norm, float& squares) {
+    const float4* x = (const float4*)((const float*)given.x + (i64)row * given.chunks * CHUNK + at);
+    float4 a = x[0], b = x[1], c = norm.low, d = norm.high;
     squares += a.x * a.x + a.y * a.y + a.z * a.z + a.w * a.w + b.x * b.x + b.y * b.y + b.z * b.z + b.w * b.w;
     return make_uint4(two_narrow(a.x * c.x, a.y * c.y), two_narrow(a.z * c.z, a.w * c.w), two_narrow(b.x * d.x, b.y * d.y),
                       two_narrow(b.z * d.z, b.w * d.w));
+}
+
+// What products are added to, in the order of their sums.
+__device__ __forceinline__ float4 there_already(const Given& given, int row, int tile, int group) {
+    int column = tile * TILE + group, stride = given.stride;
+    const float* at = (const float*)given.out + (i64)row * stride + column;
+    bool add = given.way == ADD, upper = column < given.wide, lower = column + 8 < given.wide;
+    bool one = add && row < given.rows, two = add && row + 1 < given.rows;
+    return make_float4(one && upper ? at[0] : 0.0f, two && upper ? at[stride] : 0.0f, one && lower ? at[8] : 0.0f,
+                       two && lower ? at[stride + 8] : 0.0f);
 }
 
 __device__ __forceinline__ void give(const Given& given, int row, int tile, int group, float4 sum) {
@@ -82,11 +104,15 @@ __device__ __forceinline__ void give(const Given& given, int row, int tile, int 
     }
     int column = tile * TILE + group, stride = given.stride;
     float* to = (float*)given.out + (i64)row * stride + column;
-    bool add = given.way == ADD, upper = column < given.wide, lower = column + 8 < given.wide;
-    if (row < given.rows && upper) to[0] = add ? to[0] + sum.x : sum.x;
-    if (row + 1 < given.rows && upper) to[stride] = add ? to[stride] + sum.y : sum.y;
-    if (row < given.rows && lower) to[8] = add ? to[8] + sum.z : sum.z;
-    if (row + 1 < given.rows && lower) to[stride + 8] = add ? to[stride + 8] + sum.w : sum.w;
+    bool upper = column < given.wide, lower = column + 8 < given.wide;
+    if (row < given.rows && upper) to[0] = sum.x;
+    if (row + 1 < given.rows && upper) to[stride] = sum.y;
+    if (row < given.rows && lower) to[8] = sum.z;
+    if (row + 1 < given.rows && lower) to[stride + 8] = sum.w;
+}
+
+__device__ __forceinline__ void give_all(const Given& given, int row, int tile, int group, float4 sum) {
+    give(given, row, tile, group, plus(sum, there_already(given, row, tile, group)));
 }
 
 // A block multiplies TILES times 16 rows of a weight by COUNT times 8 rows of x. Its eight warps share out the tiles, and the numbers
@@ -114,7 +140,7 @@ __device__ __forceinline__ void product(const Given& given) {
             int chunk = min(begin + at * step, chunks - 1);
 #pragma unroll
             for (int piece = 0; piece < PIECES; piece++)
-                pieces[at][piece] = read_once(given.weight + ((block + chunk) * 32 + lane) * PIECES + piece);
+                pieces[at][piece] = read_once(given.weight + ((block + chunk) * PIECES + piece) * 32 + lane);
             if (KEPT == 2) {
                 scale[at][0] = given.scales[(block + chunk) * TILE + group];
                 scale[at][1] = given.scales[(block + chunk) * TILE + group + 8];
@@ -146,12 +172,9 @@ __device__ __forceinline__ void product(const Given& given) {
     for (int at = threadIdx.x; at < TILES * COUNT * 32; at += 256) {
         int there = at / 32 / COUNT, n = at / 32 % COUNT, lane = at % 32, row = lane % 4 * 2;
         float4 sum = parts[0][there][n][lane];
-        for (int warp = 1; warp < WARPS; warp++) {
-            float4 part = parts[warp][there][n][lane];
-            sum.x += part.x, sum.y += part.y, sum.z += part.z, sum.w += part.w;
-        }
+        for (int warp = 1; warp < WARPS; warp++) sum = plus(sum, parts[warp][there][n][lane]);
         if (gridDim.z > 1) given.parts[blockIdx.z * all + own + at] = sum;
-        else give(given, first + n * 8 + row, blockIdx.x * TILES + there, lane / 4, sum);
+        else give_all(given, first + n * 8 + row, blockIdx.x * TILES + there, lane / 4, sum);
     }
     if (gridDim.z == 1) return;
     u32* ready = given.ready + blockIdx.y * gridDim.x + blockIdx.x;
@@ -164,12 +187,9 @@ __device__ __forceinline__ void product(const Given& given) {
     if (threadIdx.x == 0) *ready = 0;
     for (int at = threadIdx.x; at < TILES * COUNT * 32; at += 256) {
         float4 sum = __ldcg(given.parts + own + at);
-        for (int split = 1; split < gridDim.z; split++) {
-            float4 part = __ldcg(given.parts + split * all + own + at);
-            sum.x += part.x, sum.y += part.y, sum.z += part.z, sum.w += part.w;
-        }
+        for (int split = 1; split < gridDim.z; split++) sum = plus(sum, __ldcg(given.parts + split * all + own + at));
         int lane = at % 32;
-        give(given, first + at / 32 % COUNT * 8 + lane % 4 * 2, blockIdx.x * TILES + at / 32 / COUNT, lane / 4, sum);
+        give_all(given, first + at / 32 % COUNT * 8 + lane % 4 * 2, blockIdx.x * TILES + at / 32 / COUNT, lane / 4, sum);
     }
 }
 

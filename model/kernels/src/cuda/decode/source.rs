@@ -1,0 +1,37 @@
+//! What kernels are compiled from.
+use super::{CHUNK, attention, matrix};
+
+/// Its parts, in the order in which one stands on the other.
+const PARTS: [&str; 10] = [
+    include_str!("source/numbers.cu"),
+    include_str!("source/rows.cu"),
+    include_str!("source/product.cu"),
+    include_str!("source/tiles.cu"),
+    include_str!("source/near.cu"),
+    include_str!("source/exact.cu"),
+    include_str!("source/turn.cu"),
+    include_str!("source/attention.cu"),
+    include_str!("source/ring.cu"),
+    include_str!("source/whole.cu"),
+];
+
+/// The source for a model whose weights are kept so, with heads of that width and so many that share one of keys. A block of a step as
+/// one kernel has `shared` bytes to itself; without any there is no such kernel.
+pub(super) fn source(kept: usize, head_width: usize, group: usize, shared: usize) -> String {
+    // What both sides must know is said here alone.
+    let known = [
+        ("KEPT", kept),
+        ("HEAD", head_width),
+        ("GROUP", group),
+        ("CHUNK", CHUNK),
+        ("TILE", matrix::TILE),
+        ("NEAR", matrix::NEAR),
+        ("APART", matrix::APART),
+        ("SHARE", attention::SHARE),
+        ("TOGETHER", attention::TOGETHER.min(group)),
+        ("SHARED", shared),
+    ];
+    let mut source = known.map(|(name, number)| format!("#define {name} {number}\n")).concat();
+    source.extend(PARTS);
+    source
+}
