@@ -12,7 +12,7 @@ use burn::tensor::DType;
 use muse_model::buckets::Onto;
 use muse_model::config::{Model, Shape};
 use muse_model::count::{Flops, Precision};
-use muse_model::kernels::{Member, Objective, Ops, gpu_memory, with_threads};
+use muse_model::kernels::{Member, Objective, Ops, gpu_memory, on_gpus, with_threads};
 use muse_model::net::{Batch, Net, Setting, Weight};
 use muse_model::optim::{Optimizer, OptimizerConfig, OptimizerKind, clip_scale, global_norm};
 use muse_model::pass::{Recompute, pass};
@@ -79,7 +79,8 @@ pub fn bench(job: &Job) -> Result<Measured, StageError> {
     with_threads(job.threads, || {
         if job.gpus > 0 {
             let before = gpu_memory().unwrap_or(0);
-            let mut measured = on::<Cuda>(job, (0..job.gpus).map(CudaDevice::new).collect(), started)?;
+            let devices = (0..job.gpus).map(CudaDevice::new).collect();
+            let mut measured = on_gpus(|| on::<Cuda>(job, devices, started)).map_err(failed)??;
             measured.memory = gpu_memory().map(|now| now.saturating_sub(before));
             measured.peak = peak::of_gpu(job.precision).map(|peak| peak * job.gpus as f64);
             return Ok(measured);

@@ -7,12 +7,13 @@ use crate::recipe::Recipe;
 use crate::result;
 use crate::team::Team;
 use crate::tell::Tell;
+use crate::trainer::failed;
 use burn::backend::cuda::CudaDevice;
 use burn::backend::{Cuda, Flex};
 use muse_artifacts::checkpoint::Checkpoint;
 use muse_artifacts::tokens::Tokens;
 use muse_model::config::Model;
-use muse_model::kernels::{Ops, gpu_libraries, with_threads};
+use muse_model::kernels::{Ops, gpu_libraries, on_gpus, with_threads};
 use muse_stage::{Context, StageError};
 
 /// What is trained, how, and on what.
@@ -43,7 +44,7 @@ impl Training<'_> {
                 let length = self.tokens.meta().context as usize;
                 self.recipe.check_devices(length, devices.len()).map_err(at_run)?;
                 let peak = peak::of_gpu(self.recipe.precision);
-                train::<Cuda>(context, self, devices, peak)
+                on_gpus(|| train::<Cuda>(context, self, devices, peak)).map_err(failed)?
             }
         })
     }

@@ -1,6 +1,6 @@
 //! Work on several devices at once, a thread for each: when one fails, all end, and that is what comes of it.
 use crate::trainer::failed;
-use muse_model::kernels::{DeviceError, Member, with_threads};
+use muse_model::kernels::{DeviceError, Member, gpu_failure, with_threads};
 use muse_stage::StageError;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -40,10 +40,10 @@ fn beside(member: &Member, work: impl FnOnce(&Member) -> Result<(), StageError>)
         Ok(Ok(())) => return,
         Ok(Err(StageError::Failed { message, help })) => DeviceError { message, help },
         Ok(Err(error)) => DeviceError { message: error.to_string(), help: None },
-        Err(panic) => {
+        Err(panic) => gpu_failure().unwrap_or_else(|| {
             let message = format!("device {} failed: {}", member.rank(), said(&*panic));
             DeviceError { message, help: None }
-        }
+        }),
     };
     member.leave(why);
 }

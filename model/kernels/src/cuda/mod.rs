@@ -3,8 +3,9 @@ mod decode;
 mod train;
 
 pub use decode::{Gpu, GpuModel};
+pub use train::{failure as gpu_failure, on_gpus};
 
-use crate::decode::{DeviceError, DeviceResult};
+use crate::decode::DeviceResult;
 use crate::group::{Bucket, Member};
 use crate::ops::{AdamStep, Attended, Gated, HeadLoss, Objective, Ops, Placing, Push, Sight, Turned};
 use crate::plain;
@@ -179,7 +180,7 @@ impl Ops for Cuda {
     }
 
     fn checked(_: &Self::Device) -> DeviceResult<()> {
-        train::failure().map_or(Ok(()), |message| Err(DeviceError { message, help: None }))
+        train::failure().map_or(Ok(()), Err)
     }
 
     fn join(member: &Member, device: &Self::Device) -> DeviceResult<Option<String>> {

@@ -48,6 +48,8 @@ impl<B: Ops> Trainer<'_, B> {
             })?;
             writer.state(&self.state.to_json())?;
         }
+        // What was not done to them would be missing in what was read.
+        self.checked()?;
         let figures = [("loss", self.state.losses.last()), ("validation_loss", validation)];
         let figures = figures.into_iter().filter_map(|(name, figure)| Some((name.to_owned(), figure?)));
         writer.finish(Facts {

@@ -270,6 +270,7 @@ impl<'a, B: Ops> Trainer<'a, B> {
         let in_order = (0..longest).flat_map(|at| all.iter().filter_map(move |of_one| of_one.get(at)));
         let add = |(sum, labels), (loss, more): &(f64, u64)| (sum + loss, labels + more);
         let (sum, labels) = in_order.fold((0.0, 0), add);
+        self.checked()?;
         Ok((labels > 0).then(|| sum / labels as f64))
     }
 

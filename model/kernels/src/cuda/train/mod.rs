@@ -4,6 +4,7 @@
 mod attention;
 mod blas;
 mod embed;
+mod failure;
 mod gram;
 mod head;
 mod kernel;
@@ -19,6 +20,7 @@ mod together;
 
 pub(super) use attention::{attend, attend_back};
 pub(super) use embed::embed_back;
+pub use failure::{failure, on_gpus};
 pub(super) use head::head_loss;
 pub(super) use muon::{TOGETHER, can_find, can_move, moved, muon};
 pub(super) use norm::{rms_norm, rms_norm_back};
@@ -30,20 +32,9 @@ pub(super) use together::{join, links, made, owned, together};
 
 use burn::tensor::DType;
 use cudarc::driver::CudaContext;
+use failure::failed;
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
-
-/// What failed on a GPU, first of all. Whoever asks for work does not wait for it, so it is kept until somebody asks.
-static FAILURE: Mutex<Option<String>> = Mutex::new(None);
-
-fn failed(said: String) {
-    FAILURE.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(said);
-}
-
-/// What failed since this was asked last.
-pub(super) fn failure() -> Option<String> {
-    FAILURE.lock().unwrap_or_else(PoisonError::into_inner).take()
-}
 
 /// How many numbers are read at once: as many as 16 bytes hold. None for types that kernels do not know.
 fn each(dtype: DType) -> Option<usize> {
