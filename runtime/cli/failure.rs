@@ -1,6 +1,7 @@
 //! Why a command ends without doing what it was asked: a code, a message, hints, places in files.
 use crate::exit;
 use muse_runtime::diagnostic::Diagnostic;
+use muse_stage::StageError;
 use std::fmt;
 use std::path::Path;
 
@@ -57,6 +58,16 @@ impl CliError {
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
+    }
+}
+
+impl From<StageError> for CliError {
+    /// What a stage is made of failed outside one.
+    fn from(error: StageError) -> Self {
+        match error {
+            StageError::Failed { message, help } => help.into_iter().fold(Self::failed(message), Self::hint),
+            other => Self::failed(other.to_string()),
+        }
     }
 }
 

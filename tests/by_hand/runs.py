@@ -41,8 +41,8 @@ def column(steps, name):
     return {step: of_step[name] for step, of_step in steps.items() if name in of_step}
 
 
-def bench(binary, sizes, **flags):
-    """What `muse bench` says of a llama with these sizes, on a GPU."""
+def asked(binary, sizes, timeout=None, **flags):
+    """`muse bench` of a llama with these sizes, on a GPU, when it has ended."""
     layers, width, heads, ffn, vocabulary, tokens, sequences, steps = sizes
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         model = dict(layers=layers, width=width, heads=heads, ffn=ffn, vocab_size=vocabulary, qk_norm="false", tied="false")
@@ -50,7 +50,13 @@ def bench(binary, sizes, **flags):
         file.flush()
         flags = {"device": "cuda", "context": tokens, "batch": sequences, "steps": steps, **flags}
         words = [word for name, value in flags.items() for word in (f"--{name}", str(value))]
-        done = subprocess.run([os.path.abspath(binary), "bench", file.name, "--json", *words], capture_output=True, text=True)
+        command = [os.path.abspath(binary), "bench", file.name, "--json", *words]
+        return subprocess.run(command, capture_output=True, text=True, timeout=timeout)
+
+
+def bench(binary, sizes, **flags):
+    """What it says."""
+    done = asked(binary, sizes, **flags)
     if done.returncode:
         sys.exit(done.stderr)
     # What slows it down.

@@ -162,7 +162,7 @@ pub(crate) fn run(app: &mut App<'_>, args: &BenchArgs) -> CliResult {
         gpus,
         threads: given(args.threads).unwrap_or(machine.cores as usize),
     };
-    let measured = bench(&job).map_err(|error| CliError::failed(error.to_string()))?;
+    let measured = bench(&job).map_err(CliError::from)?;
     let device = if gpu { card.map_or_else(|| "a GPU".into(), |card| card.name) } else { cpu(job.threads) };
     if gpu {
         let missing = gpu_libraries(gpus).into_iter().filter(|library| !library.there);

@@ -3,7 +3,6 @@ use crate::app::App;
 use crate::display::tree;
 use crate::exit;
 use crate::failure::{CliError, CliResult};
-use muse_stage::StageError;
 use muse_stages::look::{RepoKind, inspect_hub};
 
 /// What tells a repository from a path.
@@ -27,13 +26,7 @@ pub(super) fn show(app: &mut App<'_>, what: &str, json: bool) -> CliResult {
     let environment = &app.environment;
     let found =
         inspect_hub(repo, kind, revision, environment.text("HF_ENDPOINT"), environment.text("HF_TOKEN"));
-    let found = found.map_err(|error| match error {
-        StageError::Failed { message, help } => {
-            let error = CliError::failed(message);
-            help.into_iter().fold(error, CliError::hint)
-        }
-        other => CliError::failed(other.to_string()),
-    })?;
+    let found = found.map_err(CliError::from)?;
     if json {
         app.out.json(&found)?;
     } else {

@@ -15,6 +15,12 @@ pub(super) fn failed(said: String) {
     FAILURE.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(said);
 }
 
+/// Whether memory is what failed first.
+fn is_short() -> bool {
+    let failure = FAILURE.lock().unwrap_or_else(PoisonError::into_inner);
+    failure.as_ref().is_some_and(|said| about_memory(said).is_some())
+}
+
 /// What failed since this was asked last.
 pub fn failure() -> Option<DeviceError> {
     let said = FAILURE.lock().unwrap_or_else(PoisonError::into_inner).take()?;
@@ -32,7 +38,10 @@ pub fn on_gpus<T>(work: impl FnOnce() -> T) -> DeviceResult<T> {
             if is_of_a_gpu(info) {
                 failed(said(info).to_owned());
             }
-            usual(info);
+            // Where memory is short, sizes say it all, and what comes behind it is of no use to anyone.
+            if !(is_of_a_gpu(info) && is_short()) {
+                usual(info);
+            }
         }));
     });
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| match failure() {
