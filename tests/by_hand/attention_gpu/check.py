@@ -2,7 +2,7 @@
 
 Needs torch and NVRTC. `any` or `hopper` chooses a way, `all` prints every case, `still` times nothing. 45 seconds.
 """
-import ctypes, math, os, sys, time, statistics
+import ctypes, math, sys, time, statistics
 from concurrent.futures import ThreadPoolExecutor
 import torch, torch.nn.functional as F
 from torch.nn.attention import sdpa_kernel, SDPBackend

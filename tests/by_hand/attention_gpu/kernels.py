@@ -1,5 +1,7 @@
 """Which sizes each kernel of attention is compiled with, how it is launched and compiled: as model/kernels/src/cuda/train/attention.rs says."""
-import ctypes, glob, os
+import os, sys
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from nvrtc import compiled
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "../../.."))
 SOURCE = os.path.join(ROOT, "model/kernels/src/cuda/train/source/attention")
 KERNELS = {"attend": "attend.cu", "attend_back_rows": "back_rows.cu", "attend_back_query": "back_query.cu", "attend_back_key": "back_key.cu"}
@@ -52,25 +54,7 @@ def section_of(tokens, head, of):
     """How many heads (of queries; of keys in attend_back_key), of all of the batch, are gone through at once: 16 MB of keys and values."""
     return max(1, min(of, (16 << 20) // (tokens * head * 4)))
 
-_lib = None
-def nvrtc():
-    global _lib
-    names = [os.environ.get("NVRTC", "")] + [f"libnvrtc.so.{v}" for v in (13, 12)] + glob.glob("/usr/local/cuda/lib64/libnvrtc.so*")
-    for name in names if _lib is None else []:
-        try:
-            if name: _lib = ctypes.CDLL(name); break
-        except OSError: pass
-    return _lib
-
 def compile(kernel, defines, way, arch):
-    lib, prog, n = nvrtc(), ctypes.c_void_p(), ctypes.c_size_t()
     text = "".join(open(os.path.join(SOURCE, name)).read() for name in sources(kernel, way))
-    assert lib.nvrtcCreateProgram(ctypes.byref(prog), text.encode(), b"attention.cu", 0, None, None) == 0
-    opts = [f"--gpu-architecture={arch}".encode()] + [f"-D{k}={v}".encode() for k, v in defines.items()]
-    rc = lib.nvrtcCompileProgram(prog, len(opts), (ctypes.c_char_p * len(opts))(*opts))
-    lib.nvrtcGetProgramLogSize(prog, ctypes.byref(n)); log = ctypes.create_string_buffer(n.value); lib.nvrtcGetProgramLog(prog, log)
-    if rc: raise RuntimeError(f"{kernel} {defines} {arch}\n" + log.value.decode()[:3000])
-    if log.value.strip(): print(kernel, defines, log.value.decode()[:600])
-    lib.nvrtcGetCUBINSize(prog, ctypes.byref(n)); code = ctypes.create_string_buffer(n.value); lib.nvrtcGetCUBIN(prog, code)
-    lib.nvrtcDestroyProgram(ctypes.byref(prog))
-    return code.raw
+    options = [f"--gpu-architecture={arch}"] + [f"-D{k}={v}" for k, v in defines.items()]
+    return compiled(text, options, f"{kernel} {defines} {arch}")
