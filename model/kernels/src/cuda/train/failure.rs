@@ -1,5 +1,6 @@
 //! What fails on a GPU. Whoever asks for work does not wait for it, so it is kept until somebody asks; and Burn's threads for a GPU
 //! panic where they get no memory, and let others wait for what never comes, so their panics count too.
+use crate::cuda::driver_is_there;
 use crate::decode::{DeviceError, DeviceResult};
 use cudarc::driver::CudaContext;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind};
@@ -25,7 +26,8 @@ fn is_short() -> bool {
 pub fn failure() -> Option<DeviceError> {
     let said = FAILURE.lock().unwrap_or_else(PoisonError::into_inner).take()?;
     // Asked only now: whoever panics may hold what this waits for.
-    let room = CudaContext::new(0).and_then(|context| context.mem_get_info()).ok();
+    let context = if driver_is_there() { CudaContext::new(0).ok() } else { None };
+    let room = context.and_then(|context| context.mem_get_info().ok());
     Some(in_our_words(&said, room))
 }
 
