@@ -5,7 +5,7 @@ mod train;
 pub use decode::{Gpu, GpuModel};
 pub use train::{failure as gpu_failure, on_gpus};
 
-use crate::decode::DeviceResult;
+use crate::decode::{DeviceError, DeviceResult};
 use crate::group::{Bucket, Member};
 use crate::ops::{AdamStep, Attended, Gated, HeadLoss, Objective, Ops, Placing, Push, Sight, Turned};
 use crate::plain;
@@ -281,6 +281,16 @@ pub fn gpu_memory() -> Option<u64> {
     }
     let (free, all) = CudaContext::new(0).and_then(|context| context.mem_get_info()).ok()?;
     Some(all.saturating_sub(free) as u64)
+}
+
+/// A GPU's memory has no room for so many bytes more, with what is free of all, where that is known.
+fn too_little(bytes: u64, room: Option<(usize, usize)>, help: &str) -> DeviceError {
+    const MIB: u64 = 1 << 20;
+    let room = room.map_or_else(String::new, |(free, all)| {
+        format!(": of {} MiB {} are free", all as u64 / MIB, free as u64 / MIB)
+    });
+    let message = format!("the GPU has too little memory for {} MiB more{room}", bytes.div_ceil(MIB));
+    DeviceError { message, help: Some(help.into()) }
 }
 
 /// A number as its first eleven bits and the rest of it, by Veltkamp's way.

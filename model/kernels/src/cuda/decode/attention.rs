@@ -2,7 +2,7 @@
 use super::device::Device;
 use super::matrix::WARPS;
 use super::memory::Memory;
-use super::whole::{Task, Whole};
+use super::whole::Task;
 use super::{BUSY, CHUNK, Gpu, Rows, Vector};
 use crate::decode::{CacheSize, DeviceResult, Heads, Step};
 
@@ -70,7 +70,7 @@ pub(super) fn attend(
     let window = window.filter(|window| *window < context);
     let reach = window.map_or(gpu.steps.reach(), |window| window.min(gpu.steps.reach()));
     // Blocks for each token, and how many of them keep a GPU busy.
-    let (sets, splits) = match gpu.whole.as_mut().and_then(Whole::begun) {
+    let (sets, splits) = match gpu.list() {
         Some(whole) => (queries, (whole.blocks / (rows * queries)).min(reach.div_ceil(WORTH_OF_WHOLE))),
         None => {
             let sets = keys * (queries / keys).div_ceil(TOGETHER);
@@ -108,7 +108,7 @@ pub(super) fn attend(
         wide: out.stride as i32,
         epsilon: epsilon as f32,
     };
-    match gpu.whole.as_mut().and_then(Whole::begun) {
+    match gpu.list() {
         Some(whole) => whole.add(Task::Attend(given)),
         None => {
             if !alone {

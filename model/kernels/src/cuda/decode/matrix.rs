@@ -1,7 +1,6 @@
 //! Weights on a GPU, laid out as its tensor cores read them, and products with them.
 use super::device::{Arg, Device};
 use super::memory::Memory;
-use super::whole::Whole;
 use super::{BUSY, CHUNK, Gpu, Rows};
 use crate::decode::{DeviceResult, Kept};
 
@@ -134,9 +133,10 @@ impl Matrix {
         debug_assert_eq!(x.stride, self.stride(), "x has other rows than the weight");
         let wide = if self.pair { 2 * self.rows } else { self.rows };
         let (tile, eights) = if self.kept == Kept::F32 { (2 * WARPS, 1) } else { (TILE, EIGHT) };
+        let near = lies_near(self.kept, x);
         let (name, count) = match x.count.div_ceil(eights) {
             0..=1 if x.norm.is_some() => ("near_product_norm", 1),
-            0..=1 if lies_near(self.kept, x) => ("near_product", 1),
+            0..=1 if near => ("near_product", 1),
             0..=1 => ("product_1", 1),
             2 => ("product_2", 2),
             3..=4 => ("product_4", 4),
@@ -145,10 +145,12 @@ impl Matrix {
         let (tiles, down) = (wide.div_ceil(tile), x.count.div_ceil(count * eights));
         // Where rows are many, a block has more tiles, which read them together, and several blocks share the numbers of a row.
         let shares = self.kept != Kept::F32 && count > 1;
-        let across = match name {
-            "near_product" | "near_product_norm" if self.kept != Kept::F32 => tiles.min(BUSY),
-            _ if shares => tiles.div_ceil(TOGETHER),
-            _ => tiles,
+        let across = if shares {
+            tiles.div_ceil(TOGETHER)
+        } else if near && self.kept != Kept::F32 {
+            tiles.min(BUSY)
+        } else {
+            tiles
         };
         let most = (self.chunks() / LEAST).clamp(1, MOST_SPLITS);
         let splits = if shares { (BUSY / (across * down)).clamp(1, most) } else { 1 };
@@ -173,8 +175,8 @@ impl Matrix {
             epsilon: epsilon as f32,
             first: 0,
         };
-        match gpu.whole.as_mut().and_then(Whole::begun) {
-            Some(whole) if name.starts_with("near") => {
+        match gpu.list() {
+            Some(whole) if near => {
                 whole.multiply(given, tiles);
                 Ok(())
             }

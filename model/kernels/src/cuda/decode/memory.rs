@@ -44,15 +44,8 @@ impl Drop for Memory {
 }
 
 fn too_little(bytes: usize) -> DeviceError {
-    const MIB: usize = 1 << 20;
-    let room = result::mem_get_info().map_or_else(
-        |_| String::new(),
-        |(free, all)| format!(": of {} MiB {} are free", all / MIB, free / MIB),
-    );
-    DeviceError {
-        message: format!("the GPU has too little memory for {} MiB more{room}", bytes.div_ceil(MIB)),
-        help: Some("a shorter `--context`, fewer texts at once, or `--precision int8` take less".into()),
-    }
+    let help = "a shorter `--context`, fewer texts at once, or `--precision int8` take less";
+    crate::cuda::too_little(bytes as u64, result::mem_get_info().ok(), help)
 }
 
 /// Memory that goes back to where it is taken from.

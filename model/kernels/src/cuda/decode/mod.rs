@@ -1,7 +1,7 @@
 //! [`Decode`] on a GPU: kernels of our own for all that lies between a token and the logits of the next, on memory of our own.
 //!
 //! A token costs reading the weights once, which takes no longer than starting a hundred kernels. So a step whose shape has come
-//! before is a graph that was recorded then, and started as a whole.
+//! before is a graph that was recorded then, and started as a whole; and where texts are few and the GPU can do it, it is one kernel.
 mod attention;
 mod compile;
 mod device;
@@ -113,6 +113,11 @@ impl Gpu {
         self.device.launch_one(name, grid, 32 * WARPS as u32, given)
     }
 
+    /// The list that operations come to, where this step is one kernel.
+    fn list(&mut self) -> Option<&mut Whole> {
+        self.whole.as_mut().filter(|whole| whole.takes())
+    }
+
     /// Starts what is still a list.
     fn start(&mut self) -> DeviceResult<()> {
         self.whole.as_mut().map_or(Ok(()), |whole| whole.start(&self.device))
@@ -169,11 +174,12 @@ impl Decode for Gpu {
 
     fn looked_up(&mut self, step: &Step<'_>, weight: &Matrix) -> DeviceResult<Rows> {
         let rows = self.rows(step.ids.len(), weight.stride(), 4)?;
-        if let Some(whole) = self.whole.as_mut().and_then(Whole::begun) {
+        let ids = self.steps.ids();
+        if let Some(whole) = self.list() {
             whole.add(Task::LookUp(Given {
                 weight: weight.numbers(),
                 scales: weight.scales(),
-                x: self.steps.ids(),
+                x: ids,
                 out: rows.scratch.at(),
                 rows: rows.count as i32,
                 width: weight.width as i32,
@@ -183,7 +189,7 @@ impl Decode for Gpu {
             return Ok(rows);
         }
         let args = [
-            Arg::At(self.steps.ids()),
+            Arg::At(ids),
             Arg::At(weight.numbers()),
             Arg::At(weight.numbers()),
             Arg::At(weight.scales()),
@@ -221,7 +227,7 @@ impl Decode for Gpu {
 
     fn likeliest(&mut self, x: &Rows, among: usize) -> DeviceResult<Rows> {
         let rows = self.rows(x.count, 1, 4)?;
-        let whole = self.whole.as_mut().and_then(Whole::begun);
+        let whole = self.list();
         if whole.is_some_and(|whole| whole.likeliest(x.scratch.at(), rows.scratch.at(), among)) {
             return Ok(rows);
         }

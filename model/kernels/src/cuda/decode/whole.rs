@@ -45,7 +45,7 @@ pub(super) struct Whole {
     /// The block that has the first tile of the next product.
     next: usize,
     /// Whether this step is one kernel, as far as it can be.
-    begun: bool,
+    takes: bool,
     /// Bytes that attention has near.
     attending: usize,
     /// How many blocks have met.
@@ -75,7 +75,7 @@ impl Whole {
             weights: Vec::new(),
             blocks: device.processors,
             next: 0,
-            begun: false,
+            takes: false,
             attending: attending(head_width),
             met: device.zeros(4)?,
             best: device.zeros(16 * ROWS)?,
@@ -91,12 +91,12 @@ impl Whole {
         self.lists.clear();
         self.next = 0;
         let alone = step.feeds.iter().all(|feed| feed.tokens == 1);
-        self.begun = alone && step.ids.len() <= ROWS && reach * group <= FAR;
+        self.takes = alone && step.ids.len() <= ROWS && reach * group <= FAR;
     }
 
     /// Whether this step is one kernel, as far as it can be.
-    pub(super) fn begun(&mut self) -> Option<&mut Self> {
-        self.begun.then_some(self)
+    pub(super) fn takes(&self) -> bool {
+        self.takes
     }
 
     pub(super) fn add(&mut self, task: Task) {

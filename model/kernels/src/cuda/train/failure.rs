@@ -1,6 +1,6 @@
 //! What fails on a GPU. Whoever asks for work does not wait for it, so it is kept until somebody asks; and Burn's threads for a GPU
 //! panic where they get no memory, and let others wait for what never comes, so their panics count too.
-use crate::cuda::driver_is_there;
+use crate::cuda::{driver_is_there, too_little};
 use crate::decode::{DeviceError, DeviceResult};
 use cudarc::driver::CudaContext;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind};
@@ -8,8 +8,6 @@ use std::sync::{Mutex, Once, PoisonError};
 
 /// What failed first.
 static FAILURE: Mutex<Option<String>> = Mutex::new(None);
-
-const MIB: u64 = 1 << 20;
 
 /// Keeps it, where it is the first.
 pub(super) fn failed(said: String) {
@@ -71,13 +69,9 @@ fn about_memory(said: &str) -> Option<u64> {
 /// With what is free of how much.
 fn in_our_words(said: &str, room: Option<(usize, usize)>) -> DeviceError {
     if let Some(bytes) = about_memory(said) {
-        let room = room.map_or_else(String::new, |(free, all)| {
-            format!(": of {} MiB {} are free", all as u64 / MIB, free as u64 / MIB)
-        });
-        let message = format!("the GPU has too little memory for {} MiB more{room}", bytes.div_ceil(MIB));
         let help = "a smaller `micro_batch`, `recompute: block` and `optimizer: { state: int8 }` take less; `nvidia-smi` says \
                     whether another program has some of it, and what was kept before is whole";
-        return DeviceError { message, help: Some(help.into()) };
+        return too_little(bytes, room, help);
     }
     // What follows the first line is where in Burn it happened.
     let first = said.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim();
