@@ -82,8 +82,15 @@ fn main() {
     });
     time("residual", &|| x.clone() + x.clone());
     let flat: Tensor<B, 1> = B::noise(10_600_000, 2, &device);
-    let step =
-        AdamStep { rate: 1e-3, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, decay: 0.1, scale: 1.0, step: 3 };
+    let step = AdamStep {
+        rate: 1e-3,
+        beta1: 0.9,
+        beta2: 0.99,
+        epsilon: 1e-8,
+        decay: 0.1,
+        scale: Tensor::ones([1], &Default::default()),
+        step: 3,
+    };
     time("adamw of 10.6M", &|| {
         B::adamw(flat.clone(), flat.clone(), (flat.clone(), flat.clone()), &step).0.reshape([100, 106_000])
     });

@@ -37,7 +37,7 @@ fn run() {
     let ids: Vec<i32> = (0..tokens * sequences).map(|at| (at * at % vocabulary) as i32).collect();
     let batch = Batch::<B>::plain(tokens, &ids, &ids, &device);
     let setting = Setting::new(&model, tokens, DType::F32, &device);
-    let share = 1.0 / ids.len() as f64;
+    let (share, scale) = (1.0 / ids.len() as f64, Tensor::<B, 1>::ones([1], &device));
     let mut means: Vec<_> = net.flat().into_iter().map(|w| Some((w.zeros_like(), w.zeros_like()))).collect();
     let mut times: Vec<[f64; 3]> = Vec::new();
     for step in 1..=steps as u64 {
@@ -47,8 +47,15 @@ fn run() {
         let passed_at = begin.elapsed();
         let norm: f32 = passed.grads.iter().map(|grad| B::sum_squares(grad.clone()).into_scalar()).sum();
         let mut grads = passed.grads.into_iter();
-        let step =
-            AdamStep { rate: 1e-3, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, decay: 0.1, scale: 1.0, step };
+        let step = AdamStep {
+            rate: 1e-3,
+            beta1: 0.9,
+            beta2: 0.95,
+            epsilon: 1e-8,
+            decay: 0.1,
+            scale: scale.clone(),
+            step,
+        };
         net = net.changed(|at, weight| {
             let (Some(grad), Some(old)) = (grads.next(), means[at].take()) else { return weight };
             let (weight, new) = B::adamw(weight, grad, old, &step);

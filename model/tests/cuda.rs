@@ -114,7 +114,7 @@ fn steps<B: Ops>(config: &OptimizerConfig, dtype: DType) -> Vec<(String, Vec<f32
     for step in 1..=5 {
         let grads = weights().into_iter().enumerate();
         let grads = grads.map(|(at, weight)| numbers(weight.len(), 1000 * step + at as u64));
-        optimizer.begin(step, 0.02, 0.5, grads.collect());
+        optimizer.begin(step, 0.02, Tensor::full([1], 0.5, &device), grads.collect());
         for (at, value) in values.iter_mut().enumerate() {
             *value = optimizer.update(at, value.clone());
         }

@@ -7,11 +7,14 @@ use burn::backend::cuda::CudaDevice;
 use burn::backend::{Cuda, Flex};
 use burn::prelude::*;
 use burn::tensor::DType;
+use cudarc::driver::{CudaContext, LaunchConfig};
+use cudarc::nvrtc::Ptx;
 use muse_kernels::Turned::{Left, Neither, Right};
 use muse_kernels::{
-    AdamStep, Angles, Bucket, By, DeviceError, Dropout, Member, NO_LABEL, Objective, Ops, Placing, Push,
-    Sight, gpu_count, gpu_libraries, gpu_name,
+    AdamStep, Angles, Bucket, By, DeviceError, Dropout, Member, Move, NO_LABEL, Objective, Ops, Placing,
+    Push, Sight, gpu_count, gpu_libraries, gpu_name, on_gpus,
 };
+use std::sync::Barrier;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What an operation gave, by what it is called.
@@ -125,7 +128,13 @@ impl<B: Ops> Run<B> {
             let (both, grad) = (self.matrix(rows, 2 * width), self.matrix(rows, width));
             self.give(format!("swiglu {rows} {width}"), B::swiglu(both.clone()));
             let down = self.numbers(5 * width).reshape([5, width]);
-            self.give(format!("project_gated {rows} {width}"), B::project_gated(both.clone(), down));
+            let sum = self.matrix(rows, 5);
+            for dropped in [Dropout::NONE, Dropout { rate: 0.3, seed: 4 }] {
+                let name = format!("project_gated_onto {rows} {width} {}", dropped.rate);
+                let down = down.clone();
+                self.give(name, B::project_gated_onto(sum.clone(), both.clone(), down, dropped));
+            }
+            self.give(format!("project_gated_onto {rows} {width}, kept"), sum);
             let gated = B::swiglu_back(both, grad);
             self.give(format!("swiglu_back {rows} {width}, again"), gated.output);
             self.give(format!("swiglu_back {rows} {width}, both"), gated.grad);
@@ -256,22 +265,51 @@ impl<B: Ops> Run<B> {
             // More than are gone through at once, and each of a size of its own.
             let many = (0..37).map(|at| self.numbers(len + 300 * at)).collect();
             self.give(format!("squares of many {len}"), B::squares(many).sum());
-            let step = AdamStep {
-                rate: 1e-2,
-                beta1: 0.9,
-                beta2: 0.999,
-                epsilon: 1e-8,
-                decay: 0.1,
-                scale: 0.5,
-                step: 3,
-            };
-            let (weight, (mean, square)) = B::adamw(weight, grad, (mean, square), &step);
-            self.give(format!("adamw {len}, weight"), weight);
-            self.give(format!("adamw {len}, mean"), mean);
-            self.give(format!("adamw {len}, square"), square);
-            let (weight, way) = (self.numbers(len), self.numbers(len).cast(self.dtype));
-            self.give(format!("moved {len}"), B::moved(weight.clone(), way, 0.02, 0.1));
-            self.give(format!("moved {len}, kept"), weight);
+            // With a scale that is no number, all stays as it is.
+            for (number, scale) in [0.5, f32::NAN].into_iter().enumerate() {
+                let scale = Tensor::<B, 1>::full([1], scale, (&self.device, DType::F32));
+                let step = AdamStep {
+                    rate: 1e-2,
+                    beta1: 0.9,
+                    beta2: 0.999,
+                    epsilon: 1e-8,
+                    decay: 0.1,
+                    scale: scale.clone(),
+                    step: 3,
+                };
+                // One time all of it is written over.
+                let all = (weight.clone(), grad.clone(), (mean.clone(), square.clone()));
+                let all =
+                    if number == 0 { all } else { (all.0 + 0.0, all.1, (all.2.0 + 0.0, all.2.1 + 0.0)) };
+                let (weight, (mean, square)) = B::adamw(all.0, all.1, all.2, &step);
+                self.give(format!("adamw {len} {number}, weight"), weight);
+                self.give(format!("adamw {len} {number}, mean"), mean);
+                self.give(format!("adamw {len} {number}, square"), square);
+                let (weight, way) = (self.numbers(len), self.numbers(len).cast(self.dtype));
+                let by = Move { rate: 0.02, decay: 0.1, scale };
+                self.give(format!("moved {len} {number}"), B::moved(weight.clone(), way, &by));
+                self.give(format!("moved {len} {number}, kept"), weight);
+            }
+            self.clips(len);
+        }
+    }
+
+    /// The scale, the norm and the loss of a step, as they are on the device and as they come later.
+    fn clips(&mut self, len: usize) {
+        let device = self.device.clone();
+        let one = |x: f32| Tensor::<B, 1>::full([1], x, (&device, DType::F32));
+        for (name, loss, before, most) in [
+            ("within", 2.0, 0.4, 1e9),
+            ("above", 2.0, 1.0, 0.1),
+            ("bad", f32::NAN, 1.0, 0.0),
+            ("behind", 2.0, f32::NAN, 0.0),
+        ] {
+            let squares = self.numbers(len).abs();
+            let clipped = B::clip(squares, one(loss), one(before), most);
+            let later = B::later(clipped.clone());
+            self.given.push((format!("later {name} {len}"), later.numbers().into_iter().map(told).collect()));
+            let clipped = clipped.into_data().iter::<f32>().map(|x| told(f64::from(x))).collect();
+            self.given.push((format!("clip {name} {len}"), clipped));
         }
     }
 
@@ -298,15 +336,27 @@ impl<B: Ops> Run<B> {
             let matrices: Vec<_> = (0..count).map(|_| [0; 2].map(|_| self.numbers(len))).collect();
             // Who has momentum besides keeps it as it is.
             let kept = matrices[count / 2][1].clone();
-            let push = Push { scale: 0.5, momentum: 0.95, nesterov: count % 2 == 1 };
+            let scale = Tensor::full([1], 0.5, (&self.device, DType::F32));
+            let push = Push { scale, momentum: 0.95, nesterov: count % 2 == 1 };
             let name = |what: &str| format!("{what} {rows} {columns} {count}");
             for [way, momentum] in B::muon(matrices, [rows, columns], &push) {
                 self.give(name("way"), way);
                 self.give(name("momentum"), momentum);
             }
+            // A step whose gradients have no scale leaves momentum as it is.
+            let none = Tensor::full([1], f32::NAN, (&self.device, DType::F32));
+            let matrices = (0..count).map(|_| [0; 2].map(|_| self.numbers(len))).collect();
+            for [_, momentum] in B::muon(matrices, [rows, columns], &Push { scale: none, ..push }) {
+                self.give(name("momentum of no step"), momentum);
+            }
             self.give(name("momentum kept"), kept);
         }
     }
+}
+
+/// What is no number is told by one that else never comes.
+fn told(x: f64) -> f32 {
+    if x.is_nan() { -77.0 } else { x as f32 }
 }
 
 /// How far what an operation gives may be off.
@@ -362,7 +412,46 @@ fn main() {
         }
     }
     failed += sums_of_gpus(seed);
+    failed += a_gpu_that_is_gone();
     assert_eq!(failed, 0, "operations are wrong");
+}
+
+/// A GPU that fails in the middle of work, as one that falls off its bus does: nothing that it is asked for from then on is done.
+/// That is an error which says so, and no number. It must come last.
+fn a_gpu_that_is_gone() -> usize {
+    let device = CudaDevice::new(0);
+    let later = on_gpus(|| {
+        let x = Tensor::<Cuda, 2>::ones([512, 512], (&device, DType::F32));
+        let before = Cuda::later(x.clone().sum()).numbers();
+        assert_eq!(before, [512.0 * 512.0]);
+        break_gpu();
+        let sum = (0..100).fold(x.clone(), |sum, _| Cuda::product(sum, x.clone(), Neither)).sum();
+        let later = Cuda::later(sum).numbers();
+        Cuda::checked(&device).map(|()| later)
+    });
+    let said = match later {
+        Ok(Ok(numbers)) => format!("numbers came: {numbers:?}"),
+        Ok(Err(error)) | Err(error) => format!("{} ({})", error.message, error.help.unwrap_or_default()),
+    };
+    let holds =
+        said.starts_with("the GPU failed") && said.contains("nvidia-smi") && said.contains("is whole");
+    eprintln!("a GPU that is gone: {said}");
+    usize::from(!holds)
+}
+
+/// Has the GPU run into an instruction that ends all that this process has there.
+#[expect(unsafe_code, reason = "starts a kernel")]
+fn break_gpu() {
+    let context = CudaContext::new(0).unwrap();
+    let text = ".version 7.0\n.target sm_80\n.address_size 64\n.visible .entry trap() { trap; }\n";
+    let module = context.load_module(Ptx::from_src(text)).unwrap();
+    let trap = module.load_function("trap").unwrap();
+    let one = LaunchConfig { grid_dim: (1, 1, 1), block_dim: (1, 1, 1), shared_mem_bytes: 0 };
+    // SAFETY: the kernel takes nothing and writes nothing.
+    unsafe { context.default_stream().launch_builder(&trap).launch(one).unwrap() };
+    assert!(context.default_stream().synchronize().is_err(), "it is there still");
+    // Neither is undone on a GPU that does nothing any more.
+    std::mem::forget((trap, module));
 }
 
 /// What two GPUs put together, against the same on the CPU: in which bits, when it is overlapped with other work, and that one
@@ -377,6 +466,7 @@ fn sums_of_gpus(seed: u64) -> usize {
         Flex::noise(len, seed, &Default::default()).sub_scalar(0.5).mul_scalar(3.0)
     };
     let lens = [1, 1000, 70_001, 3 << 20, 5, 1 << 23];
+    let waits = Barrier::new(2);
     let work = |member: Member| -> Vec<Vec<f32>> {
         let device = CudaDevice::new(member.rank());
         assert_eq!(Cuda::join(&member, &device).unwrap(), None, "NCCL does not link them");
@@ -405,13 +495,14 @@ fn sums_of_gpus(seed: u64) -> usize {
         }
         // One fails, and the other waits for it in vain.
         if member.rank() == 1 {
-            std::thread::sleep(std::time::Duration::from_millis(300));
+            waits.wait();
             member.leave(DeviceError { message: "on purpose".into(), help: None });
             return last;
         }
         let lost = Tensor::<Cuda, 1>::ones([1 << 20], (&device, DType::F32));
-        let waits = Cuda::together(&member, vec![Bucket { tensors: vec![lost], by: By::Sum }]);
-        let _ = waits.map(|all| all.into_iter().flatten().map(Tensor::into_data).collect::<Vec<_>>());
+        let sum = Cuda::together(&member, vec![Bucket { tensors: vec![lost], by: By::Sum }]);
+        waits.wait();
+        let _ = sum.map(|all| all.into_iter().flatten().map(Tensor::into_data).collect::<Vec<_>>());
         assert_eq!(member.over().map(|over| over.message).as_deref(), Some("on purpose"));
         last
     };

@@ -18,7 +18,7 @@ pub struct Attention<B: Backend> {
 }
 
 impl<B: Ops> Attention<B> {
-    /// What the attention of block `at` adds, and the largest logit of each head. The norm before it is the block's.
+    /// x and what the attention of block `at` adds to it, and the largest logit of each head. The norm before it is the block's.
     ///
     /// # Shapes
     /// x `[rows, width]` -> `[rows, width]`, `[heads]`
@@ -33,7 +33,7 @@ impl<B: Ops> Attention<B> {
         let ([sequences, tokens], width) = (batch.starts.dims(), self.head_width);
         let sources = vec![self.query.val(), self.key.val(), self.value.val()];
         let (heads, rows) = (sources[0].dims()[0] / width, sequences * tokens);
-        let all = B::project_normed(x, norm, self.norm_eps, sources);
+        let all = B::project_normed(x.clone(), norm, self.norm_eps, sources);
         let [_, across] = all.dims();
         let placed = B::place(
             all.reshape([rows, across / width, width]),
@@ -49,7 +49,7 @@ impl<B: Ops> Attention<B> {
         let sight = Sight { starts: batch.starts.clone(), scale, dropped: setting.dropped.within(at) };
         let attended = B::attend(placed.reshape([sequences, tokens, across / width, width]), heads, &sight);
         let output = attended.output.reshape([rows, heads * width]);
-        (B::project(output, vec![self.output.val()]), attended.peak)
+        (B::project_onto(x, output, self.output.val(), setting.dropped.of_attention(at)), attended.peak)
     }
 
     /// The norms of queries and keys.

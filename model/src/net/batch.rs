@@ -89,9 +89,19 @@ impl Dropped {
         Self { rate: model.dropout, attention: model.attention_dropout, seed }
     }
 
-    /// Drops numbers at one of the places in the model where that is done.
-    pub(crate) fn apply<B: Ops>(&self, x: Tensor<B, 2>, place: u64) -> Tensor<B, 2> {
-        B::dropout(x, self.at(self.rate, place))
+    /// What is dropped of the embedding's rows.
+    pub(crate) fn of_embedding(&self) -> Dropout {
+        self.at(self.rate, 0)
+    }
+
+    /// What is dropped of that which the attention of a block adds.
+    pub(crate) fn of_attention(&self, block: usize) -> Dropout {
+        self.at(self.rate, 2 * block as u64 + 1)
+    }
+
+    /// The same for the block's SwiGLU.
+    pub(crate) fn of_mlp(&self, block: usize) -> Dropout {
+        self.at(self.rate, 2 * block as u64 + 2)
     }
 
     /// What is dropped within the attention of a block.

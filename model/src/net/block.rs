@@ -26,11 +26,8 @@ impl<B: Ops> Block<B> {
         setting: &Setting<B>,
         at: usize,
     ) -> (Tensor<B, 2>, Tensor<B, 1>) {
-        let place = 2 * at as u64 + 1;
-        let (attended, peak) =
-            self.attention.forward(x.clone(), self.attention_norm.val(), batch, setting, at);
-        let x = B::add(x, setting.dropped.apply(attended, place));
-        let added = self.mlp.forward(x.clone(), self.mlp_norm.val(), self.norm_eps);
-        (B::add(x, setting.dropped.apply(added, place + 1)), peak)
+        let (x, peak) = self.attention.forward(x, self.attention_norm.val(), batch, setting, at);
+        let dropped = setting.dropped.of_mlp(at);
+        (self.mlp.forward(x, self.mlp_norm.val(), self.norm_eps, dropped), peak)
     }
 }

@@ -1,7 +1,7 @@
 //! SwiGLU: `down(silu(gate x) * up x)`.
 use burn::module::Param;
 use burn::prelude::*;
-use muse_kernels::Ops;
+use muse_kernels::{Dropout, Ops};
 
 /// The three matrices of SwiGLU, each `[out, in]`.
 #[derive(Module, Debug)]
@@ -12,12 +12,18 @@ pub struct Mlp<B: Backend> {
 }
 
 impl<B: Ops> Mlp<B> {
-    /// What it adds, behind the block's norm.
+    /// x, and what it adds to that behind the block's norm.
     ///
     /// # Shapes
     /// x `[rows, width]` -> `[rows, width]`
-    pub fn forward(&self, x: Tensor<B, 2>, norm: Tensor<B, 1>, epsilon: f64) -> Tensor<B, 2> {
-        let both = B::project_normed(x, norm, epsilon, vec![self.gate.val(), self.up.val()]);
-        B::project_gated(both, self.down.val())
+    pub fn forward(
+        &self,
+        x: Tensor<B, 2>,
+        norm: Tensor<B, 1>,
+        epsilon: f64,
+        dropped: Dropout,
+    ) -> Tensor<B, 2> {
+        let both = B::project_normed(x.clone(), norm, epsilon, vec![self.gate.val(), self.up.val()]);
+        B::project_gated_onto(x, both, self.down.val(), dropped)
     }
 }

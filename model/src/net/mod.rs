@@ -134,7 +134,7 @@ impl<B: Ops> Acting<'_, B> {
 pub(crate) fn embedded<B: Ops>(weight: Tensor<B, 2>, batch: &Batch<B>, setting: &Setting<B>) -> Tensor<B, 2> {
     let x = B::embed(weight, batch.ids.clone());
     let x = if x.dtype() == setting.dtype { x } else { x.cast(setting.dtype) };
-    setting.dropped.apply(x, 0)
+    B::dropout(x, setting.dropped.of_embedding())
 }
 
 /// The last norm and the head, with the weights as tensors: so the way back can begin here.

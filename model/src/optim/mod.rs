@@ -15,7 +15,7 @@ mod rounding;
 mod state;
 
 pub use checkpoint::StateTensor;
-pub use clip::{clip_scale, global_norm, qk_clip};
+pub use clip::{Clip, Told, global_norm, qk_clip};
 pub use config::{OptimizerConfig, OptimizerKind, StateKind, WeightDecay};
 pub use error::OptimError;
 pub use groups::Group;

@@ -51,7 +51,7 @@ impl<B: Ops> Optimizer<B> {
                 other => slot.due = other,
             }
         }
-        let push = Push { scale: self.scale, momentum, nesterov };
+        let push = Push { scale: self.scale.clone(), momentum, nesterov };
         let found = B::muon(matrices, [rows, columns], &push);
         for (number, [way, kept]) in whose.into_iter().zip(found) {
             let slot = &mut self.slots[number];

@@ -7,7 +7,7 @@ use super::{OptimError, OptimizerConfig, StateKind};
 use crate::net::{Role, Weight};
 use burn::prelude::*;
 use burn::tensor::DType;
-use muse_kernels::{AdamStep, Ops, Push, ahead};
+use muse_kernels::{AdamStep, Move, Ops, Push, ahead};
 use std::mem::take;
 
 /// Numbers that are worked on at once where each goes by itself, so that what is there for a moment stays small beside a large
@@ -27,7 +27,7 @@ pub struct Optimizer<B: Ops> {
     pub(super) codes: Codes<B>,
     pub(super) step: u64,
     rate: f64,
-    pub(super) scale: f64,
+    pub(super) scale: Tensor<B, 1>,
 }
 
 /// A weight, and what is remembered of it.
@@ -122,15 +122,18 @@ impl<B: Ops> Optimizer<B> {
         });
         let slots: Vec<_> = slots.collect();
         let stacks = stacks(&slots, together);
-        Ok(Self { slots, device: device.clone(), stacks, codes, step: 1, rate: 0.0, scale: 1.0 })
+        let scale = Tensor::ones([1], (device, DType::F32));
+        Ok(Self { slots, device: device.clone(), stacks, codes, step: 1, rate: 0.0, scale })
     }
 
     /// Begins step `step` (from 1) at this learning rate, with the gradients of all weights in their order, flat and in f32.
-    /// `scale` is what they are multiplied by, which [`super::clip_scale`] says. A step whose global norm is not finite must not
-    /// be begun: nothing would mend what it leaves.
-    pub fn begin(&mut self, step: u64, rate: f64, scale: f64, grads: Vec<Tensor<B, 1>>) {
+    /// `scale`, `[1]`, is what they are multiplied by, which [`super::Clip`] says. Where it is no number, the step changes nothing.
+    pub fn begin(&mut self, step: u64, rate: f64, scale: Tensor<B, 1>, grads: Vec<Tensor<B, 1>>) {
         (self.step, self.rate, self.scale) = (step, rate, scale);
-        let mut grads = grads.into_iter();
+        // What is kept in codes would come back as other codes, so there the device is asked.
+        let coded = self.slots.iter().any(|slot| slot.kind == StateKind::Int8);
+        let stays = coded && self.scale.clone().into_scalar().elem::<f64>().is_nan();
+        let mut grads = grads.into_iter().take(if stays { 0 } else { usize::MAX });
         for slot in &mut self.slots {
             slot.due = grads.next().map_or(Due::Nothing, Due::Gradient);
         }
@@ -170,10 +173,11 @@ impl<B: Ops> Optimizer<B> {
         let ([len], dtype) = (weight.dims(), weight.dtype());
         let wide = if dtype == DType::F32 { weight } else { weight.cast(DType::F32) };
         let seed = |purpose| seed([self.step, at as u64, number as u64, purpose]);
-        let step = Step { number: self.step, rate: self.rate * slot.plan.rate, scale: self.scale };
+        let rate = self.rate * slot.plan.rate;
+        let step = Step { number: self.step, rate, scale: self.scale.clone() };
         let new = match due {
             Due::Nothing => wide,
-            Due::Way(way) => B::moved(wide, way, step.rate, slot.plan.decay),
+            Due::Way(way) => B::moved(wide, way, &step.moves(&slot.plan)),
             Due::Gradient(grad) => {
                 let state = slot.open(number, len, &self.codes);
                 let (new, state) = step.make(&slot.plan, wide, grad, state);
@@ -186,15 +190,19 @@ impl<B: Ops> Optimizer<B> {
 }
 
 /// What is the same for all of a weight.
-struct Step {
+struct Step<B: Backend> {
     number: u64,
     rate: f64,
-    scale: f64,
+    scale: Tensor<B, 1>,
 }
 
-impl Step {
+impl<B: Ops> Step<B> {
+    fn moves(&self, plan: &Plan) -> Move<B> {
+        Move { rate: self.rate, decay: plan.decay, scale: self.scale.clone() }
+    }
+
     /// The new weight, and what is remembered.
-    fn make<B: Ops>(
+    fn make(
         &self,
         plan: &Plan,
         weight: Tensor<B, 1>,
@@ -205,14 +213,15 @@ impl Step {
         let (first, second) = (state.next(), state.next());
         match (plan.rule, first, second) {
             (Rule::Adamw { betas: [beta1, beta2], epsilon }, Some(mean), Some(square)) => {
-                let Self { number: step, rate, scale } = *self;
+                let Self { number: step, rate, scale } = self;
+                let (step, rate, scale) = (*step, *rate, scale.clone());
                 let step = AdamStep { rate, beta1, beta2, epsilon, decay: plan.decay, scale, step };
                 let (weight, (mean, square)) = B::adamw(weight, grad, (mean, square), &step);
                 (weight, vec![mean, square])
             }
             (Rule::Sgd { momentum, nesterov }, Some(kept), None) => {
-                let [way, kept] = ahead(grad, kept, &Push { scale: self.scale, momentum, nesterov });
-                (B::moved(weight, way, self.rate, plan.decay), vec![kept])
+                let [way, kept] = ahead(grad, kept, &Push { scale: self.scale.clone(), momentum, nesterov });
+                (B::moved(weight, way, &self.moves(plan)), vec![kept])
             }
             (_, first, second) => (weight, first.into_iter().chain(second).collect()),
         }

@@ -7,16 +7,16 @@ use crate::tell::program_memory;
 use crate::trainer::failed;
 use burn::backend::cuda::CudaDevice;
 use burn::backend::{Cuda, Flex};
-use burn::prelude::*;
 use burn::tensor::DType;
 use muse_model::buckets::Onto;
 use muse_model::config::{Model, Shape};
 use muse_model::count::{Flops, Precision};
 use muse_model::kernels::{Member, Objective, Ops, gpu_memory, on_gpus, with_threads};
 use muse_model::net::{Batch, Net, Setting, Weight};
-use muse_model::optim::{Optimizer, OptimizerConfig, OptimizerKind, clip_scale, global_norm};
+use muse_model::optim::{Clip, Optimizer, OptimizerConfig, OptimizerKind, Told};
 use muse_model::pass::{Recompute, pass};
 use muse_stage::StageError;
+use std::collections::VecDeque;
 use std::time::Instant;
 
 /// What is trained, and where.
@@ -121,8 +121,9 @@ fn steps<B: Ops>(
     let mut optimizer = optimizer.map_err(|error| StageError::new(error.to_string()))?;
     let setting = Setting::new(model, shape.context, dtype, device);
     let rows = sequences * shape.context;
+    let mut clip = Clip::new(1.0, device);
     let mut made = 0;
-    let mut step = || -> Result<f64, StageError> {
+    let mut ask = || -> Result<Told, StageError> {
         made += 1;
         let tokens = tokens(rows + 1, shape.vocab_size, made * devices as u64 + rank as u64);
         let batch = Batch::<B>::plain(shape.context, &tokens[..rows], &tokens[1..], device);
@@ -134,18 +135,24 @@ fn steps<B: Ops>(
             Some(member) => own.together(member).map_err(failed)?,
             None => own,
         };
-        let norm = global_norm::<B>(passed.grads.iter());
-        let loss = passed.loss.into_scalar().elem::<f64>();
-        B::checked(device).map_err(failed)?;
-        if let Some(over) = member.and_then(Member::over) {
-            return Err(failed(over));
-        }
-        optimizer.begin(made, RATE, clip_scale(norm, 1.0), passed.grads);
+        let (scale, told) = clip.of(passed.loss, passed.grads.iter());
+        optimizer.begin(made, RATE, scale, passed.grads);
         net = net.take().map(|net| net.changed(|at, weight| optimizer.update(at, weight)));
-        Ok(loss)
+        Ok(told)
     };
-    let first_loss = step()?;
+    let look = |told: Told| -> Result<f64, StageError> {
+        let (loss, _) = told.loss_and_norm();
+        B::checked(device).map_err(failed)?;
+        member.and_then(Member::over).map_or(Ok(loss), |over| Err(failed(over)))
+    };
+    let first_loss = look(ask()?)?;
     let first_step = started.elapsed().as_secs_f64();
+    // As a training does it, steps are asked for before the one before is looked at.
+    let mut asked = (0..B::AHEAD).map(|_| ask()).collect::<Result<VecDeque<_>, _>>()?;
+    let mut step = || {
+        asked.push_back(ask()?);
+        asked.pop_front().map_or(Ok(f64::NAN), look)
+    };
     for _ in 1..WARM {
         step()?;
     }

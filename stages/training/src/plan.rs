@@ -25,6 +25,12 @@ impl Recipe {
         made > 0 && made.is_multiple_of(self.eval_every.max(1))
     }
 
+    /// Whether nothing but the next step comes behind so many steps: no evaluation, no checkpoint, no end.
+    pub fn goes_on_at(&self, made: u64) -> bool {
+        let kept = made.is_multiple_of(self.checkpoint_every.max(1)) || self.shared() == Some(made);
+        made < self.steps && !kept && !self.evaluates(made)
+    }
+
     /// Sequences of a step, where one has `context` tokens.
     pub fn sequences(&self, context: usize) -> u64 {
         let context = context.max(1) as u64;

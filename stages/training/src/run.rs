@@ -86,11 +86,12 @@ fn steps<B: Ops>(
         tell.goes_on(team.first().state().made);
     }
     while team.first().state().made < recipe.steps {
-        if context.cancelled() {
+        let cancelled = context.cancelled();
+        if cancelled && !team.first().is_ahead() {
             folder.save(team.first(), recipe, None)?;
             return Err(StageError::Interrupted);
         }
-        let made = team.step()?;
+        let made = team.step(!cancelled)?;
         tell.step(context, team.first().state(), &made);
         if let Verdict::RollBack(to) = made.verdict {
             go_back(team, recipe, folder, to, &tell)?;

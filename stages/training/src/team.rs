@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 /// What the others do next.
 #[derive(Clone, Debug)]
 enum Order {
-    Step,
+    Step(bool),
     Evaluate,
     Judged(Option<f64>),
     Load(PathBuf),
@@ -60,10 +60,10 @@ impl<'a, B: Ops> Team<'a, B> {
         &self.first
     }
 
-    /// Makes the next step, but for going back where the guard says so.
-    pub(crate) fn step(&mut self) -> Result<Made, StageError> {
-        self.order(&Order::Step);
-        self.first.step()
+    /// [`Trainer::step`] of each.
+    pub(crate) fn step(&mut self, on: bool) -> Result<Made, StageError> {
+        self.order(&Order::Step(on));
+        self.first.step(on)
     }
 
     /// Evaluates, and notes it.
@@ -115,7 +115,7 @@ fn follow<B: Ops>(
     let mut trainer = Trainer::<B>::new(training, device, Some(member.clone()))?;
     for order in orders {
         match order {
-            Order::Step => drop(trainer.step()?),
+            Order::Step(on) => drop(trainer.step(on)?),
             Order::Evaluate => {
                 let loss = trainer.evaluate()?;
                 loss.into_iter().for_each(|loss| trainer.evaluated(loss));

@@ -139,7 +139,7 @@ impl Ops for Flex {
         weight: Tensor<Self, 1>,
         grad: Tensor<Self, 1>,
         means: (Tensor<Self, 1>, Tensor<Self, 1>),
-        step: &AdamStep,
+        step: &AdamStep<Self>,
     ) -> (Tensor<Self, 1>, (Tensor<Self, 1>, Tensor<Self, 1>)) {
         update::adamw(weight, grad, means, step)
     }

@@ -74,11 +74,14 @@ pub(super) fn adamw(
     weight: Tensor<Flex, 1>,
     grad: Tensor<Flex, 1>,
     (mean, square): (Tensor<Flex, 1>, Tensor<Flex, 1>),
-    step: &AdamStep,
+    step: &AdamStep<Flex>,
 ) -> (Tensor<Flex, 1>, (Tensor<Flex, 1>, Tensor<Flex, 1>)) {
+    let moves = Moves::of(step);
+    if moves.scale.is_nan() {
+        return (weight, (mean, square));
+    }
     let grad = Floats::of(grad);
     let [mut weight, mut mean, mut square] = [weight, mean, square].map(Own::of);
-    let moves = Moves::of(step);
     let slices = [weight.get(), mean.get(), square.get()];
     by_parts(slices, [PART; 3], |at, [weight, mean, square]| {
         adamw_part(weight, mean, square, &grad.get()[at * PART..], &moves);
@@ -99,10 +102,10 @@ struct Moves {
 }
 
 impl Moves {
-    fn of(step: &AdamStep) -> Self {
+    fn of(step: &AdamStep<Flex>) -> Self {
         let (first, second) = step.corrections();
         Self {
-            scale: step.scale as f32,
+            scale: step.scale.clone().into_scalar(),
             betas: [step.beta1 as f32, step.beta2 as f32],
             rests: [(1.0 - step.beta1) as f32, (1.0 - step.beta2) as f32],
             keep: (1.0 - step.rate * step.decay) as f32,

@@ -7,7 +7,9 @@ pub use train::{failure as gpu_failure, on_gpus};
 
 use crate::decode::{DeviceError, DeviceResult};
 use crate::group::{Bucket, Member};
-use crate::ops::{AdamStep, Attended, Gated, HeadLoss, Objective, Ops, Placing, Push, Sight, Turned};
+use crate::ops::{
+    AdamStep, Attended, Dropout, Gated, HeadLoss, Later, Move, Objective, Ops, Placing, Push, Sight, Turned,
+};
 use crate::plain;
 use burn::backend::Cuda;
 use burn::prelude::*;
@@ -39,6 +41,17 @@ impl Ops for Cuda {
             Tensor::cat(weights.into_iter().map(|weight| plain::narrow(weight, dtype)).collect(), 0)
         });
         vec![all]
+    }
+
+    fn project_onto(
+        sum: Tensor<Self, 2>,
+        x: Tensor<Self, 2>,
+        weight: Tensor<Self, 2>,
+        dropped: Dropout,
+    ) -> Tensor<Self, 2> {
+        let weight = plain::narrow(weight, x.dtype());
+        let made = if dropped.any() { None } else { train::project_onto(&sum, &x, &weight) };
+        made.unwrap_or_else(|| sum + Self::dropout(Self::project(x, vec![weight]), dropped))
     }
 
     fn project_back(
@@ -144,11 +157,21 @@ impl Ops for Cuda {
             .unwrap_or_else(|| Tensor::cat(all.into_iter().map(Self::sum_squares).collect(), 0))
     }
 
+    fn clip(
+        squares: Tensor<Self, 1>,
+        loss: Tensor<Self, 1>,
+        before: Tensor<Self, 1>,
+        most: f64,
+    ) -> Tensor<Self, 1> {
+        train::clip(&squares, &loss, &before, most)
+            .unwrap_or_else(|| plain::clip(squares, loss, before, most))
+    }
+
     fn adamw(
         weight: Tensor<Self, 1>,
         grad: Tensor<Self, 1>,
         means: (Tensor<Self, 1>, Tensor<Self, 1>),
-        step: &AdamStep,
+        step: &AdamStep<Self>,
     ) -> (Tensor<Self, 1>, (Tensor<Self, 1>, Tensor<Self, 1>)) {
         if train::can_step([&weight, &grad, &means.0, &means.1]) {
             train::adamw(weight, grad, means, step)
@@ -162,7 +185,7 @@ impl Ops for Cuda {
     fn muon(
         matrices: Vec<[Tensor<Self, 1>; 2]>,
         shape: [usize; 2],
-        push: &Push,
+        push: &Push<Self>,
     ) -> Vec<[Tensor<Self, 1>; 2]> {
         if train::can_find(&matrices, shape) {
             train::muon(matrices, shape, push)
@@ -171,12 +194,19 @@ impl Ops for Cuda {
         }
     }
 
-    fn moved(weight: Tensor<Self, 1>, way: Tensor<Self, 1>, rate: f64, decay: f64) -> Tensor<Self, 1> {
+    fn moved(weight: Tensor<Self, 1>, way: Tensor<Self, 1>, by: &Move<Self>) -> Tensor<Self, 1> {
         if train::can_move(&weight, &way) {
-            train::moved(weight, way, rate, decay)
+            train::moved(weight, way, by)
         } else {
-            plain::moved(weight, way, rate, decay)
+            plain::moved(weight, way, by)
         }
+    }
+
+    /// The GPU is never without work while a step's loss comes back.
+    const AHEAD: usize = 2;
+
+    fn later(x: Tensor<Self, 1>) -> Later {
+        train::later(x)
     }
 
     fn checked(_: &Self::Device) -> DeviceResult<()> {

@@ -56,16 +56,40 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Tracked<B, C> {
         })
     }
 
-    fn project_gated(both: Tensor<Self, 2>, weight: Tensor<Self, 2>) -> Tensor<Self, 2> {
+    fn project_onto(
+        sum: Tensor<Self, 2>,
+        x: Tensor<Self, 2>,
+        weight: Tensor<Self, 2>,
+        dropped: Dropout,
+    ) -> Tensor<Self, 2> {
+        let rows = inner(&x);
+        let narrow = B::stacked(vec![inner(&weight)], rows.dtype()).remove(0);
+        let output = B::project_onto(inner(&sum), rows.clone(), narrow.clone(), dropped);
+        tracked_with([raw(sum), raw(x), raw(weight)], output, move |grad, mut sources| {
+            let [_, of_x, of_weight] = sources.wanted();
+            let (so_far, own) = (sources.so_far(1), B::dropout(grad.clone(), dropped));
+            let [of_x, of_weight] = B::project_back(rows, vec![narrow], own, so_far, [of_x, of_weight]);
+            [Some(raw(grad)), of_x.map(raw), of_weight.map(raw)]
+        })
+    }
+
+    fn project_gated_onto(
+        sum: Tensor<Self, 2>,
+        both: Tensor<Self, 2>,
+        weight: Tensor<Self, 2>,
+        dropped: Dropout,
+    ) -> Tensor<Self, 2> {
         let ungated = inner(&both);
         let narrow = B::stacked(vec![inner(&weight)], ungated.dtype());
-        let output = B::project(B::swiglu(ungated.clone()), narrow.clone());
-        tracked([raw(both), raw(weight)], output, move |grad: Tensor<B, 2>, [_, wanted]| {
-            let of_gated = B::project_back(grad.clone(), narrow.clone(), grad.clone(), None, [true, false]);
+        let output = B::project_onto(inner(&sum), B::swiglu(ungated.clone()), narrow[0].clone(), dropped);
+        let sources = [raw(sum), raw(both), raw(weight)];
+        tracked(sources, output, move |grad: Tensor<B, 2>, [_, _, wanted]| {
+            let own = B::dropout(grad.clone(), dropped);
+            let of_gated = B::project_back(own.clone(), narrow.clone(), own.clone(), None, [true, false]);
             let [of_gated, _] = of_gated;
             let gated = B::swiglu_back(ungated, of_gated.expect("it was asked for"));
-            let [_, of_weight] = B::project_back(gated.output, narrow, grad, None, [false, wanted]);
-            [Some(raw(gated.grad)), of_weight.map(raw)]
+            let [_, of_weight] = B::project_back(gated.output, narrow, own, None, [false, wanted]);
+            [Some(raw(grad)), Some(raw(gated.grad)), of_weight.map(raw)]
         })
     }
 

@@ -126,9 +126,9 @@ pub struct HeadLoss<B: Backend> {
     pub back: Option<(Tensor<B, 2>, Tensor<B, 2>)>,
 }
 
-/// One step of AdamW, but for the tensors.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct AdamStep {
+/// One step of AdamW, but for the tensors that it changes.
+#[derive(Clone, Debug)]
+pub struct AdamStep<B: Backend> {
     /// Learning rate.
     pub rate: f64,
     /// Decay of the mean of gradients.
@@ -139,27 +139,52 @@ pub struct AdamStep {
     pub epsilon: f64,
     /// Decoupled weight decay.
     pub decay: f64,
-    /// The gradient is multiplied by this first: what clipping asks for.
-    pub scale: f64,
+    /// `[1]`: the gradient is multiplied by this first, as [`crate::Ops::clip`] says. Where it is no number, nothing changes.
+    pub scale: Tensor<B, 1>,
     /// Which step this is, from 1.
     pub step: u64,
 }
 
 /// How momentum takes a gradient in.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Push {
-    /// The gradient is multiplied by this first: what clipping asks for.
-    pub scale: f64,
+#[derive(Clone, Debug)]
+pub struct Push<B: Backend> {
+    /// `[1]`: the gradient is multiplied by this first. Where it is no number, momentum stays.
+    pub scale: Tensor<B, 1>,
     /// What is kept of momentum.
     pub momentum: f64,
     /// The step looks ahead: the gradient, and what momentum will be left of all with it.
     pub nesterov: bool,
 }
 
+/// How far a weight goes its way.
+#[derive(Clone, Debug)]
+pub struct Move<B: Backend> {
+    /// Learning rate.
+    pub rate: f64,
+    /// Decoupled weight decay.
+    pub decay: f64,
+    /// `[1]`: where it is no number, the weight stays.
+    pub scale: Tensor<B, 1>,
+}
+
+/// Numbers of a device that are asked for: on their way, or there.
+pub struct Later(Box<dyn FnOnce() -> Vec<f64> + Send>);
+
+impl Later {
+    pub(crate) fn new(numbers: impl FnOnce() -> Vec<f64> + Send + 'static) -> Self {
+        Self(Box::new(numbers))
+    }
+
+    /// Waits for them.
+    pub fn numbers(self) -> Vec<f64> {
+        self.0()
+    }
+}
+
 /// Rows of text are labelled with what comes next; where nothing is to be learned stands this.
 pub const NO_LABEL: i32 = -100;
 
-impl AdamStep {
+impl<B: Backend> AdamStep<B> {
     /// What both means are divided by, since they began at zero.
     pub(crate) fn corrections(&self) -> (f64, f64) {
         let step = self.step as f64;

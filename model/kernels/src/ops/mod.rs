@@ -3,7 +3,8 @@
 mod given;
 
 pub use given::{
-    AdamStep, Angles, Attended, Dropout, Gated, HeadLoss, NO_LABEL, Objective, Placing, Push, Sight, Turned,
+    AdamStep, Angles, Attended, Dropout, Gated, HeadLoss, Later, Move, NO_LABEL, Objective, Placing, Push,
+    Sight, Turned,
 };
 
 use crate::decode::DeviceResult;
@@ -72,9 +73,27 @@ pub trait Ops: Backend {
         Self::project(Self::rms_norm(x, norm, epsilon), weights)
     }
 
-    /// [`Ops::project`] of what [`Ops::swiglu`] gives, which the way back likewise makes again.
-    fn project_gated(both: Tensor<Self, 2>, weight: Tensor<Self, 2>) -> Tensor<Self, 2> {
-        Self::project(Self::swiglu(both), vec![weight])
+    /// `sum + x wᵀ`, of which the product may be dropped in part: how a block adds to what came in.
+    ///
+    /// # Shapes
+    /// sum `[rows, out]`, x `[rows, in]`, weight `[out, in]` -> `[rows, out]`
+    fn project_onto(
+        sum: Tensor<Self, 2>,
+        x: Tensor<Self, 2>,
+        weight: Tensor<Self, 2>,
+        dropped: Dropout,
+    ) -> Tensor<Self, 2> {
+        Self::add(sum, Self::dropout(Self::project(x, vec![weight]), dropped))
+    }
+
+    /// [`Ops::project_onto`] of what [`Ops::swiglu`] gives, which the way back makes again likewise.
+    fn project_gated_onto(
+        sum: Tensor<Self, 2>,
+        both: Tensor<Self, 2>,
+        weight: Tensor<Self, 2>,
+        dropped: Dropout,
+    ) -> Tensor<Self, 2> {
+        Self::project_onto(sum, Self::swiglu(both), weight, dropped)
     }
 
     /// `weight * x / sqrt(mean(x²) + epsilon)`, row by row.
@@ -219,6 +238,21 @@ pub trait Ops: Backend {
         Tensor::cat(all.into_iter().map(Self::sum_squares).collect(), 0)
     }
 
+    /// What the gradients of a step are multiplied by, so that their norm is `most` at most, where that is more than nothing; then
+    /// that norm, and the loss. The first is no number where one of the others is none, or where `before` is none, which is the
+    /// first of the step before: so nothing changes until somebody has looked.
+    ///
+    /// # Shapes
+    /// squares `[few]` that add up to the norm's, loss `[1]`, before `[1]` -> `[3]`
+    fn clip(
+        squares: Tensor<Self, 1>,
+        loss: Tensor<Self, 1>,
+        before: Tensor<Self, 1>,
+        most: f64,
+    ) -> Tensor<Self, 1> {
+        plain::clip(squares, loss, before, most)
+    }
+
     /// One step of AdamW: the new weight and both means, all in f32.
     ///
     /// # Shapes
@@ -227,7 +261,7 @@ pub trait Ops: Backend {
         weight: Tensor<Self, 1>,
         grad: Tensor<Self, 1>,
         means: (Tensor<Self, 1>, Tensor<Self, 1>),
-        step: &AdamStep,
+        step: &AdamStep<Self>,
     ) -> (Tensor<Self, 1>, (Tensor<Self, 1>, Tensor<Self, 1>)) {
         plain::adamw(weight, grad, means, step)
     }
@@ -243,17 +277,26 @@ pub trait Ops: Backend {
     fn muon(
         matrices: Vec<[Tensor<Self, 1>; 2]>,
         shape: [usize; 2],
-        push: &Push,
+        push: &Push<Self>,
     ) -> Vec<[Tensor<Self, 1>; 2]> {
         plain::muon(matrices, shape, push)
     }
 
-    /// A weight that went some way at this learning rate, and decayed, in f32. The way is in any type of float.
+    /// A weight that went some way, and decayed, in f32. The way is in any type of float.
     ///
     /// # Shapes
     /// all `[n]`
-    fn moved(weight: Tensor<Self, 1>, way: Tensor<Self, 1>, rate: f64, decay: f64) -> Tensor<Self, 1> {
-        plain::moved(weight, way, rate, decay)
+    fn moved(weight: Tensor<Self, 1>, way: Tensor<Self, 1>, by: &Move<Self>) -> Tensor<Self, 1> {
+        plain::moved(weight, way, by)
+    }
+
+    /// How many steps a training asks for before it looks at what came of the first: none where who asks waits until it is done.
+    const AHEAD: usize = 0;
+
+    /// Asks for numbers, and does not wait for them.
+    fn later(x: Tensor<Self, 1>) -> Later {
+        let numbers = x.into_data().iter().collect();
+        Later::new(move || numbers)
     }
 
     /// Whether all that was asked of the device until now succeeds, as far as is known: nobody waits for what is asked for.

@@ -26,7 +26,9 @@ pub(crate) use rows::{
     embed, embed_back, product, project, project_back, rms_norm, rms_norm_back, swiglu, swiglu_back,
 };
 pub(crate) use together::together;
-pub(crate) use update::{adamw, sum_squares};
+#[cfg(test)]
+pub(crate) use update::chosen;
+pub(crate) use update::{adamw, clip, sum_squares, unless_bad};
 
 use burn::prelude::*;
 use burn::tensor::DType;

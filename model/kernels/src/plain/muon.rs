@@ -1,6 +1,6 @@
 //! The step of Muon: momentum, and a matrix with the same directions whose singular values are all near one.
-use super::wide;
-use crate::ops::{Ops, Push, Turned};
+use super::{unless_bad, wide};
+use crate::ops::{Move, Ops, Push, Turned};
 use burn::prelude::*;
 
 /// The quintic `ax + bx³ + cx⁵`, steep at nothing: five rounds bring 0.003 to where one is.
@@ -37,21 +37,20 @@ pub fn newton_schulz<B: Ops>(matrix: Tensor<B, 2>) -> Tensor<B, 2> {
 }
 
 /// Which way momentum goes with this gradient, and momentum.
-pub fn ahead<B: Backend>(grad: Tensor<B, 1>, momentum: Tensor<B, 1>, push: &Push) -> [Tensor<B, 1>; 2] {
-    let grad = grad.mul_scalar(push.scale);
-    let kept = momentum.mul_scalar(push.momentum);
+pub fn ahead<B: Ops>(grad: Tensor<B, 1>, momentum: Tensor<B, 1>, push: &Push<B>) -> [Tensor<B, 1>; 2] {
+    let grad = grad * push.scale.clone();
+    let own = grad.clone();
+    let [kept] = unless_bad(&push.scale, [momentum], |[momentum]| [momentum.mul_scalar(push.momentum) + own]);
     if !push.nesterov {
-        let kept = kept + grad;
         return [kept.clone(), kept];
     }
-    let kept = kept + grad.clone();
     [grad + kept.clone().mul_scalar(push.momentum), kept]
 }
 
 pub(crate) fn muon<B: Ops>(
     matrices: Vec<[Tensor<B, 1>; 2]>,
     [rows, columns]: [usize; 2],
-    push: &Push,
+    push: &Push<B>,
 ) -> Vec<[Tensor<B, 1>; 2]> {
     let of_one = |[grad, momentum]: [Tensor<B, 1>; 2]| {
         let [ahead, kept] = ahead(grad, momentum, push);
@@ -61,11 +60,9 @@ pub(crate) fn muon<B: Ops>(
     matrices.into_iter().map(of_one).collect()
 }
 
-pub(crate) fn moved<B: Backend>(
-    weight: Tensor<B, 1>,
-    way: Tensor<B, 1>,
-    rate: f64,
-    decay: f64,
-) -> Tensor<B, 1> {
-    weight.mul_scalar(1.0 - rate * decay) - wide(way).mul_scalar(rate)
+pub(crate) fn moved<B: Ops>(weight: Tensor<B, 1>, way: Tensor<B, 1>, by: &Move<B>) -> Tensor<B, 1> {
+    let [weight] = unless_bad(&by.scale, [weight], |[weight]| {
+        [weight.mul_scalar(1.0 - by.rate * by.decay) - wide(way).mul_scalar(by.rate)]
+    });
+    weight
 }

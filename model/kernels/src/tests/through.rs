@@ -8,6 +8,7 @@ use burn::prelude::*;
 type A = Autodiff<B>;
 
 type Norm = fn(Tensor<A, 2>, Tensor<A, 1>, f64) -> Tensor<A, 2>;
+type Onto = fn(Tensor<A, 2>, Tensor<A, 2>, Tensor<A, 2>, Dropout) -> Tensor<A, 2>;
 type Normed = fn(Tensor<A, 2>, Tensor<A, 1>, f64, Vec<Tensor<A, 2>>) -> Tensor<A, 2>;
 
 /// The operations under test, or their plain bodies, which Burn differentiates by itself.
@@ -16,7 +17,8 @@ struct Bodies {
     norm: Norm,
     project: fn(Tensor<A, 2>, Vec<Tensor<A, 2>>) -> Tensor<A, 2>,
     normed: Normed,
-    gated: fn(Tensor<A, 2>, Tensor<A, 2>) -> Tensor<A, 2>,
+    onto: Onto,
+    gated: Onto,
     place: fn(Tensor<A, 3>, &Placing<A>) -> Tensor<A, 3>,
     attend: fn(Tensor<A, 4>, usize, &Sight<A>) -> Attended<A>,
     add: fn(Tensor<A, 2>, Tensor<A, 2>) -> Tensor<A, 2>,
@@ -30,7 +32,8 @@ const OURS: Bodies = Bodies {
     norm: A::rms_norm,
     project: A::project,
     normed: A::project_normed,
-    gated: A::project_gated,
+    onto: A::project_onto,
+    gated: A::project_gated_onto,
     place: A::place,
     attend: A::attend,
     add: A::add,
@@ -61,7 +64,8 @@ const PLAIN: Bodies = Bodies {
         Tensor::cat(weights.into_iter().map(|w| x.clone().matmul(w.transpose())).collect(), 1)
     },
     normed: |x, norm, epsilon, weights| (PLAIN.project)(plain::rms_norm(x, norm, epsilon), weights),
-    gated: |both, weight| plain::swiglu(both).matmul(weight.transpose()),
+    onto: |sum, x, weight, dropped| sum + plain::dropout(x.matmul(weight.transpose()), dropped),
+    gated: |sum, both, weight, dropped| (PLAIN.onto)(sum, plain::swiglu(both), weight, dropped),
     place,
     attend: plain::attend,
     add: |x, y| x + y,
@@ -106,7 +110,9 @@ fn run(by: &Bodies, qk_norm: bool) -> Vec<Vec<f64>> {
     let attended = (by.project)(attended.output.reshape([rows, 12]), vec![weights[3].clone()]);
     let x = (by.add)(x, attended);
     let both = (by.normed)(x.clone(), norm_weight(), 1e-5, weights[4..6].to_vec());
-    let x = (by.add)(x, (by.gated)(both, weights[7].clone()));
+    let x = (by.gated)(x, both, weights[7].clone(), Dropout { rate: 0.2, seed: 6 });
+    // What it is added to goes in as well, so that both its gradients come from one step.
+    let x = (by.onto)(x.clone(), x, weights[3].clone(), Dropout { rate: 0.1, seed: 7 });
     // Those that stand alone.
     let normed = (by.norm)(x.clone(), norm_weight(), 1e-5);
     let gated = (by.swiglu)(Tensor::cat(

@@ -1,6 +1,6 @@
 //! Noise, dropout, AdamW, Muon, sums of squares.
 use super::{B, floats, naive, near, numbers, tensor};
-use crate::ops::{AdamStep, Dropout, Ops, Push};
+use crate::ops::{AdamStep, Dropout, Move, Ops, Push};
 use crate::plain;
 use burn::prelude::*;
 
@@ -43,11 +43,19 @@ fn what_others_hold_is_never_written_to() {
     let before = floats(x.clone());
     let _ = B::dropout(x.clone(), Dropout { rate: 0.5, seed: 1 });
     let flat: Tensor<B, 1> = x.clone().reshape([150]);
-    let step = AdamStep { rate: 0.1, beta1: 0.9, beta2: 0.9, epsilon: 1e-8, decay: 0.1, scale: 1.0, step: 1 };
+    let step = AdamStep {
+        rate: 0.1,
+        beta1: 0.9,
+        beta2: 0.9,
+        epsilon: 1e-8,
+        decay: 0.1,
+        scale: tensor(&[1.0], [1]),
+        step: 1,
+    };
     let _ = B::adamw(flat.clone(), flat.clone(), (flat.clone(), flat.clone()), &step);
-    let push = Push { scale: 0.5, momentum: 0.9, nesterov: true };
+    let push = Push { scale: tensor(&[0.5], [1]), momentum: 0.9, nesterov: true };
     let _ = B::muon(vec![[flat.clone(), flat.clone()]], [3, 50], &push);
-    let _ = B::moved(flat.clone(), flat.clone(), 0.1, 0.1);
+    let _ = B::moved(flat.clone(), flat.clone(), &by(0.1));
     assert_eq!(floats(x), before);
     assert_eq!(floats(flat), before);
 }
@@ -80,7 +88,7 @@ fn adamw_takes_the_steps_that_its_formulas_say() {
             beta2: 0.95,
             epsilon: 1e-8,
             decay: 0.1,
-            scale: 0.5,
+            scale: tensor(&[0.5], [1]),
             step: count,
         };
         for at in 0..len {
@@ -105,7 +113,7 @@ fn adamw_takes_the_steps_that_its_formulas_say() {
 fn muon_goes_the_ways_that_its_formulas_say() {
     for ([rows, columns], nesterov) in [([1, 1], true), ([3, 7], false), ([12, 5], true), ([16, 16], false)] {
         let len = rows * columns;
-        let push = Push { scale: 0.5, momentum: 0.9, nesterov };
+        let push = Push { scale: tensor(&[0.5], [1]), momentum: 0.9, nesterov };
         let given: Vec<_> = (0..3).map(|at| [numbers(len, 2 * at + 1), numbers(len, 2 * at + 2)]).collect();
         let one = |at: usize| given[at].each_ref().map(|x| tensor(x, [len]));
         let together = B::muon((0..3).map(one).collect(), [rows, columns], &push);
@@ -133,5 +141,54 @@ fn a_weight_moves_and_decays() {
     let (weight, way) = (numbers(10_000, 1), numbers(10_000, 2));
     let flat = |x: &[f64]| tensor(x, [10_000]);
     let right: Vec<f64> = weight.iter().zip(&way).map(|(w, x)| w * (1.0 - 0.02 * 0.1) - x * 0.02).collect();
-    near("moved", &floats(B::moved(flat(&weight), flat(&way), 0.02, 0.1)), &right, 1e-6);
+    near("moved", &floats(B::moved(flat(&weight), flat(&way), &by(0.02))), &right, 1e-6);
+}
+
+fn by(rate: f64) -> Move<B> {
+    Move { rate, decay: 0.1, scale: tensor(&[1.0], [1]) }
+}
+
+#[test]
+fn a_step_is_clipped_by_its_norm_and_changes_nothing_where_that_is_no_number() {
+    let one = |x: f64| tensor(&[x], [1]);
+    let clip = |squares: &[f64], loss, before, most| {
+        floats(B::clip(tensor(squares, [squares.len()]), one(loss), one(before), most))
+    };
+    near("within", &clip(&[9.0, 16.0], 2.0, 1.0, 6.0), &[1.0, 5.0, 2.0], 1e-7);
+    near("above", &clip(&[9.0, 16.0], 2.0, 0.3, 2.0), &[0.4, 5.0, 2.0], 1e-7);
+    near("any size", &clip(&[9.0, 16.0], 2.0, 1.0, 0.0), &[1.0, 5.0, 2.0], 1e-7);
+    for (square, loss, before) in
+        [(f64::INFINITY, 1.0, 1.0), (f64::NAN, 1.0, 1.0), (1.0, f64::NAN, 1.0), (1.0, 1.0, f64::NAN)]
+    {
+        assert!(clip(&[square], loss, before, 1.0)[0].is_nan(), "{square} {loss} {before}");
+    }
+
+    let len = 9_000;
+    let [weight, grad, mean, square] = [1, 2, 3, 4].map(|seed| tensor(&numbers(len, seed), [len]));
+    let none = one(f64::NAN);
+    let step = AdamStep {
+        rate: 0.1,
+        beta1: 0.9,
+        beta2: 0.9,
+        epsilon: 1e-8,
+        decay: 0.1,
+        scale: none.clone(),
+        step: 1,
+    };
+    for adamw in [B::adamw, plain::adamw] {
+        let (same, means) = adamw(weight.clone(), grad.clone(), (mean.clone(), square.clone()), &step);
+        let got = [same, means.0, means.1].map(floats);
+        assert_eq!(got, [&weight, &mean, &square].map(|x| floats(x.clone())));
+    }
+    let push = Push { scale: none.clone(), momentum: 0.9, nesterov: true };
+    for [_, momentum] in B::muon(vec![[grad.clone(), mean.clone()]], [90, 100], &push) {
+        assert_eq!(floats(momentum), floats(mean.clone()));
+    }
+    // As it is chosen where nobody waits to know.
+    for (scale, right) in [(0.5, &mean), (f64::NAN, &weight)] {
+        let [got] = plain::chosen(&one(scale), [weight.clone()], [mean.clone()]);
+        assert_eq!(floats(got), floats(right.clone()));
+    }
+    let same = B::moved(weight.clone(), grad, &Move { rate: 0.1, decay: 0.1, scale: none });
+    assert_eq!(floats(same), floats(weight));
 }

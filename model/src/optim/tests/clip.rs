@@ -36,7 +36,8 @@ fn clipped(kv_heads: usize) {
     let key = tensor(&numbers(kv_heads * HEAD * WIDTH, 3)).reshape([kv_heads * HEAD, WIDTH]);
     let before = peaks(&query, &key);
     let threshold = f64::from(floats(before.clone())[2]) * 0.6;
-    let (new_query, new_key) = qk_clip::<B>(before.clone(), threshold, query.clone(), key.clone());
+    let (new_query, new_key) =
+        qk_clip::<B>(before.clone(), threshold, &tensor(&[1.0]), query.clone(), key.clone());
     let after = floats(peaks(&new_query, &new_key));
     let before = floats(before);
     assert!(before.iter().any(|peak| f64::from(*peak) < threshold), "{before:?}");
@@ -47,7 +48,8 @@ fn clipped(kv_heads: usize) {
     // Nothing changes where nothing is too loud.
     for threshold in [100.0, 41.0] {
         let quiet = tensor(&[-5.0, 0.0, 1.0, 40.9]);
-        let (same_query, same_key) = qk_clip::<B>(quiet, threshold, query.clone(), key.clone());
+        let (same_query, same_key) =
+            qk_clip::<B>(quiet, threshold, &tensor(&[1.0]), query.clone(), key.clone());
         assert_eq!((floats(same_query), floats(same_key)), (floats(query.clone()), floats(key.clone())));
     }
     if kv_heads < HEADS {
@@ -71,7 +73,7 @@ fn each_head_of_a_group_comes_to_the_threshold() {
 #[test]
 fn weights_in_bf16_stay_so() {
     let query = Tensor::<B, 2>::ones([8, 4], &Default::default()).cast(DType::BF16);
-    let (query, key) = qk_clip::<B>(tensor(&[400.0, 50.0]), 100.0, query.clone(), query);
+    let (query, key) = qk_clip::<B>(tensor(&[400.0, 50.0]), 100.0, &tensor(&[1.0]), query.clone(), query);
     assert_eq!((query.dtype(), key.dtype()), (DType::BF16, DType::BF16));
     assert_eq!(floats(query.narrow(1, 0, 1)), [0.5, 0.5, 0.5, 0.5, 1.0, 1.0, 1.0, 1.0]);
 }

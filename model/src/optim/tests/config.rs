@@ -81,7 +81,7 @@ fn met(config: &OptimizerConfig) -> Vec<(f32, f32)> {
     let one = |grad: f32| -> Vec<f32> {
         let mut optimizer = Optimizer::<B>::new(config, weights(), &Default::default()).unwrap();
         let all = |number: f32| weights().into_iter().map(move |weight| tensor(&vec![number; weight.len()]));
-        optimizer.begin(1, 0.1, 1.0, all(grad).collect());
+        optimizer.begin(1, 0.1, tensor(&[1.0]), all(grad).collect());
         all(1.0).enumerate().map(|(at, value)| floats(optimizer.update(at, value))[0]).collect()
     };
     let tidy = |x: f32| (x * 1e4).round() / 1e4;

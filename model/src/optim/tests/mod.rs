@@ -83,7 +83,7 @@ impl Training {
             let shake = tensor(&numbers(value.dims()[0], 1000 * step + at as u64));
             value.clone().cast(DType::F32) + shake
         };
-        self.optimizer.begin(step, rate, 0.5, self.values.iter().enumerate().map(grad).collect());
+        self.optimizer.begin(step, rate, tensor(&[0.5]), self.values.iter().enumerate().map(grad).collect());
         for at in 0..self.values.len() {
             self.values[at] = self.optimizer.update(at, self.values[at].clone());
         }

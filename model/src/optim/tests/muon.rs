@@ -112,7 +112,7 @@ fn a_step_is_as_large_as_one_of_adamw() {
             &Default::default(),
         )
         .unwrap();
-        optimizer.begin(1, 1.0, 1.0, vec![tensor(&numbers(len, 3))]);
+        optimizer.begin(1, 1.0, tensor(&[1.0]), vec![tensor(&numbers(len, 3))]);
         let step = floats(optimizer.update(0, tensor(&vec![0.0; len])));
         let mean = (step.iter().map(|x| x * x).sum::<f32>() / len as f32).sqrt();
         assert!((0.13..0.25).contains(&mean), "{mean} for {shape:?}");
@@ -179,7 +179,7 @@ fn a_matrix_without_a_gradient_stays_and_holds_up_no_other() {
     let config = config(OptimizerKind::Muon, StateKind::F32);
     let mut training = Training::of(&config, DType::F32, weights, [512, 1 << 20]);
     let before = training.bits();
-    training.optimizer.begin(1, 0.1, 1.0, vec![tensor(&numbers(64, 7))]);
+    training.optimizer.begin(1, 0.1, tensor(&[1.0]), vec![tensor(&numbers(64, 7))]);
     for at in 0..2 {
         training.values[at] = training.optimizer.update(at, training.values[at].clone());
     }

@@ -77,6 +77,11 @@ impl<'t> Batches<'t> {
         self.cursor
     }
 
+    /// The next step begins there.
+    pub fn go_to(&mut self, cursor: Cursor) {
+        self.cursor = cursor;
+    }
+
     /// The next step. An epoch may end within it, and the next begins there.
     pub fn step(&mut self) -> Result<Step, StageError> {
         let mut cursor = self.cursor;

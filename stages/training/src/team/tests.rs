@@ -54,7 +54,7 @@ impl Place {
                 team.load(&Checkpoint::open(from)?)?;
             }
             while team.first().state().made < steps {
-                let made = team.step()?;
+                let made = team.step(true)?;
                 assert_eq!(made.verdict, Verdict::Apply);
                 curve.extend([made.loss, made.norm]);
                 if team.first().state().made.is_multiple_of(4) {
@@ -142,7 +142,7 @@ fn all_go_back_together() {
         let done = place.with(devices, |team| {
             let (mut verdicts, mut kept) = (Vec::new(), None);
             while team.first().state().made < 60 {
-                let made = team.step()?;
+                let made = team.step(true)?;
                 verdicts.push((made.verdict, made.rate));
                 if let Verdict::RollBack(_) = made.verdict {
                     team.go_back(kept.as_ref())?;
@@ -168,15 +168,39 @@ fn all_go_back_together() {
 fn one_that_fails_ends_all_and_says_why() {
     let place = Place::new(|_, _| ());
     let done = place.with(3, |team| {
-        team.step()?;
+        team.step(true)?;
         team.others[1].send(Order::Load("nowhere".into())).unwrap();
         for _ in 0..9 {
-            team.step()?;
+            team.step(true)?;
         }
         Ok(())
     });
     let Err(StageError::Failed { message, .. }) = done else { panic!("{done:?}") };
     assert!(message.contains("nowhere"), "{message}");
+}
+
+#[test]
+fn a_checkpoint_into_which_a_failure_came_is_none_and_the_one_before_is_whole() {
+    let place = Place::new(|_, _| ());
+    let [before, with] = ["before", "with"].map(|name| place.folder.path().join(name));
+    let done = place.with(2, |team| {
+        team.step(true)?;
+        team.first().save(&before, None, true)?;
+        team.step(true)?;
+        team.others[0].send(Order::Load("nowhere".into())).unwrap();
+        while team.first().checked().is_ok() {
+            std::thread::yield_now();
+        }
+        team.first().save(&with, None, true)
+    });
+    let Err(StageError::Failed { message, .. }) = done else { panic!("{done:?}") };
+    assert!(message.contains("nowhere"), "{message}");
+    assert!(Checkpoint::open(&with).is_err());
+    let weights = place.with(1, |team| {
+        team.load(&Checkpoint::open(&before)?)?;
+        Ok(team.first().state().made)
+    });
+    assert_eq!(weights.unwrap(), 1);
 }
 
 #[test]
@@ -187,7 +211,7 @@ fn all_have_the_same_weights_and_one_that_has_not_is_found() {
             let mut trainer =
                 Trainer::<Flex>::new(place.training(), Default::default(), Some(member.clone()))?;
             for _ in 0..5 {
-                trainer.step()?;
+                trainer.step(true)?;
             }
             if spoils && member.rank() == 1 {
                 trainer.spoil();

@@ -79,6 +79,8 @@ impl<B: Ops> Trainer<'_, B> {
         self.batches =
             Batches::new(self.training.tokens, self.training.recipe.seed, self.size, state.cursor)?;
         self.state = state;
+        self.asked.clear();
+        self.clip.go_on();
         Ok(())
     }
 

@@ -25,9 +25,10 @@ pub(super) use head::head_loss;
 pub(super) use muon::{TOGETHER, can_find, can_move, moved, muon};
 pub(super) use norm::{rms_norm, rms_norm_back};
 pub(super) use place::{How as Placed, place, place_back};
-pub(super) use product::{multiplies, product, project_back};
+pub(super) use product::{multiplies, product, project_back, project_onto};
 pub(super) use rows::{adamw, can_step, stacked, swiglu, swiglu_back};
-pub(super) use sums::{squares, sum_squares};
+pub(super) use sums::{clip, squares, sum_squares};
+pub(super) use tensor::later;
 pub(super) use together::{join, links, made, owned, together};
 
 use burn::tensor::DType;

@@ -6,7 +6,7 @@ use super::kernel::{Kernel, Source, Words};
 use super::product::{multiplies, multiply_all};
 use super::tensor::Numbers;
 use super::{capability, each, narrow};
-use crate::ops::{Push, Turned};
+use crate::ops::{Move, Push, Turned};
 use crate::plain::{QUINTIC, ROUNDS, SMALLEST, size};
 use burn::backend::Cuda;
 use burn::prelude::*;
@@ -42,7 +42,7 @@ pub(crate) fn can_find(matrices: &[[Tensor<Cuda, 1>; 2]], [rows, columns]: [usiz
 pub(crate) fn muon(
     matrices: Vec<[Tensor<Cuda, 1>; 2]>,
     shape: [usize; 2],
-    push: &Push,
+    push: &Push<Cuda>,
 ) -> Vec<[Tensor<Cuda, 1>; 2]> {
     let [rows, columns] = shape;
     let (count, len) = (matrices.len(), rows * columns);
@@ -52,6 +52,7 @@ pub(crate) fn muon(
     let shares = len.div_ceil(2 * THREADS * EACH).clamp(1, SHARES);
     let parts = Numbers::room(&like, [count, shares], DType::F32);
     let over = |x: &Numbers| if x.alone() { x.clone() } else { Numbers::room(x, [len], DType::F32) };
+    let scale = Numbers::of(push.scale.clone());
     let lies = || Words::default().long(len).long(apart(rows, columns));
     let mut kept = Vec::with_capacity(count);
     for some in matrices.chunks(EIGHT) {
@@ -62,8 +63,8 @@ pub(crate) fn muon(
         let grads = (0..EIGHT).map(|at| some[own(at)][0].at());
         let momenta = (0..EIGHT).map(|at| some[own(at)][1].at());
         let news = (0..EIGHT).map(|at| kept[first + own(at)].at());
-        let buffers = grads.chain(momenta).chain(news).chain([stack.at(), parts.at()]).collect();
-        let words = lies().int(first).float(push.scale).float(push.momentum);
+        let buffers = grads.chain(momenta).chain(news).chain([stack.at(), parts.at(), scale.at()]).collect();
+        let words = lies().int(first).float(push.momentum);
         let words = words.int(usize::from(push.nesterov));
         kernel("push_all", DType::BF16).start(like.client(), [shares, some.len(), 1], buffers, words);
     }
@@ -123,12 +124,12 @@ pub(crate) fn can_move(weight: &Tensor<Cuda, 1>, way: &Tensor<Cuda, 1>) -> bool 
 }
 
 /// A weight that nothing else holds is written over.
-pub(crate) fn moved(weight: Tensor<Cuda, 1>, way: Tensor<Cuda, 1>, rate: f64, decay: f64) -> Tensor<Cuda, 1> {
+pub(crate) fn moved(weight: Tensor<Cuda, 1>, way: Tensor<Cuda, 1>, by: &Move<Cuda>) -> Tensor<Cuda, 1> {
     let ([count], dtype) = (weight.dims(), way.dtype());
-    let (weight, way) = (Numbers::of(weight), Numbers::of(way));
+    let (weight, way, scale) = (Numbers::of(weight), Numbers::of(way), Numbers::of(by.scale.clone()));
     let new = if weight.alone() { weight.clone() } else { Numbers::room(&weight, [count], DType::F32) };
-    let buffers = [&weight, &way, &new].map(Numbers::at).to_vec();
-    let words = Words::default().long(count).float(1.0 - rate * decay).float(rate);
+    let buffers = [&weight, &way, &new, &scale].map(Numbers::at).to_vec();
+    let words = Words::default().long(count).float(1.0 - by.rate * by.decay).float(by.rate);
     let blocks = count.div_ceil(THREADS * each(dtype).unwrap_or(1));
     kernel("moved", dtype).start(weight.client(), [blocks, 1, 1], buffers, words);
     new.tensor()

@@ -1,21 +1,17 @@
 //! Products of matrices: by cuBLASLt where it is found.
 use super::blas::{Blas, Failure, Product, Shape};
-use super::tensor::Numbers;
+use super::tensor::{Numbers, Server};
 use crate::ops::Turned;
 use burn::backend::Cuda;
 use burn::prelude::*;
 use burn::tensor::DType;
-use cubecl::cuda::CudaRuntime;
 use cubecl::device_handle::DeviceHandle;
-use cubecl::prelude::Runtime;
 use cubecl::server::{Binding, ComputeServer};
 use cubecl::stream_id::StreamId;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::LazyLock;
-
-type Server = <CudaRuntime as Runtime>::Server;
 
 thread_local! {
     /// The library on the GPU that this thread gives its work: each GPU has such a thread, and none waits for another's.
@@ -43,6 +39,17 @@ pub(super) fn product_added(
     sum: Option<Tensor<Cuda, 2>>,
 ) -> Option<Tensor<Cuda, 2>> {
     made(shape(a, b, turned, DType::F32)?, [a, b], sum)
+}
+
+/// A product onto a sum that others hold still.
+pub(crate) fn project_onto(
+    sum: &Tensor<Cuda, 2>,
+    x: &Tensor<Cuda, 2>,
+    weight: &Tensor<Cuda, 2>,
+) -> Option<Tensor<Cuda, 2>> {
+    let shape = shape(x, weight, Turned::Right, x.dtype())?;
+    let fits = (sum.dims(), sum.dtype()) == ([shape.m, shape.n], x.dtype());
+    if fits { made(shape, [x, weight], Some(sum.clone())) } else { None }
 }
 
 /// Takes what there is so far of the gradient of x, where it can be made. The weights are one matrix.

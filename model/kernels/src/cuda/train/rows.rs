@@ -105,15 +105,17 @@ pub(crate) fn adamw(
     weight: Tensor<Cuda, 1>,
     grad: Tensor<Cuda, 1>,
     means: (Tensor<Cuda, 1>, Tensor<Cuda, 1>),
-    step: &AdamStep,
+    step: &AdamStep<Cuda>,
 ) -> Updated {
     let [count] = weight.dims();
     let [weight, grad, mean, square] = [weight, grad, means.0, means.1].map(Numbers::of);
+    let scale = Numbers::of(step.scale.clone());
     let over = |x: &Numbers| if x.alone() { x.clone() } else { Numbers::room(x, [count], DType::F32) };
     let (new_weight, new_mean, new_square) = (over(&weight), over(&mean), over(&square));
-    let buffers = [&weight, &grad, &mean, &square, &new_weight, &new_mean, &new_square].map(Numbers::at);
+    let buffers =
+        [&weight, &grad, &mean, &square, &new_weight, &new_mean, &new_square, &scale].map(Numbers::at);
     let (first, second) = step.corrections();
-    let words = [step.scale, step.beta1, step.beta2, 1.0 - step.beta1, 1.0 - step.beta2]
+    let words = [step.beta1, step.beta2, 1.0 - step.beta1, 1.0 - step.beta2]
         .into_iter()
         .chain([1.0 / first, 1.0 / second, step.epsilon, step.rate, 1.0 - step.rate * step.decay])
         .fold(Words::default().long(count), Words::float);

@@ -67,6 +67,30 @@ fn blocks(x: &Tensor<Cuda, 1>) -> Option<usize> {
     Some(x.dims()[0].div_ceil(4 * THREADS * each(x.dtype())?).clamp(1, SHARES))
 }
 
+/// As one block does it: squares are few.
+pub(crate) fn clip(
+    squares: &Tensor<Cuda, 1>,
+    loss: &Tensor<Cuda, 1>,
+    before: &Tensor<Cuda, 1>,
+    most: f64,
+) -> Option<Tensor<Cuda, 1>> {
+    if [squares, loss, before].iter().any(|x| x.dtype() != DType::F32 || x.dims() == [0]) {
+        return None;
+    }
+    let [count] = squares.dims();
+    let [squares, loss, before] = [squares, loss, before].map(|x| Numbers::of(x.clone()));
+    let clipped = Numbers::room(&squares, [3], DType::F32);
+    let buffers = [&squares, &loss, &before, &clipped].map(Numbers::at).to_vec();
+    let words = Words::default().long(count).float(most);
+    Kernel::of("clip", SOURCE, vec![narrow(DType::F32)], 1024, 0).start(
+        squares.client(),
+        [1; 3],
+        buffers,
+        words,
+    );
+    Some(clipped.tensor())
+}
+
 pub(crate) fn sum_squares(x: &Tensor<Cuda, 1>) -> Option<Tensor<Cuda, 1>> {
     let parts = squares(std::slice::from_ref(x))?;
     let [count] = parts.dims();

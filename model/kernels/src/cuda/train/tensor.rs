@@ -1,12 +1,41 @@
 //! Burn's tensors as kernels see them: places in memory, one number behind the other.
+use super::failure::failed;
+use crate::ops::Later;
 use burn::backend::Cuda;
 use burn::prelude::*;
 use burn::tensor::{DType, TensorPrimitive};
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::cuda::CudaRuntime;
+use cubecl::device_handle::DeviceHandle;
+use cubecl::future::block_on;
 use cubecl::prelude::{ComputeClient, Runtime};
-use cubecl::server::Binding;
+use cubecl::server::{Binding, ComputeServer, CopyDescriptor};
+use cubecl::stream_id::StreamId;
+
+/// Asks for numbers of f32. Where they do not come, that is kept, and there are none.
+pub(crate) fn later(x: Tensor<Cuda, 1>) -> Later {
+    let ([count], x) = (x.dims(), Numbers::of(x));
+    let (device, stream) = (DeviceHandle::<Server>::new(x.device().to_id()), StreamId::current());
+    let all = CopyDescriptor::new(x.at(), [count].into(), [1].into(), DType::F32.size());
+    // The copy is asked for here and now; what comes back only waits for it.
+    let coming = device.submit_blocking(move |server| server.read(vec![all], stream));
+    Later::new(move || {
+        let came = coming.map_err(|error| format!("{error:?}"));
+        match came.and_then(|coming| block_on(coming).map_err(|error| error.to_string())) {
+            Ok(all) => {
+                let bytes = all.iter().flat_map(|bytes| bytes.as_chunks::<4>().0);
+                bytes.map(|four| f64::from(f32::from_ne_bytes(*four))).collect()
+            }
+            Err(said) => {
+                failed(said);
+                vec![f64::NAN; count]
+            }
+        }
+    })
+}
+
+pub(super) type Server = <CudaRuntime as Runtime>::Server;
 
 /// Numbers of a tensor, one behind the other.
 #[derive(Clone)]

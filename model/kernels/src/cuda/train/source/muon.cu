@@ -14,14 +14,14 @@ struct Push {
     i64 apart;
     // Which matrix of the stack is the first of these.
     u32 first;
-    float scale;
     float momentum;
     u32 nesterov;
 };
 
-// Gives where momentum goes, and momentum in its own place.
-__device__ __forceinline__ float ahead(float grad, float& momentum, const Push& push) {
-    grad *= push.scale;
+// Gives where momentum goes, and momentum in its own place. Both stay where they are where the scale of gradients is no number.
+__device__ __forceinline__ float ahead(float grad, float& momentum, float scale, const Push& push) {
+    if (scale != scale) return momentum;
+    grad *= scale;
     momentum = momentum * push.momentum + grad;
     return push.nesterov ? grad + momentum * push.momentum : momentum;
 }
@@ -36,11 +36,11 @@ __device__ __forceinline__ float ahead(float grad, float& momentum, const Push& 
 // Each block gives the sum of the squares of what it wrote to the stack.
 extern "C" __global__ void __launch_bounds__(256) push_all(
     EIGHT(const float*, grad), EIGHT(const float*, momentum), EIGHT(float*, kept), u16* stack, float* parts,
-    const __grid_constant__ Push push) {
+    const float* by, const __grid_constant__ Push push) {
     __shared__ float shared[8];
     u32 at = blockIdx.y;
     const float *grad = CHOSEN(grad), *momentum = CHOSEN(momentum);
-    float* kept = CHOSEN(kept);
+    float *kept = CHOSEN(kept), scale = *by;
     u16* own = stack + (push.first + at) * push.apart;
     i64 pieces = push.count / 8, stride = (i64)gridDim.x * 256;
     float sum = 0.0f;
@@ -50,7 +50,7 @@ extern "C" __global__ void __launch_bounds__(256) push_all(
         load(momentum + piece * 8, m);
 #pragma unroll
         for (int e = 0; e < 8; e++) {
-            g[e] = ahead(g[e], m[e], push);
+            g[e] = ahead(g[e], m[e], scale, push);
             sum += g[e] * g[e];
         }
         store(kept + piece * 8, m);
@@ -58,7 +58,7 @@ extern "C" __global__ void __launch_bounds__(256) push_all(
     }
     i64 last = pieces * 8 + threadIdx.x;
     if (blockIdx.x == 0 && last < push.count) {
-        float m = momentum[last], g = ahead(grad[last], m, push);
+        float m = momentum[last], g = ahead(grad[last], m, scale, push);
         kept[last] = m;
         put(own + last, g);
         sum += g * g;
@@ -101,18 +101,20 @@ struct Move {
     float rate;
 };
 
-// A weight of f32 may be written over.
+// A weight of f32 may be written over. It stays where the scale of gradients is no number.
 extern "C" __global__ void __launch_bounds__(256) moved(
-    const float* weight, const Number* way, float* new_weight, const __grid_constant__ Move move) {
+    const float* weight, const Number* way, float* new_weight, const float* by, const __grid_constant__ Move move) {
+    bool stays = *by != *by;
     i64 at = ((i64)blockIdx.x * 256 + threadIdx.x) * EACH;
     if (at + EACH <= move.count) {
         float w[EACH], x[EACH];
         load(weight + at, w);
         load(way + at, x);
 #pragma unroll
-        for (int e = 0; e < EACH; e++) w[e] = w[e] * move.kept - x[e] * move.rate;
+        for (int e = 0; e < EACH; e++) w[e] = stays ? w[e] : w[e] * move.kept - x[e] * move.rate;
         store(new_weight + at, w);
         return;
     }
-    for (; at < move.count; at++) new_weight[at] = weight[at] * move.kept - one(way[at]) * move.rate;
+    for (; at < move.count; at++)
+        new_weight[at] = stays ? weight[at] : weight[at] * move.kept - one(way[at]) * move.rate;
 }

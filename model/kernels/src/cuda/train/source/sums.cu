@@ -80,3 +80,31 @@ extern "C" __global__ void __launch_bounds__(256) sum_all(
     own = sum_of_block(own, shared);
     if (threadIdx.x == 0) *sum = own;
 }
+
+struct Clip {
+    i64 count;
+    // What the norm may be, where it is more than nothing.
+    float most;
+};
+
+// By what a step's gradients are multiplied, their norm, and the loss, by one block. No number where one of these is none, or where
+// there was none before.
+extern "C" __global__ void __launch_bounds__(1024) clip(
+    const float* __restrict__ squares, const float* loss, const float* before, float* clipped, const __grid_constant__ Clip clip) {
+    __shared__ double shared[32];
+    double own = 0.0;
+    for (i64 at = threadIdx.x; at < clip.count; at += 1024) own += squares[at];
+    for (int far = 16; far > 0; far /= 2) own += __shfl_xor_sync(ALL, own, far);
+    if (threadIdx.x % 32 == 0) shared[threadIdx.x / 32] = own;
+    __syncthreads();
+    if (threadIdx.x != 0) return;
+    double sum = 0.0;
+    for (int warp = 0; warp < 32; warp++) sum += shared[warp];
+    float norm = (float)sqrt(sum), scale = 1.0f;
+    if (clip.most > 0.0f && norm > clip.most) scale = clip.most / norm;
+    // Nothing but a finite number less itself is nothing.
+    bool well = norm - norm == 0.0f && *loss - *loss == 0.0f && *before == *before;
+    clipped[0] = well ? scale : __int_as_float(0x7fffffff);
+    clipped[1] = norm;
+    clipped[2] = *loss;
+}
