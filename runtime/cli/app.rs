@@ -9,6 +9,7 @@ use crate::project::Project;
 use crate::terminal::{Terminal, Verbosity};
 use clap::{CommandFactory, FromArgMatches};
 use muse_stage::StageKind;
+use muse_stages::bench::keep_kernels_in;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -75,6 +76,7 @@ pub(crate) fn main(kinds: &[&'static dyn StageKind], arguments: Vec<OsString>) -
             return if error.use_stderr() { exit::USAGE } else { exit::DONE };
         }
     };
+    environment.kernels().into_iter().for_each(keep_kernels_in);
     let mut app = App::new(kinds, environment, &cli.global);
     let result = crate::commands::dispatch(&mut app, &cli.command);
     end(&mut app, result)

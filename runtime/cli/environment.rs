@@ -1,7 +1,10 @@
 //! The one place where muse reads its environment; everything else takes what it needs as an argument.
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// Names a folder for kernels.
+const KERNELS: &str = "MUSE_KERNELS";
 
 /// What the caller's environment says, read once at the start.
 #[derive(Clone, Debug, Default)]
@@ -46,11 +49,48 @@ impl Environment {
             .map(PathBuf::from)
     }
 
+    /// Where this machine keeps kernels that were compiled for its GPUs.
+    pub(crate) fn kernels(&self) -> Option<PathBuf> {
+        let cache = || self.path("XDG_CACHE_HOME").or_else(|| Some(self.path("HOME")?.join(".cache")));
+        self.path(KERNELS).or_else(|| Some(cache()?.join("muse/kernels")))
+    }
+
+    /// [`Environment::texts`] as stages take from it. Each has a home of its own, and so would compile for the GPU anew: they are told
+    /// where that is kept, by muse and by the driver.
+    pub(crate) fn for_stages(&self) -> BTreeMap<String, String> {
+        let mut all = self.texts();
+        let driver = || Some(self.path("HOME")?.join(".nv/ComputeCache"));
+        for (name, folder) in [(KERNELS, self.kernels()), ("CUDA_CACHE_PATH", driver())] {
+            if let Some(folder) = folder.as_deref().and_then(Path::to_str) {
+                all.entry(name.into()).or_insert_with(|| folder.into());
+            }
+        }
+        all
+    }
+
     /// All variables that are text: what `${env.X}`, `pass_env` and `secrets` may take from.
     pub(crate) fn texts(&self) -> BTreeMap<String, String> {
         let text = |(name, value): (&OsString, &OsString)| {
             Some((name.to_str()?.to_owned(), value.to_str()?.to_owned()))
         };
         self.variables.iter().filter_map(text).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stages_are_told_where_this_machine_keeps_kernels() {
+        let told = |variables: &[(&str, &str)]| {
+            let all = Environment::of(variables).for_stages();
+            ["MUSE_KERNELS", "CUDA_CACHE_PATH"].map(|name| all.get(name).cloned().unwrap_or_default())
+        };
+        assert_eq!(told(&[]), ["", ""]);
+        assert_eq!(told(&[("HOME", "/h")]), ["/h/.cache/muse/kernels", "/h/.nv/ComputeCache"]);
+        let some = [("HOME", "/h"), ("XDG_CACHE_HOME", "/c"), ("CUDA_CACHE_PATH", "/d")];
+        assert_eq!(told(&some), ["/c/muse/kernels", "/d"]);
+        assert_eq!(told(&[("MUSE_KERNELS", "/k"), ("XDG_CACHE_HOME", "/c")]), ["/k", ""]);
     }
 }

@@ -93,7 +93,7 @@ impl App<'_> {
         });
         let (pipeline, last) = (pipeline?, last?);
         let lock = Lock::load(path)?;
-        let environment = self.environment.texts();
+        let environment = self.environment.for_stages();
         Ok(Opened { pipeline, lock, store, last, force: HashSet::new(), environment })
     }
 

@@ -13,7 +13,8 @@ mod plain;
 
 pub use cpu::{Cpu, fill, likeliest, share_out, weights, with_threads};
 pub use cuda::{
-    Gpu, GpuLibrary, GpuModel, gpu_count, gpu_failure, gpu_libraries, gpu_memory, gpu_name, on_gpus,
+    Gpu, GpuLibrary, GpuModel, gpu_count, gpu_failure, gpu_libraries, gpu_memory, gpu_name, keep_kernels_in,
+    on_gpus,
 };
 pub use decode::{CacheSize, Decode, DeviceError, DeviceResult, Feed, Heads, Kept, Step};
 pub use grad::back_from;

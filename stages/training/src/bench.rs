@@ -1,5 +1,5 @@
 //! The same training job for everybody: how fast a machine trains a model. Steps are those of a training, on tokens of chance.
-pub use muse_model::kernels::{GpuLibrary, gpu_libraries};
+pub use muse_model::kernels::{GpuLibrary, gpu_libraries, keep_kernels_in};
 
 use crate::peak;
 use crate::side_by_side::side_by_side;

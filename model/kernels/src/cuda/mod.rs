@@ -1,8 +1,10 @@
 //! The operations on CUDA, in training and in use. What has no body of its own for some sizes is done as Burn does it.
 mod decode;
+mod kept;
 mod train;
 
 pub use decode::{Gpu, GpuModel};
+pub use kept::keep_kernels_in;
 pub use train::{failure as gpu_failure, on_gpus};
 
 use crate::decode::{DeviceError, DeviceResult};

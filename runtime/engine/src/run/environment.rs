@@ -26,6 +26,9 @@ const WAYS_OUT: &[&str] = &[
     "LD_LIBRARY_PATH",
 ];
 
+/// Names the folder where muse keeps kernels for GPUs.
+const KERNELS: &str = "MUSE_KERNELS";
+
 /// What tells the hub's tools, and `download`, that they may not use the network.
 const OFFLINE: &str = "HF_HUB_OFFLINE";
 
@@ -61,6 +64,10 @@ pub(crate) fn environment(
         if !spec.pass_env.iter().any(|passed| passed == name) {
             seen.insert(name.to_owned(), value);
         }
+    }
+    if !gpus.is_empty() {
+        // Where it finds kernels that were compiled before.
+        seen.extend(caller.get(KERNELS).map(|folder| (KERNELS.to_owned(), folder.clone())));
     }
     // Empty is none at all: a stage that computes on a device must not take a GPU that another has reserved.
     if !gpus.is_empty() || spec.kind.description.device {

@@ -1,4 +1,5 @@
 //! From a source to a GPU's machine code, where CUDA is there.
+use crate::cuda::kept::kept_or;
 use crate::decode::{DeviceError, DeviceResult};
 use cudarc::driver::sys;
 use cudarc::nvrtc::{result as compiler, sys as nvrtc};
@@ -25,7 +26,11 @@ pub(super) fn there() -> DeviceResult<()> {
 }
 
 /// Machine code of a source for GPUs of a capability.
-pub(super) fn compiled(source: &str, (major, minor): (i32, i32)) -> DeviceResult<Vec<u8>> {
+pub(super) fn compiled(source: &str, capability: (i32, i32)) -> DeviceResult<Vec<u8>> {
+    kept_or("use", (source, capability), || compile(source, capability))
+}
+
+fn compile(source: &str, (major, minor): (i32, i32)) -> DeviceResult<Vec<u8>> {
     let refused = |said: String| DeviceError {
         message: format!("the GPU's kernels do not compile: {said}"),
         help: None,

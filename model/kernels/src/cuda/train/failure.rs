@@ -1,23 +1,23 @@
 //! What fails on a GPU. Whoever asks for work does not wait for it, so it is kept until somebody asks; and Burn's threads for a GPU
 //! panic where they get no memory, and let others wait for what never comes, so their panics count too.
+use crate::cuda::kept::BurnKeeps;
 use crate::cuda::{driver_is_there, too_little};
 use crate::decode::{DeviceError, DeviceResult};
 use cudarc::driver::CudaContext;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, Once, PoisonError};
 
 /// What failed first.
 static FAILURE: Mutex<Option<String>> = Mutex::new(None);
 
+/// Whether memory was short at any time: what fails from then on, fails of that.
+static SHORT: AtomicBool = AtomicBool::new(false);
+
 /// Keeps it, where it is the first.
 pub(super) fn failed(said: String) {
+    SHORT.fetch_or(about_memory(&said).is_some(), Relaxed);
     FAILURE.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(said);
-}
-
-/// Whether memory is what failed first.
-fn is_short() -> bool {
-    let failure = FAILURE.lock().unwrap_or_else(PoisonError::into_inner);
-    failure.as_ref().is_some_and(|said| about_memory(said).is_some())
 }
 
 /// What failed since this was asked last.
@@ -39,12 +39,15 @@ pub fn on_gpus<T>(work: impl FnOnce() -> T) -> DeviceResult<T> {
                 failed(said(info).to_owned());
             }
             // Where memory is short, sizes say it all, and what comes behind it is of no use to anyone.
-            if !(is_of_a_gpu(info) && is_short()) {
+            if !(is_of_a_gpu(info) && SHORT.load(Relaxed)) {
                 usual(info);
             }
         }));
     });
-    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| match failure() {
+    let keeps = BurnKeeps::begin();
+    let done = catch_unwind(AssertUnwindSafe(work));
+    keeps.into_iter().for_each(BurnKeeps::end);
+    done.map_err(|panic| match failure() {
         Some(failure) => failure,
         None => panic::resume_unwind(panic),
     })

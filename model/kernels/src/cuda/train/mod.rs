@@ -31,6 +31,7 @@ pub(super) use sums::{clip, squares, sum_squares};
 pub(super) use tensor::later;
 pub(super) use together::{join, links, made, owned, together};
 
+use super::gpu_count;
 use burn::tensor::DType;
 use cudarc::driver::CudaContext;
 use failure::failed;
@@ -49,6 +50,13 @@ fn each(dtype: DType) -> Option<usize> {
 /// What says of which type rows are.
 fn narrow(dtype: DType) -> (&'static str, usize) {
     ("NARROW", usize::from(dtype == DType::BF16))
+}
+
+/// The compute capability of all GPUs that this process sees, where they have one and the same.
+pub(super) fn one_capability() -> Option<(i32, i32)> {
+    let mut all = (0..gpu_count()).map(capability);
+    let first = all.next()??;
+    all.all(|other| other == Some(first)).then_some(first)
 }
 
 /// The compute capability of a GPU, asked once. None where there is no such GPU.
