@@ -10,8 +10,8 @@ use burn::tensor::DType;
 use muse_kernels::{AdamStep, Move, Ops, Push, ahead};
 use std::mem::take;
 
-/// Numbers that are worked on at once where each goes by itself, so that what is there for a moment stays small beside a large
-/// embedding. A multiple of a block of 8-bit state.
+/// Numbers that are worked on at once where each goes by itself and not in its place, so that what is there for a moment stays small
+/// beside a large embedding. A multiple of a block of 8-bit state.
 const PIECE: usize = 1 << 24;
 
 /// Changes weights, and remembers what it must from step to step.
@@ -112,7 +112,13 @@ impl<B: Ops> Optimizer<B> {
             let len = weight.len();
             // Norms are too few for their bytes to matter.
             let kind = if weight.role == Role::Norm { StateKind::F32 } else { config.state };
-            let piece = if matches!(plan.rule, Rule::Muon { .. }) { len } else { piece }.max(1);
+            // What is changed where it lies takes no memory beside, and pieces would have to be put together again.
+            let whole = match plan.rule {
+                Rule::Muon { .. } => true,
+                Rule::Adamw { .. } => kind == StateKind::F32,
+                _ => false,
+            };
+            let piece = if whole { len } else { piece }.max(1);
             let nothing = |len| move |sort: &Sort| (*sort, len);
             let pieces = (0..len).step_by(piece).map(|start| {
                 let sorts = plan.rule.sorts().iter().map(nothing(piece.min(len - start)));
