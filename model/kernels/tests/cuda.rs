@@ -12,7 +12,7 @@ use cudarc::nvrtc::Ptx;
 use muse_kernels::Turned::{Left, Neither, Right};
 use muse_kernels::{
     AdamStep, Angles, Bucket, By, DeviceError, Dropout, Member, Move, NO_LABEL, Objective, Ops, Placing,
-    Push, Sight, gpu_count, gpu_libraries, gpu_name, on_gpus,
+    Push, Sight, gpu_count, gpu_libraries, gpu_name, keep_kernels_in, on_gpus,
 };
 use std::sync::Barrier;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -385,6 +385,8 @@ fn main() {
     };
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() * 10_000;
     eprintln!("{name}, seed {seed}");
+    let kept = tempfile::tempdir().unwrap();
+    keep_kernels_in(kept.path().join("kernels"));
     let mut failed = 0;
     for dtype in [DType::F32, DType::BF16] {
         let right = Run::<Flex>::all(DType::F32, dtype, seed);

@@ -19,6 +19,11 @@ pub fn keep_kernels_in(folder: PathBuf) {
     let _ = FOLDER.set(folder);
 }
 
+/// Where something of this name is kept, if anything is.
+pub(super) fn place(name: &str) -> Option<PathBuf> {
+    Some(FOLDER.get()?.join(named(name, ())))
+}
+
 /// Kernels that were kept under this name, or that are made now and kept. They are those of one muse, one compiler and whatever
 /// else is in `of`.
 pub(super) fn kept_or<E>(
@@ -53,7 +58,8 @@ fn sum(of: impl Hash) -> u64 {
     hasher.finish()
 }
 
-fn read(place: &Path) -> Option<Vec<u8>> {
+/// What stands there, if it is whole.
+pub(super) fn read(place: &Path) -> Option<Vec<u8>> {
     let mut all = fs::read(place).ok()?;
     let (own, _) = all.split_first_chunk::<8>()?;
     let own = u64::from_le_bytes(*own);
@@ -61,15 +67,16 @@ fn read(place: &Path) -> Option<Vec<u8>> {
     (sum(&all) == own).then_some(all)
 }
 
-/// Whoever cannot write does without.
-fn write(place: &Path, bytes: &[u8]) {
-    let Some(folder) = place.parent() else { return };
-    let _ = fs::create_dir_all(folder).and_then(|()| {
+/// Whether it could be written: whoever cannot does without.
+pub(super) fn write(place: &Path, bytes: &[u8]) -> bool {
+    let Some(folder) = place.parent() else { return false };
+    let written = fs::create_dir_all(folder).and_then(|()| {
         let file = NamedTempFile::new_in(folder)?;
         fs::write(&file, [&sum(bytes).to_le_bytes()[..], bytes].concat())?;
         file.persist(place)?;
         Ok(())
     });
+    written.is_ok()
 }
 
 /// Where Burn's compiler keeps kernels within the folder that it is given.
@@ -143,7 +150,7 @@ mod tests {
         }
         assert_eq!(fs::read_dir(place.parent().unwrap()).unwrap().count(), 1, "nothing else is left");
         // Where nobody can write, nothing happens.
-        write(&place.join("below a file"), b"code");
+        assert!(!write(&place.join("below a file"), b"code"));
     }
 
     #[test]

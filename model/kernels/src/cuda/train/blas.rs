@@ -1,4 +1,6 @@
 //! Products by NVIDIA's library, cuBLASLt, on Burn's memory and in order with its kernels.
+use super::choice::choose;
+use super::plan::{Plan, suggested};
 use crate::ops::Turned;
 use cudarc::cublaslt::result::{self as lt, CublasError};
 use cudarc::cublaslt::sys;
@@ -6,7 +8,6 @@ use cudarc::driver::{CudaContext, CudaStream, DriverError, result, sys as driver
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::sync::Arc;
-use sys::cublasLtMatmulPreferenceAttributes_t as Wished;
 
 /// A product of matrices that lie row by row, or as many of them as there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,21 +52,14 @@ pub(super) struct Blas {
     before: driver::CUevent,
     after: driver::CUevent,
     workspace: u64,
+    /// The GPU and the library, by their names.
+    name: String,
     /// By the product and the bytes that its places are multiples of.
     plans: HashMap<(Shape, u32), Plan>,
 }
 
-/// How a product is made.
-struct Plan {
-    what: sys::cublasLtMatmulDesc_t,
-    first: sys::cublasLtMatrixLayout_t,
-    second: sys::cublasLtMatrixLayout_t,
-    result: sys::cublasLtMatrixLayout_t,
-    how: sys::cublasLtMatmulAlgo_t,
-}
-
 /// What the library may use beside. As much as its fastest ways on large GPUs ask for.
-const WORKSPACE: usize = 64 << 20;
+pub(super) const WORKSPACE: usize = 64 << 20;
 
 /// More than this makes no difference to where a matrix begins.
 const MOST_ALIGNED: u64 = 256;
@@ -115,6 +109,8 @@ impl Blas {
             before: event()?,
             after: event()?,
             plans: HashMap::new(),
+            // SAFETY: asks the library what it is.
+            name: format!("{} {}", context.name()?, unsafe { sys::cublasLtGetVersion() }),
             context,
             stream,
             workspace,
@@ -126,17 +122,18 @@ impl Blas {
     pub(super) fn multiply(&mut self, places: &[u64], products: &[Product]) -> Result<(), Failure> {
         // The bytes that all places are multiples of.
         let step = 1 << places.iter().fold(MOST_ALIGNED, |all, place| all | place).trailing_zeros();
-        for Product { shape, .. } in products {
-            if !self.plans.contains_key(&(*shape, step)) {
-                let plan = self.plan(*shape, step).map_err(|failure| failure.of(shape))?;
-                self.plans.insert((*shape, step), plan);
-            }
-        }
         let (context, stream) = (self.context.cu_ctx(), self.stream.cu_stream());
         // SAFETY: all of these are this one's own.
         unsafe {
             driver::cuCtxRecordEvent(context, self.before).result()?;
             driver::cuStreamWaitEvent(stream, self.before, 0).result()?;
+        }
+        for product in products {
+            let key = (product.shape, step);
+            if !self.plans.contains_key(&key) {
+                let plan = self.plan(product, places, step).map_err(|failure| failure.of(&product.shape))?;
+                self.plans.insert(key, plan);
+            }
         }
         let made = products.iter().try_for_each(|product| {
             let (plan, places) = (&self.plans[&(product.shape, step)], product.places.map(|at| places[at]));
@@ -179,93 +176,51 @@ impl Blas {
         Ok(())
     }
 
-    fn plan(&self, shape: Shape, step: u32) -> Result<Plan, Failure> {
-        use sys::cublasLtMatmulDescAttributes_t as Attribute;
-        let Shape { turned, m, n, k, .. } = shape;
-        let kind =
-            |narrow| if narrow { sys::cudaDataType::CUDA_R_16BF } else { sys::cudaDataType::CUDA_R_32F };
-        let what = lt::create_matmul_desc(
-            sys::cublasComputeType_t::CUBLAS_COMPUTE_32F,
-            sys::cudaDataType::CUDA_R_32F,
-        )?;
-        let turn = |attribute, turned: bool| {
-            // As the library numbers its operations.
-            let value = i32::from(turned);
-            // SAFETY: the attribute is a number of that size.
-            unsafe {
-                lt::set_matmul_desc_attribute(what, attribute, (&raw const value).cast(), size_of_val(&value))
-            }
-        };
-        turn(Attribute::CUBLASLT_MATMUL_DESC_TRANSA, turned == Turned::Right)?;
-        turn(Attribute::CUBLASLT_MATMUL_DESC_TRANSB, turned == Turned::Left)?;
-        // Rows to us are columns to the library.
-        let layout = |narrow, rows: usize, columns: usize| {
-            let layout = lt::create_matrix_layout(kind(narrow), columns as u64, rows as u64, columns as i64)?;
-            if shape.count > 1 {
-                several(layout, shape.count as i32, apart(rows, columns) as i64)?;
-            }
-            Ok::<_, CublasError>(layout)
-        };
-        let second = match turned {
-            Turned::Left => layout(shape.narrow, k, m)?,
-            _ => layout(shape.narrow, m, k)?,
-        };
-        let first = match turned {
-            Turned::Right => layout(shape.narrow, n, k)?,
-            _ => layout(shape.narrow, k, n)?,
-        };
-        let result = layout(shape.narrow_result, m, n)?;
-        let wish = Wish(lt::create_matmul_pref()?);
-        wish.set(Wished::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, WORKSPACE)?;
-        for place in [
-            Wished::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES,
-            Wished::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
-            Wished::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
-            Wished::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES,
-        ] {
-            wish.set(place, step)?;
+    /// How a product is made, and all others of its shape. It is timed on the numbers that it is asked for, where none of its ways is
+    /// chosen yet.
+    fn plan(&self, product: &Product, places: &[u64], step: u32) -> Result<Plan, Failure> {
+        let (mut plan, suggested) = suggested(self.handle, product.shape, step)?;
+        let key = format!("{} {step} {:?}", self.name, product.shape);
+        let [a, b, sum, _] = product.places.map(|at| places[at]);
+        let mut aside = None;
+        let chosen = choose(&key, &suggested, |way| {
+            let to = aside.get_or_insert_with(|| Aside::of(&product.shape)).as_ref().ok()?.0;
+            plan.how.data = *way;
+            self.time(&plan, product, [a, b, sum, to]).ok()
+        });
+        plan.how.data = chosen.unwrap_or(suggested[0]);
+        Ok(plan)
+    }
+
+    /// Milliseconds of a product.
+    fn time(&self, plan: &Plan, product: &Product, places: [u64; 4]) -> Result<f32, Failure> {
+        const TIMES: usize = 2;
+        let flags = Some(driver::CUevent_flags::CU_EVENT_DEFAULT);
+        let (begin, end) = (self.stream.record_event(flags)?, self.context.new_event(flags)?);
+        for _ in 0..TIMES {
+            self.make(plan, product, places)?;
         }
-        // SAFETY: all of these were made above.
-        let how = unsafe {
-            lt::get_matmul_algo_heuristic(self.handle, what, first, second, result, result, wish.0)?
-        };
-        Ok(Plan { what, first, second, result, how: how.algo })
+        end.record(&self.stream)?;
+        Ok(begin.elapsed_ms(&end)? / TIMES as f32)
     }
 }
 
-/// Has a layout stand for several matrices, so many numbers apart.
-#[expect(unsafe_code, reason = "calls of CUDA's")]
-fn several(layout: sys::cublasLtMatrixLayout_t, count: i32, apart: i64) -> Result<(), CublasError> {
-    use sys::cublasLtMatrixLayoutAttribute_t as Attribute;
-    let (many, offset) = (
-        Attribute::CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT,
-        Attribute::CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET,
-    );
-    // SAFETY: the attributes are numbers of these sizes.
-    unsafe {
-        lt::set_matrix_layout_attribute(layout, many, (&raw const count).cast(), size_of_val(&count))?;
-        lt::set_matrix_layout_attribute(layout, offset, (&raw const apart).cast(), size_of_val(&apart))
-    }
-}
-
-/// What is wished of a way to make a product.
-struct Wish(sys::cublasLtMatmulPreference_t);
+/// Memory for a result that nobody wants.
+struct Aside(u64);
 
 #[expect(unsafe_code, reason = "calls of CUDA's")]
-impl Wish {
-    fn set<T: Copy>(&self, what: Wished, value: T) -> Result<(), Failure> {
-        // SAFETY: callers give a number of the attribute's size.
-        unsafe {
-            lt::set_matmul_pref_attribute(self.0, what, (&raw const value).cast(), size_of::<T>())?;
-        }
-        Ok(())
+impl Aside {
+    fn of(shape: &Shape) -> Result<Self, DriverError> {
+        let bytes = shape.count * apart(shape.m, shape.n) * if shape.narrow_result { 2 } else { 4 };
+        // SAFETY: it is given back when this goes.
+        unsafe { result::malloc_sync(bytes).map(Self) }
     }
 }
 
 #[expect(unsafe_code, reason = "calls of CUDA's")]
-impl Drop for Wish {
+impl Drop for Aside {
     fn drop(&mut self) {
-        // SAFETY: it was made where this was, and is not used again.
-        let _ = unsafe { lt::destroy_matmul_pref(self.0) };
+        // SAFETY: it was made where this was, and what wrote to it was waited for.
+        let _ = unsafe { result::free_sync(self.0) };
     }
 }

@@ -3,6 +3,7 @@
 //! Each gives None for what it has no body for, and the plain one does it.
 mod attention;
 mod blas;
+mod choice;
 mod embed;
 mod failure;
 mod gram;
@@ -12,6 +13,7 @@ mod muon;
 mod nccl;
 mod norm;
 mod place;
+mod plan;
 mod product;
 mod rows;
 mod sums;
