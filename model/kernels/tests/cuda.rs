@@ -1,5 +1,6 @@
 //! Every operation on a GPU against the same on the CPU, which is held to loops in f64 by tests of its own. Needs a GPU, so it runs
-//! by hand: `cargo test -p muse-kernels --test cuda`, or its binary on a machine without Rust. Without a GPU it says so.
+//! by hand: `cargo test -p muse-kernels --test cuda`, or its binary on a machine without Rust. Without a GPU it says so. Under
+//! `compute-sanitizer` it runs with `--gpu-alone`.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 #![expect(clippy::print_stderr, reason = "says that nothing was tested")]
 
@@ -365,6 +366,8 @@ fn bound(name: &str, dtype: DType) -> f64 {
         // Found in bf16 through fifteen products: off by 1.5e-2 in the mean, and more where a matrix is small and close to flat.
         _ if name.starts_with("way") => 5e-2,
         DType::F32 => 2e-5,
+        // A logit of 16 is off by up to 0.06, and so is the loss of a row.
+        _ if name.starts_with("head_loss") => 5e-2,
         // What is kept in bf16 is rounded to 9 bits, once or a few times.
         _ => 1.5e-2,
     }
@@ -387,6 +390,14 @@ fn main() {
     eprintln!("{name}, seed {seed}");
     let kept = tempfile::tempdir().unwrap();
     keep_kernels_in(kept.path().join("kernels"));
+    // What compute-sanitizer looks at: it takes many times as long, and what the CPU does is none of its business.
+    if std::env::args().any(|word| word == "--gpu-alone") {
+        for dtype in [DType::F32, DType::BF16] {
+            let given = Run::<Cuda>::all(dtype, dtype, seed);
+            eprintln!("{dtype:?}: {} results, not looked at", given.len());
+        }
+        return;
+    }
     let mut failed = 0;
     for dtype in [DType::F32, DType::BF16] {
         let right = Run::<Flex>::all(DType::F32, dtype, seed);

@@ -122,22 +122,22 @@ impl Blas {
     pub(super) fn multiply(&mut self, places: &[u64], products: &[Product]) -> Result<(), Failure> {
         // The bytes that all places are multiples of.
         let step = 1 << places.iter().fold(MOST_ALIGNED, |all, place| all | place).trailing_zeros();
+        for product in products {
+            let key = (product.shape, step);
+            if !self.plans.contains_key(&key) {
+                let plan = self.plan(product, step).map_err(|failure| failure.of(&product.shape))?;
+                self.plans.insert(key, plan);
+            }
+        }
         let (context, stream) = (self.context.cu_ctx(), self.stream.cu_stream());
         // SAFETY: all of these are this one's own.
         unsafe {
             driver::cuCtxRecordEvent(context, self.before).result()?;
             driver::cuStreamWaitEvent(stream, self.before, 0).result()?;
         }
-        for product in products {
-            let key = (product.shape, step);
-            if !self.plans.contains_key(&key) {
-                let plan = self.plan(product, places, step).map_err(|failure| failure.of(&product.shape))?;
-                self.plans.insert(key, plan);
-            }
-        }
         let made = products.iter().try_for_each(|product| {
             let (plan, places) = (&self.plans[&(product.shape, step)], product.places.map(|at| places[at]));
-            self.make(plan, product, places).map_err(|failure| failure.of(&product.shape))
+            self.make(plan, product, places, &self.stream).map_err(|failure| failure.of(&product.shape))
         });
         // SAFETY: likewise.
         unsafe {
@@ -147,10 +147,16 @@ impl Blas {
         made
     }
 
-    /// Makes a product by its plan, on the stream of the library.
-    fn make(&self, plan: &Plan, product: &Product, [a, b, sum, to]: [u64; 4]) -> Result<(), Failure> {
+    /// Makes a product by its plan.
+    fn make(
+        &self,
+        plan: &Plan,
+        product: &Product,
+        [a, b, sum, to]: [u64; 4],
+        stream: &CudaStream,
+    ) -> Result<(), Failure> {
         let [times, added] = product.times;
-        let (stream, added) = (self.stream.cu_stream(), if product.shape.added { added } else { 0.0 });
+        let added = if product.shape.added { added } else { 0.0 };
         // SAFETY: all of these are this one's own, and the places are as the caller promises.
         unsafe {
             lt::matmul(
@@ -170,57 +176,76 @@ impl Blas {
                 &plan.how,
                 self.workspace as *mut c_void,
                 WORKSPACE,
-                stream.cast(),
+                stream.cu_stream().cast(),
             )?;
         }
         Ok(())
     }
 
-    /// How a product is made, and all others of its shape. It is timed on the numbers that it is asked for, where none of its ways is
-    /// chosen yet.
-    fn plan(&self, product: &Product, places: &[u64], step: u32) -> Result<Plan, Failure> {
+    /// How a product is made, and all others of its shape.
+    fn plan(&self, product: &Product, step: u32) -> Result<Plan, Failure> {
         let (mut plan, suggested) = suggested(self.handle, product.shape, step)?;
         let key = format!("{} {step} {:?}", self.name, product.shape);
-        let [a, b, sum, _] = product.places.map(|at| places[at]);
         let mut aside = None;
         let chosen = choose(&key, &suggested, |way| {
-            let to = aside.get_or_insert_with(|| Aside::of(&product.shape)).as_ref().ok()?.0;
+            let aside =
+                aside.get_or_insert_with(|| Aside::of(&self.context, &product.shape)).as_ref().ok()?;
             plan.how.data = *way;
-            self.time(&plan, product, [a, b, sum, to]).ok()
+            self.time(&plan, product, aside).ok()
         });
         plan.how.data = chosen.unwrap_or(suggested[0]);
         Ok(plan)
     }
 
-    /// Milliseconds of a product.
-    fn time(&self, plan: &Plan, product: &Product, places: [u64; 4]) -> Result<f32, Failure> {
+    /// Milliseconds of a product, of numbers that are no one's: it waits for nothing else that the GPU does.
+    fn time(&self, plan: &Plan, product: &Product, aside: &Aside) -> Result<f32, Failure> {
         const TIMES: usize = 2;
         let flags = Some(driver::CUevent_flags::CU_EVENT_DEFAULT);
-        let (begin, end) = (self.stream.record_event(flags)?, self.context.new_event(flags)?);
+        let (begin, end) = (aside.stream.record_event(flags)?, self.context.new_event(flags)?);
         for _ in 0..TIMES {
-            self.make(plan, product, places)?;
+            self.make(plan, product, aside.places, &aside.stream)?;
         }
-        end.record(&self.stream)?;
+        end.record(&aside.stream)?;
         Ok(begin.elapsed_ms(&end)? / TIMES as f32)
     }
 }
 
-/// Memory for a result that nobody wants.
-struct Aside(u64);
+/// Numbers for a product that nobody wants, on a stream of their own: both sides, and the result.
+struct Aside {
+    stream: Arc<CudaStream>,
+    memory: u64,
+    places: [u64; 4],
+}
+
+/// What bytes of them are, so that they are small numbers of either type.
+const SMALL: u8 = 0x3c;
 
 #[expect(unsafe_code, reason = "calls of CUDA's")]
 impl Aside {
-    fn of(shape: &Shape) -> Result<Self, DriverError> {
-        let bytes = shape.count * apart(shape.m, shape.n) * if shape.narrow_result { 2 } else { 4 };
-        // SAFETY: it is given back when this goes.
-        unsafe { result::malloc_sync(bytes).map(Self) }
+    fn of(context: &Arc<CudaContext>, shape: &Shape) -> Result<Self, DriverError> {
+        let &Shape { count, m, n, k, .. } = shape;
+        let bytes = |rows, columns, narrow| {
+            (count * apart(rows, columns) * if narrow { 2 } else { 4 })
+                .next_multiple_of(MOST_ALIGNED as usize)
+        };
+        let [first, second] = [bytes(m, k, shape.narrow), bytes(k, n, shape.narrow)];
+        let all = first + second + bytes(m, n, shape.narrow_result);
+        let stream = context.new_stream()?;
+        // SAFETY: it is given back when this goes, and written to before that alone.
+        let memory = unsafe {
+            let memory = result::malloc_async(stream.cu_stream(), all)?;
+            result::memset_d8_async(memory, SMALL, all, stream.cu_stream())?;
+            memory
+        };
+        let [second, to] = [first, first + second].map(|at| memory + at as u64);
+        Ok(Self { stream, memory, places: [memory, second, to, to] })
     }
 }
 
 #[expect(unsafe_code, reason = "calls of CUDA's")]
 impl Drop for Aside {
     fn drop(&mut self) {
-        // SAFETY: it was made where this was, and what wrote to it was waited for.
-        let _ = unsafe { result::free_sync(self.0) };
+        // SAFETY: it was made where this was, and goes behind all that was asked for on its stream.
+        let _ = unsafe { result::free_async(self.memory, self.stream.cu_stream()) };
     }
 }

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::sleep;
+use std::time::Duration;
 
 /// A way, as the library has it.
 pub(super) type Way = [u64; 8];
@@ -18,44 +20,59 @@ const BETTER: f32 = 0.98;
 const ROUNDS: usize = 3;
 
 /// The choices of this process, which all of its GPUs share.
-static CHOICES: LazyLock<Mutex<Choices>> = LazyLock::new(|| Mutex::new(Choices::at(kept::place("products"))));
+static CHOICES: OnceLock<Choices> = OnceLock::new();
 
-/// The way for what `key` says: a product, the GPU and the library. `time` says how long a way takes, where it does.
+/// The way for what `key` says: a product, the GPU and the library. `time` says how long a way takes, where it does; it must wait for
+/// nothing that another GPU does.
 pub(super) fn choose(key: &str, suggested: &[Way], time: impl FnMut(&Way) -> Option<f32>) -> Option<Way> {
-    CHOICES.lock().unwrap_or_else(PoisonError::into_inner).choose(key, suggested, time)
+    CHOICES.get_or_init(|| Choices::at(kept::place("products"))).choose(key, suggested, time)
 }
 
 struct Choices {
     /// None where nothing is kept.
     place: Option<PathBuf>,
-    known: BTreeMap<String, Way>,
+    /// Never held for long: a GPU that has a way does not wait for one that looks for another.
+    known: Mutex<BTreeMap<String, Way>>,
+    /// Held by who looks for a way.
+    looks: Mutex<()>,
 }
+
+/// So often, and so long each time, a lock is waited for. Without it there is no choice to be made: a GPU that waits for another may
+/// be what that one waits for.
+const PATIENCE: (u32, Duration) = (300, Duration::from_millis(10));
 
 impl Choices {
     fn at(place: Option<PathBuf>) -> Self {
-        Self { place, known: BTreeMap::new() }
+        Self { place, known: Mutex::default(), looks: Mutex::default() }
     }
 
-    fn choose(&mut self, key: &str, suggested: &[Way], time: impl FnMut(&Way) -> Option<f32>) -> Option<Way> {
+    fn known(&self) -> MutexGuard<'_, BTreeMap<String, Way>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn choose(&self, key: &str, suggested: &[Way], time: impl FnMut(&Way) -> Option<f32>) -> Option<Way> {
         let first = suggested.first()?;
-        if let Some(way) = self.known.get(key) {
+        let known = || self.known().get(key).copied();
+        known().or_else(|| self.look(key, suggested, time)).or_else(known).or(Some(*first))
+    }
+
+    /// Looks for a way, and keeps it. None where that cannot be.
+    fn look(&self, key: &str, suggested: &[Way], time: impl FnMut(&Way) -> Option<f32>) -> Option<Way> {
+        let place = self.place.as_deref()?;
+        let _own = within_patience(|| self.looks.try_lock().ok())?;
+        let _others = locked(place)?;
+        // Another process may have found it meanwhile, or another GPU.
+        self.known().extend(kept::read(place).iter().flat_map(|bytes| read(bytes)));
+        let mut all = self.known().clone();
+        if let Some(way) = all.get(key) {
             return Some(*way);
         }
-        let Some((place, _lock)) = self.place.as_deref().and_then(|place| Some((place, locked(place)?)))
-        else {
-            return Some(*first);
-        };
-        // Another process may have found it meanwhile.
-        self.known.extend(kept::read(place).iter().flat_map(|bytes| read(bytes)));
-        if let Some(way) = self.known.get(key) {
-            return Some(*way);
-        }
-        let way = fastest(suggested, time).unwrap_or(*first);
-        self.known.insert(key.to_owned(), way);
-        if !kept::write(place, written(&self.known).as_bytes()) {
-            self.known.insert(key.to_owned(), *first);
-        }
-        self.known.get(key).copied()
+        let way = fastest(suggested, time).unwrap_or(suggested[0]);
+        all.insert(key.to_owned(), way);
+        kept::write(place, written(&all).as_bytes()).then(|| {
+            *self.known() = all;
+            way
+        })
     }
 }
 
@@ -63,8 +80,18 @@ impl Choices {
 fn locked(place: &Path) -> Option<File> {
     fs::create_dir_all(place.parent()?).ok()?;
     let lock = File::create(place.with_extension("lock")).ok()?;
-    lock.lock().ok()?;
+    within_patience(|| lock.try_lock().ok())?;
     Some(lock)
+}
+
+fn within_patience<T>(mut take: impl FnMut() -> Option<T>) -> Option<T> {
+    let (times, pause) = PATIENCE;
+    (0..times).find_map(|time| {
+        if time > 0 {
+            sleep(pause);
+        }
+        take()
+    })
 }
 
 fn fastest(suggested: &[Way], mut time: impl FnMut(&Way) -> Option<f32>) -> Option<Way> {
@@ -109,7 +136,7 @@ mod tests {
     const WAYS: [Way; 3] = [[1; 8], [2; 8], [u64::MAX; 8]];
 
     /// Chooses where the ways take so long; also says how often one was timed.
-    fn chosen(choices: &mut Choices, key: &str, times: [f32; 3]) -> (Way, usize) {
+    fn chosen(choices: &Choices, key: &str, times: [f32; 3]) -> (Way, usize) {
         let mut timed = 0;
         let way = choices.choose(key, &WAYS, |way| {
             timed += 1;
@@ -123,17 +150,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("new/products");
         let new = || Choices::at(Some(place.clone()));
-        let mut choices = new();
-        assert_eq!(chosen(&mut choices, "one { m: 3 }", [3.0, 2.0, 1.0]), (WAYS[2], 9));
-        assert_eq!(chosen(&mut choices, "one { m: 3 }", [1.0; 3]), (WAYS[2], 0));
+        let choices = new();
+        assert_eq!(chosen(&choices, "one { m: 3 }", [3.0, 2.0, 1.0]), (WAYS[2], 9));
+        assert_eq!(chosen(&choices, "one { m: 3 }", [1.0; 3]), (WAYS[2], 0));
         // What is hardly faster is no reason.
-        assert_eq!(chosen(&mut choices, "two", [1.0, 0.99, 1.0]), (WAYS[0], 9));
-        let mut other = new();
-        assert_eq!(chosen(&mut other, "one { m: 3 }", [1.0, 2.0, 3.0]), (WAYS[2], 0));
-        assert_eq!(chosen(&mut other, "three", [2.0, 1.0, 2.0]), (WAYS[1], 9));
+        assert_eq!(chosen(&choices, "two", [1.0, 0.99, 1.0]), (WAYS[0], 9));
+        let other = new();
+        assert_eq!(chosen(&other, "one { m: 3 }", [1.0, 2.0, 3.0]), (WAYS[2], 0));
+        assert_eq!(chosen(&other, "three", [2.0, 1.0, 2.0]), (WAYS[1], 9));
         // What the other has found counts for the first, too.
-        assert_eq!(chosen(&mut choices, "three", [1.0, 2.0, 2.0]), (WAYS[1], 0));
-        assert_eq!(chosen(&mut new(), "two", [2.0, 2.0, 1.0]), (WAYS[0], 0));
+        assert_eq!(chosen(&choices, "three", [1.0, 2.0, 2.0]), (WAYS[1], 0));
+        assert_eq!(chosen(&new(), "two", [2.0, 2.0, 1.0]), (WAYS[0], 0));
     }
 
     #[test]
@@ -142,14 +169,14 @@ mod tests {
         let file = folder.path().join("file");
         fs::write(&file, "").unwrap();
         for place in [None, Some(file.join("below a file"))] {
-            assert_eq!(chosen(&mut Choices::at(place), "one", [3.0, 2.0, 1.0]), (WAYS[0], 0));
+            assert_eq!(chosen(&Choices::at(place), "one", [3.0, 2.0, 1.0]), (WAYS[0], 0));
         }
-        let mut choices = Choices::at(Some(folder.path().join("products")));
+        let choices = Choices::at(Some(folder.path().join("products")));
         let untimed = choices.choose("one", &WAYS, |way| if *way == WAYS[1] { None } else { Some(1.0) });
         assert_eq!(untimed, Some(WAYS[0]));
         assert_eq!(choices.choose("one", &[], |_| None), None);
         // For good, so that memory which is there the next time changes nothing.
-        assert_eq!(chosen(&mut choices, "one", [3.0, 2.0, 1.0]), (WAYS[0], 0));
+        assert_eq!(chosen(&choices, "one", [3.0, 2.0, 1.0]), (WAYS[0], 0));
     }
 
     #[test]
