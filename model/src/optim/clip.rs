@@ -54,6 +54,11 @@ impl<B: Ops> Clip<B> {
 pub struct Told(Later);
 
 impl Told {
+    /// Waits for the device, and so for others that it works with: what is asked of it from here on finds it done.
+    pub fn waited(self) -> Self {
+        Self(self.0.waited())
+    }
+
     /// The loss, and the global norm of the gradients before clipping. Waits for the device.
     pub fn loss_and_norm(self) -> (f64, f64) {
         match self.0.numbers()[..] {

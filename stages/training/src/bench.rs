@@ -4,7 +4,7 @@ pub use muse_model::kernels::{GpuLibrary, gpu_libraries, keep_kernels_in};
 use crate::peak;
 use crate::side_by_side::side_by_side;
 use crate::tell::program_memory;
-use crate::trainer::failed;
+use crate::trainer::{ahead, failed, waited_with};
 use burn::backend::cuda::CudaDevice;
 use burn::backend::{Cuda, Flex};
 use burn::tensor::DType;
@@ -136,6 +136,7 @@ fn steps<B: Ops>(
             None => own,
         };
         let (scale, told) = clip.of(passed.loss, passed.grads.iter());
+        let told = waited_with(member, told);
         optimizer.begin(made, RATE, scale, passed.grads);
         net = net.take().map(|net| net.changed(|at, weight| optimizer.update(at, weight)));
         Ok(told)
@@ -148,7 +149,7 @@ fn steps<B: Ops>(
     let first_loss = look(ask()?)?;
     let first_step = started.elapsed().as_secs_f64();
     // As a training does it, steps are asked for before the one before is looked at.
-    let mut asked = (0..B::AHEAD).map(|_| ask()).collect::<Result<VecDeque<_>, _>>()?;
+    let mut asked = (0..ahead::<B>(member)).map(|_| ask()).collect::<Result<VecDeque<_>, _>>()?;
     let mut step = || {
         asked.push_back(ask()?);
         asked.pop_front().map_or(Ok(f64::NAN), look)

@@ -175,6 +175,12 @@ impl Later {
         Self(Box::new(numbers))
     }
 
+    /// Waits for them, to ask for them another time.
+    pub fn waited(self) -> Self {
+        let numbers = self.numbers();
+        Self::new(move || numbers)
+    }
+
     /// Waits for them.
     pub fn numbers(self) -> Vec<f64> {
         self.0()

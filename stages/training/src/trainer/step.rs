@@ -2,7 +2,7 @@
 //!
 //! A step whose loss or gradient is no number changes nothing, and neither do those that were asked for behind it. So when it is
 //! looked at, these are forgotten and asked for once more, and all goes as if each had been waited for.
-use super::{Trainer, failed};
+use super::{Trainer, failed, waited_with};
 use crate::data::{Cursor, Step};
 use crate::guard::Verdict;
 use burn::prelude::*;
@@ -64,6 +64,7 @@ impl<B: Ops> Trainer<'_, B> {
         let Pass { loss, grads, peaks, .. } = self.gathered(&step, number)?;
         let counted = grads.iter().enumerate().filter(|(at, _)| !self.optimizer.is_frozen(*at));
         let (scale, told) = self.clip.of(loss, counted.map(|(_, grad)| grad));
+        let told = waited_with(self.member.as_ref(), told);
         let update = self.state.updates + self.asked.len() as u64 + 1;
         let optimizer = &mut self.optimizer;
         optimizer.begin(update, rate, scale.clone(), grads);
