@@ -1,6 +1,7 @@
 //! The same bits for any number of threads.
+use super::update::adam;
 use super::{B, ints, numbers, tensor};
-use crate::ops::{AdamStep, Angles, Dropout, Objective, Ops, Placing, Sight, Turned};
+use crate::ops::{Angles, Dropout, Objective, Ops, Placing, Sight, Turned};
 use burn::prelude::*;
 
 fn bits<const D: usize>(x: Tensor<B, D>) -> Vec<u32> {
@@ -43,15 +44,7 @@ fn all() -> Vec<Vec<u32>> {
     let loss = B::head_loss(x.clone(), head, ids.clone(), &Objective::PLAIN, 0.01, true);
     let (back_x, back_head) = loss.back.unwrap();
     let flat: Tensor<B, 1> = y.clone().reshape([rows * wide]);
-    let step = AdamStep {
-        rate: 0.1,
-        beta1: 0.9,
-        beta2: 0.9,
-        epsilon: 1e-8,
-        decay: 0.1,
-        scale: tensor(&[1.0], [1]),
-        step: 1,
-    };
+    let step = adam(1.0);
     let (moved, _) = B::adamw(flat.clone(), flat.clone(), (flat.clone(), flat.clone().abs()), &step);
     vec![
         bits(B::product(x.clone(), y.clone(), Turned::Left)),

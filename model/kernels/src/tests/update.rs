@@ -43,15 +43,7 @@ fn what_others_hold_is_never_written_to() {
     let before = floats(x.clone());
     let _ = B::dropout(x.clone(), Dropout { rate: 0.5, seed: 1 });
     let flat: Tensor<B, 1> = x.clone().reshape([150]);
-    let step = AdamStep {
-        rate: 0.1,
-        beta1: 0.9,
-        beta2: 0.9,
-        epsilon: 1e-8,
-        decay: 0.1,
-        scale: tensor(&[1.0], [1]),
-        step: 1,
-    };
+    let step = adam(1.0);
     let _ = B::adamw(flat.clone(), flat.clone(), (flat.clone(), flat.clone()), &step);
     let push = Push { scale: tensor(&[0.5], [1]), momentum: 0.9, nesterov: true };
     let _ = B::muon(vec![[flat.clone(), flat.clone()]], [3, 50], &push);
@@ -144,6 +136,12 @@ fn a_weight_moves_and_decays() {
     near("moved", &floats(B::moved(flat(&weight), flat(&way), &by(0.02))), &right, 1e-6);
 }
 
+/// A first step, with this scale.
+pub(super) fn adam(scale: f64) -> AdamStep<B> {
+    let scale = tensor(&[scale], [1]);
+    AdamStep { rate: 0.1, beta1: 0.9, beta2: 0.9, epsilon: 1e-8, decay: 0.1, scale, step: 1 }
+}
+
 fn by(rate: f64) -> Move<B> {
     Move { rate, decay: 0.1, scale: tensor(&[1.0], [1]) }
 }
@@ -166,15 +164,7 @@ fn a_step_is_clipped_by_its_norm_and_changes_nothing_where_that_is_no_number() {
     let len = 9_000;
     let [weight, grad, mean, square] = [1, 2, 3, 4].map(|seed| tensor(&numbers(len, seed), [len]));
     let none = one(f64::NAN);
-    let step = AdamStep {
-        rate: 0.1,
-        beta1: 0.9,
-        beta2: 0.9,
-        epsilon: 1e-8,
-        decay: 0.1,
-        scale: none.clone(),
-        step: 1,
-    };
+    let step = adam(f64::NAN);
     for adamw in [B::adamw, plain::adamw] {
         let (same, means) = adamw(weight.clone(), grad.clone(), (mean.clone(), square.clone()), &step);
         let got = [same, means.0, means.1].map(floats);

@@ -1,7 +1,7 @@
 //! What fails on a GPU. Whoever asks for work does not wait for it, so it is kept until somebody asks; and Burn's threads for a GPU
 //! panic where they get no memory, and let others wait for what never comes, so their panics count too.
 use crate::cuda::kept::BurnKeeps;
-use crate::cuda::{driver_is_there, too_little};
+use crate::cuda::{gpu_count, too_little};
 use crate::decode::{DeviceError, DeviceResult};
 use cudarc::driver::CudaContext;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind};
@@ -16,7 +16,7 @@ static SHORT: AtomicBool = AtomicBool::new(false);
 
 /// Keeps it, where it is the first.
 pub(super) fn failed(said: String) {
-    SHORT.fetch_or(about_memory(&said).is_some(), Relaxed);
+    SHORT.fetch_or(is_about_memory(&said), Relaxed);
     FAILURE.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(said);
 }
 
@@ -24,9 +24,9 @@ pub(super) fn failed(said: String) {
 pub fn failure() -> Option<DeviceError> {
     let said = FAILURE.lock().unwrap_or_else(PoisonError::into_inner).take()?;
     // Asked only now: whoever panics may hold what this waits for.
-    let context = if driver_is_there() { CudaContext::new(0).ok() } else { None };
-    let room = context.and_then(|context| context.mem_get_info().ok());
-    Some(in_our_words(&said, room))
+    let room = |gpu| CudaContext::new(gpu).and_then(|context| context.mem_get_info()).ok();
+    let rooms: Vec<_> = (0..gpu_count()).map(room).collect();
+    Some(in_our_words(&said, &rooms))
 }
 
 /// Does work on GPUs. Where it panics over what a GPU did, that is what comes of it.
@@ -56,7 +56,7 @@ pub fn on_gpus<T>(work: impl FnOnce() -> T) -> DeviceResult<T> {
 /// Whether a panic is one of Burn's, on a GPU's own thread or where someone waits for it.
 fn is_of_a_gpu(info: &PanicHookInfo<'_>) -> bool {
     let file = info.location().map_or("", |location| location.file());
-    ["cubecl", "cudarc"].iter().any(|name| file.contains(name)) || about_memory(said(info)).is_some()
+    ["cubecl", "cudarc"].iter().any(|name| file.contains(name)) || is_about_memory(said(info))
 }
 
 fn said<'a>(info: &'a PanicHookInfo<'_>) -> &'a str {
@@ -69,12 +69,24 @@ fn about_memory(said: &str) -> Option<u64> {
     size.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
 }
 
-/// With what is free of how much.
-fn in_our_words(said: &str, room: Option<(usize, usize)>) -> DeviceError {
+/// Whether there was no room, be it for so many bytes or for the first that a GPU needs of a process.
+fn is_about_memory(said: &str) -> bool {
+    about_memory(said).is_some() || said.contains("CUDA_ERROR_OUT_OF_MEMORY")
+}
+
+/// With what is free of how much on each GPU, where it can be asked.
+fn in_our_words(said: &str, rooms: &[Option<(usize, usize)>]) -> DeviceError {
+    let help = "a smaller `micro_batch`, `recompute: block` and `optimizer: { state: int8 }` take less; `nvidia-smi` says \
+                whether another program has some of it, and what was kept before is whole";
+    let fullest = rooms.iter().flatten().min_by_key(|(free, _)| free).copied();
     if let Some(bytes) = about_memory(said) {
-        let help = "a smaller `micro_batch`, `recompute: block` and `optimizer: { state: int8 }` take less; `nvidia-smi` says \
-                    whether another program has some of it, and what was kept before is whole";
-        return too_little(bytes, room, help);
+        return too_little(bytes, fullest, help);
+    }
+    if is_about_memory(said) {
+        let full =
+            rooms.iter().position(Option::is_none).map_or("the GPU".into(), |gpu| format!("GPU {gpu}"));
+        let message = format!("{full} has no memory left");
+        return DeviceError { message, help: Some(help.into()) };
     }
     // What follows the first line is where in Burn it happened.
     let first = said.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim();
@@ -91,16 +103,19 @@ mod tests {
     #[test]
     fn too_little_memory_is_said_with_sizes_and_anything_else_in_a_line() {
         let said = "called `Result::unwrap()` on an `Err` value: can't allocate buffer of size: 1073741825\n  0: trace";
-        let error = in_our_words(said, Some((100 << 20, 8192 << 20)));
+        let error = in_our_words(said, &[Some((200 << 20, 8192 << 20)), Some((100 << 20, 8192 << 20))]);
         let right = "the GPU has too little memory for 1025 MiB more: of 8192 MiB 100 are free";
         assert_eq!(error.message, right);
         assert!(error.help.is_some_and(|help| help.contains("`micro_batch`")));
-        let error = in_our_words("\nResource to exist.: DriverError(CUDA_ERROR_LAUNCH_FAILED)\n trace", None);
+        let error = in_our_words("\nResource to exist.: DriverError(CUDA_ERROR_LAUNCH_FAILED)\n trace", &[]);
         assert_eq!(
             error.message,
             "the GPU failed: Resource to exist.: DriverError(CUDA_ERROR_LAUNCH_FAILED)"
         );
         assert!(error.help.is_some());
+        let error = in_our_words("DriverError(CUDA_ERROR_OUT_OF_MEMORY)", &[Some((1 << 30, 1 << 33)), None]);
+        assert_eq!(error.message, "GPU 1 has no memory left");
+        assert!(error.help.is_some_and(|help| help.contains("`nvidia-smi`")));
     }
 
     #[test]
