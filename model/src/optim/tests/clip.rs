@@ -52,6 +52,11 @@ fn clipped(kv_heads: usize) {
             qk_clip::<B>(quiet, threshold, &tensor(&[1.0]), query.clone(), key.clone());
         assert_eq!((floats(same_query), floats(same_key)), (floats(query.clone()), floats(key.clone())));
     }
+    // Nor where the step changes nothing.
+    let none = tensor(&[f32::NAN]);
+    let loud = tensor(&[900.0, f32::NAN, f32::INFINITY, 0.0]);
+    let (same_query, same_key) = qk_clip::<B>(loud, threshold, &none, query.clone(), key.clone());
+    assert_eq!((floats(same_query), floats(same_key)), (floats(query.clone()), floats(key.clone())));
     if kv_heads < HEADS {
         assert_eq!(floats(new_key), floats(key), "keys that heads share stay");
     } else {
