@@ -121,7 +121,10 @@ const PARTS: usize = 64;
 fn part(len: usize, work: usize) -> usize {
     let by_work = (work / WORTH).clamp(1, PARTS);
     let by_len = (len / ROWS).max(if by_work > 1 { 2 } else { 1 });
-    len.div_ceil(by_work.min(by_len)).next_multiple_of(16)
+    // An even number, as most machines have of cores: of three parts on two threads one waits for the third.
+    let parts = by_work.min(by_len);
+    let parts = if parts > 1 { parts.next_multiple_of(2) } else { parts };
+    len.div_ceil(parts).next_multiple_of(16)
 }
 
 /// `out = a b` or `out += a b` on all threads, cut along the rows of `out`, never along the inner dimension; along its columns
@@ -282,7 +285,7 @@ mod tests {
     #[test]
     fn parts_of_rows_and_columns_make_up_the_product() {
         // One that is cut along its rows, and two along their columns; the last part is always a shorter one.
-        for ([m, k, n], parts) in [([300, 200, 260], 2), ([16, 512, 1040], 2), ([16, 1040, 1060], 5)] {
+        for ([m, k, n], parts) in [([300, 200, 260], 2), ([16, 512, 1040], 2), ([16, 1040, 1060], 6)] {
             let side: usize = if 4 * m >= n { m } else { n };
             assert_eq!(side.div_ceil(part(side, m * k * n)), parts, "otherwise this tests nothing");
             let (a, b, start) = (numbers(m * k, 1), numbers(k * n, 2), numbers(m * n, 3));
