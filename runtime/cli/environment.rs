@@ -1,10 +1,8 @@
 //! The one place where muse reads its environment; everything else takes what it needs as an argument.
+use muse_runtime::run::KERNELS;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-
-/// Names a folder for kernels.
-const KERNELS: &str = "MUSE_KERNELS";
 
 /// What the caller's environment says, read once at the start.
 #[derive(Clone, Debug, Default)]

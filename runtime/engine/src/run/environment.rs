@@ -26,8 +26,8 @@ const WAYS_OUT: &[&str] = &[
     "LD_LIBRARY_PATH",
 ];
 
-/// Names the folder where muse keeps kernels for GPUs.
-const KERNELS: &str = "MUSE_KERNELS";
+/// The variable that names the folder where muse keeps kernels for GPUs.
+pub const KERNELS: &str = "MUSE_KERNELS";
 
 /// What tells the hub's tools, and `download`, that they may not use the network.
 const OFFLINE: &str = "HF_HUB_OFFLINE";

@@ -18,7 +18,7 @@ mod secrets;
 mod slots;
 
 pub(crate) use attempt::{draft, resume_key};
-pub use environment::Environment;
+pub use environment::{Environment, KERNELS};
 pub use folder::{RunFolder, file_name, live_key};
 pub use pin::{Renewed, update};
 pub use process::tail;

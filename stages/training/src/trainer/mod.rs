@@ -5,7 +5,7 @@ mod init;
 mod keep;
 mod step;
 
-pub(crate) use step::Made;
+pub(crate) use step::{Made, ahead, waited_with};
 
 use crate::data::{Batches, Cursor, HeldOut, Rows, StepSize};
 use crate::recipe::Recipe;
@@ -19,7 +19,7 @@ use muse_model::count::Precision;
 use muse_model::kernels::{DeviceError, Member, Objective, Ops};
 use muse_model::lora::{Acting, Lora};
 use muse_model::net::{Batch, Net, Role, Setting, Weight};
-use muse_model::optim::{Clip, Optimizer, Told, global_norm};
+use muse_model::optim::{Clip, Optimizer, global_norm};
 use muse_stage::StageError;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -203,18 +203,6 @@ impl<'a, B: Ops> Trainer<'a, B> {
             self.state.best = Some(point);
         }
     }
-}
-
-/// How many steps a device is asked for before the first is looked at. Those that work together go step by step, and each waits for its
-/// gradients ([`waited_with`]).
-pub(crate) fn ahead<B: Ops>(member: Option<&Member>) -> usize {
-    if member.is_some() { 0 } else { B::AHEAD }
-}
-
-/// Waits for what the others have to do with it, if there are any. A GPU that waits for another may stand in its way: Burn finds out
-/// which kernels are fast on one GPU at a time, and that takes until the GPU has nothing else to do.
-pub(crate) fn waited_with(member: Option<&Member>, told: Told) -> Told {
-    if member.is_some() { told.waited() } else { told }
 }
 
 fn optimizer<B: Ops>(

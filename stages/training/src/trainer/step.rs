@@ -2,7 +2,7 @@
 //!
 //! A step whose loss or gradient is no number changes nothing, and neither do those that were asked for behind it. So when it is
 //! looked at, these are forgotten and asked for once more, and all goes as if each had been waited for.
-use super::{Trainer, failed, waited_with};
+use super::{Trainer, failed};
 use crate::data::{Cursor, Step};
 use crate::guard::Verdict;
 use burn::prelude::*;
@@ -33,6 +33,18 @@ pub(super) struct Asked {
     tokens: u64,
     /// Where the next one begins in the data.
     cursor: Cursor,
+}
+
+/// How many steps a device is asked for before the first is looked at. Those that work together go step by step, and each waits for its
+/// gradients ([`waited_with`]).
+pub(crate) fn ahead<B: Ops>(member: Option<&Member>) -> usize {
+    if member.is_some() { 0 } else { B::AHEAD }
+}
+
+/// Waits for what the others have to do with it, if there are any. A GPU that waits for another may stand in its way: Burn finds out
+/// which kernels are fast on one GPU at a time, and that takes until the GPU has nothing else to do.
+pub(crate) fn waited_with(member: Option<&Member>, told: Told) -> Told {
+    if member.is_some() { told.waited() } else { told }
 }
 
 impl<B: Ops> Trainer<'_, B> {

@@ -35,15 +35,18 @@ struct Choices {
     known: Mutex<BTreeMap<String, Way>>,
     /// Held by who looks for a way.
     looks: Mutex<()>,
+    /// How often a lock is asked for.
+    times: u32,
 }
 
-/// So often, and so long each time, a lock is waited for. Without it there is no choice to be made: a GPU that waits for another may
-/// be what that one waits for.
-const PATIENCE: (u32, Duration) = (300, Duration::from_millis(10));
+/// How often a lock is asked for, and the time between: three seconds. Without it there is no choice to be made: a GPU that waits for
+/// another may be what that one waits for.
+const TIMES: u32 = 300;
+const PAUSE: Duration = Duration::from_millis(10);
 
 impl Choices {
     fn at(place: Option<PathBuf>) -> Self {
-        Self { place, known: Mutex::default(), looks: Mutex::default() }
+        Self { place, known: Mutex::default(), looks: Mutex::default(), times: TIMES }
     }
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<String, Way>> {
@@ -59,8 +62,8 @@ impl Choices {
     /// Looks for a way, and keeps it. None where that cannot be.
     fn look(&self, key: &str, suggested: &[Way], time: impl FnMut(&Way) -> Option<f32>) -> Option<Way> {
         let place = self.place.as_deref()?;
-        let _own = within_patience(|| self.looks.try_lock().ok())?;
-        let _others = locked(place)?;
+        let _own = taken(self.times, || self.looks.try_lock().ok())?;
+        let _others = locked(place, self.times)?;
         // Another process may have found it meanwhile, or another GPU.
         self.known().extend(kept::read(place).iter().flat_map(|bytes| read(bytes)));
         let mut all = self.known().clone();
@@ -77,18 +80,18 @@ impl Choices {
 }
 
 /// Keeps other processes from choosing for as long as it is held.
-fn locked(place: &Path) -> Option<File> {
+fn locked(place: &Path, times: u32) -> Option<File> {
     fs::create_dir_all(place.parent()?).ok()?;
     let lock = File::create(place.with_extension("lock")).ok()?;
-    within_patience(|| lock.try_lock().ok())?;
+    taken(times, || lock.try_lock().ok())?;
     Some(lock)
 }
 
-fn within_patience<T>(mut take: impl FnMut() -> Option<T>) -> Option<T> {
-    let (times, pause) = PATIENCE;
+/// What is asked for so often, once it can be had.
+fn taken<T>(times: u32, mut take: impl FnMut() -> Option<T>) -> Option<T> {
     (0..times).find_map(|time| {
         if time > 0 {
-            sleep(pause);
+            sleep(PAUSE);
         }
         take()
     })
@@ -177,6 +180,22 @@ mod tests {
         assert_eq!(choices.choose("one", &[], |_| None), None);
         // For good, so that memory which is there the next time changes nothing.
         assert_eq!(chosen(&choices, "one", [3.0, 2.0, 1.0]), (WAYS[0], 0));
+    }
+
+    #[test]
+    fn nobody_waits_for_long_for_one_who_looks() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("products");
+        let choices = Choices { times: 1, ..Choices::at(Some(place.clone())) };
+        assert_eq!(chosen(&choices, "known", [3.0, 2.0, 1.0]), (WAYS[2], 9));
+        let (own, other) = (choices.looks.lock().unwrap(), locked(&place, 1).unwrap());
+        assert_eq!(chosen(&choices, "known", [1.0; 3]), (WAYS[2], 0));
+        assert_eq!(chosen(&choices, "new", [3.0, 2.0, 1.0]), (WAYS[0], 0));
+        drop(own);
+        assert_eq!(chosen(&choices, "new", [3.0, 2.0, 1.0]), (WAYS[0], 0), "another process looks");
+        drop(other);
+        // It was no choice, so it can be made still.
+        assert_eq!(chosen(&choices, "new", [3.0, 2.0, 1.0]), (WAYS[2], 9));
     }
 
     #[test]

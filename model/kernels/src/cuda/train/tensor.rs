@@ -35,6 +35,7 @@ pub(crate) fn later(x: Tensor<Cuda, 1>) -> Later {
     })
 }
 
+/// What Burn's thread for a GPU works on.
 pub(super) type Server = <CudaRuntime as Runtime>::Server;
 
 /// Numbers of a tensor, one behind the other.

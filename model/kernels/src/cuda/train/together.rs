@@ -1,21 +1,17 @@
 //! What the numbers of several GPUs come to: by NCCL where it is found, on the thread that gives each GPU its work.
 use super::blas::Failure;
 use super::nccl::{Nccl, Places};
-use super::tensor::Numbers;
+use super::tensor::{Numbers, Server};
 use crate::decode::DeviceResult;
 use crate::group::{Bucket, Member};
 use burn::backend::Cuda;
 use burn::backend::cuda::CudaDevice;
 use burn::prelude::*;
-use cubecl::cuda::CudaRuntime;
 use cubecl::device_handle::DeviceHandle;
-use cubecl::prelude::Runtime;
 use cubecl::server::ComputeServer;
 use cubecl::stream_id::StreamId;
 use std::cell::RefCell;
 use std::sync::LazyLock;
-
-type Server = <CudaRuntime as Runtime>::Server;
 
 thread_local! {
     /// The place in its group of the GPU that this thread gives its work.
