@@ -17,11 +17,11 @@ import torch
 from nvrtc import compiled
 
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../model/kernels/src/cuda/decode")
-PARTS = "numbers rows product tiles near exact turn attention ring whole".split()
+PARTS = "numbers rows product tiles near exact turn attention ring bring block hands whole_product whole_attention whole".split()
 PRODUCT, LOOK_UP, ATTEND = range(3)
 STORE, ADD, GATE = range(3)
 LLAMA = dict(layers=28, width=2048, heads=16, kept=8, head=128, ffn=6144, vocabulary=32000)
-CONTEXT, STEPS, WARPS, NEAR_BYTES = 400, 30, 8, 128
+CONTEXT, STEPS, WARPS, NEAR_BYTES, COUNTER, HANDS = 400, 30, 8, 128, 128, 3
 
 
 class Given(ctypes.Structure):
@@ -65,11 +65,14 @@ class Step:
         angles = self.some(CONTEXT * m.head * 2, 1.0)
         parts, ready = self.some(m.heads * 64 * (m.head + 2) * 4), self.some(1 << 14)
         self.desk = (max(m.ffn, queries, m.width) // 8 + 4) * 16
+        # What a task reads: rows in bf16, or in f32 where a norm or attention comes.
+        self.pieces = max(m.ffn * 2, queries * 2, m.width * 4, all_heads * 4) // 16
         self.product("look up", LOOK_UP, embedding, zeros, x, m.width, 0, m.width, STORE)
         for _ in range(m.layers):
             self.product("queries, keys, values", PRODUCT, self.weight(all_heads, m.width), x, all_, m.width, all_heads, all_heads, STORE, ones)
             cache = [self.some(CONTEXT * m.kept * m.head * 2) for _ in range(2)]
             given = Attention(all_, zeros, place, angles, angles, 0, 0, 0, *cache, out, parts, ready, 1, m.heads, m.kept, all_heads, CONTEXT, 0, 1, queries, 1e-5)
+            self.weights.append(Weights(0, 0, 0, 0, len(self.tasks)))
             self.add("attend", Task(ATTEND, Either(attention=given)))
             self.product("output", PRODUCT, self.weight(m.width, queries), out, x, queries, m.width, m.width, ADD)
             self.product("gate and up", PRODUCT, self.weight(2 * m.ffn, m.width), x, gated, m.width, 2 * m.ffn, m.ffn, GATE, ones)
@@ -117,10 +120,10 @@ def kernel(cuda, changes, shared, log):
         text, count = re.subn(rf"#define {name} .*", f"#define {name} {value}", text)
         assert count == 1, f"there is no {name}"
     if log:
-        begin, at = "        const Task& task = block.tasks[at % 2];\n", "int products, int desk) {"
+        begin, at = "        const Task &task = block.tasks[at % TASKS], &next = block.tasks[(at + 1) % TASKS];\n", "int brought, int desk, int pieces) {"
         assert begin in text and at in text
         time = 'u64 t; asm volatile("mov.u64 %0, %globaltimer;" : "=l"(t)); if (threadIdx.x == 0) times[at * gridDim.x + blockIdx.x] = t;\n'
-        text = text.replace(at, "int products, int desk, u64* times) {").replace(begin, begin + time)
+        text = text.replace(at, at.replace(")", ", u64* times)")).replace(begin, begin + time)
     capability = "".join(map(str, torch.cuda.get_device_capability()))
     code = compiled("".join(f"#define {name} {value}\n" for name, value in known.items()) + text, [f"--gpu-architecture=sm_{capability}", "--std=c++17"], "whole_step")
     module, function = ctypes.c_void_p(), ctypes.c_void_p()
@@ -138,10 +141,10 @@ def main():
     cuda, device = ctypes.CDLL("libcuda.so.1"), torch.cuda.get_device_properties(0)
     shared, blocks = device.shared_memory_per_block_optin, device.multi_processor_count
     step = Step(blocks)
-    tasks, weights, met = on_gpu(step.tasks), on_gpu(step.weights), torch.zeros(1, dtype=torch.int32, device="cuda")
+    tasks, weights, met = on_gpu(step.tasks), on_gpu(step.weights), torch.zeros(COUNTER + HANDS * 16 * step.pieces, dtype=torch.uint8, device="cuda")
     times = torch.zeros(len(step.tasks), blocks, dtype=torch.int64, device="cuda")
     given = [ctypes.c_void_p(one.data_ptr()) for one in (tasks, weights, met)]
-    given += [ctypes.c_int(number) for number in (len(step.tasks), len(step.weights), -(-max(step.desk, 1 << 14) // NEAR_BYTES) * NEAR_BYTES)]
+    given += [ctypes.c_int(number) for number in (len(step.tasks), len(step.weights), -(-max(step.desk, 1 << 14) // NEAR_BYTES) * NEAR_BYTES, step.pieces)]
     given.append(ctypes.c_void_p(times.data_ptr()))
     words = (ctypes.c_void_p * len(given))(*(ctypes.cast(ctypes.pointer(one), ctypes.c_void_p) for one in given))
     stream = ctypes.c_void_p(torch.cuda.current_stream().cuda_stream)
@@ -150,7 +153,7 @@ def main():
         events = [torch.cuda.Event(enable_timing=True) for _ in range(STEPS + 1)]
         for event in events:
             event.record()
-            ok(cuda.cuLaunchCooperativeKernel(function, blocks, 1, 1, 32 * (WARPS + 1), 1, 1, shared, stream, words), "start")
+            ok(cuda.cuLaunchCooperativeKernel(function, blocks, 1, 1, 32 * (WARPS + 2), 1, 1, shared, stream, words), "start")
         torch.cuda.synchronize()
         took = sorted(one.elapsed_time(other) for one, other in zip(events[3:], events[4:]))[(STEPS - 3) // 2]
         if not log:

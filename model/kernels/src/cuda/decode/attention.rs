@@ -57,6 +57,13 @@ pub(super) struct Attention {
     epsilon: f32,
 }
 
+impl Attention {
+    /// Bytes of queries, keys and values that are read.
+    pub(super) fn read(&self) -> i32 {
+        self.rows * self.stride * 4
+    }
+}
+
 pub(super) fn attend(
     gpu: &mut Gpu,
     step: &Step<'_>,

@@ -2,7 +2,7 @@
 use super::{CHUNK, attention, matrix};
 
 /// Its parts, in the order in which one stands on the other.
-const PARTS: [&str; 10] = [
+const PARTS: [&str; 15] = [
     include_str!("source/numbers.cu"),
     include_str!("source/rows.cu"),
     include_str!("source/product.cu"),
@@ -12,6 +12,11 @@ const PARTS: [&str; 10] = [
     include_str!("source/turn.cu"),
     include_str!("source/attention.cu"),
     include_str!("source/ring.cu"),
+    include_str!("source/bring.cu"),
+    include_str!("source/block.cu"),
+    include_str!("source/hands.cu"),
+    include_str!("source/whole_product.cu"),
+    include_str!("source/whole_attention.cu"),
     include_str!("source/whole.cu"),
 ];
 

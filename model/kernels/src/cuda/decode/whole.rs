@@ -7,10 +7,13 @@ use super::matrix::{Given, NEAR, TILE, WARPS, Way, pieces_near};
 use super::memory::Memory;
 use crate::decode::{DeviceResult, Kept, Step};
 
-/// Threads of a block: warps that multiply, and one that has weights brought.
-const THREADS: u32 = 32 * (WARPS as u32 + 1);
+/// Threads of a block: warps that multiply, one that meets the other blocks, and one that has weights brought.
+const THREADS: u32 = 32 * (WARPS as u32 + 2);
+/// Bytes of what counts blocks, before what tasks hand over; and how many of these there are, by turns.
+const COUNTER: usize = 128;
+const HANDS: usize = 3;
 /// What a block must have room for besides what lies near: what its warps have in common, and some stages of weights.
-const LEAST: usize = (12 << 10) + 3 * (17 << 10);
+const LEAST: usize = (13 << 10) + 3 * (17 << 10);
 /// Rows of a step that lie near, and keys that they look at with all heads that share them. Each head looks by itself.
 const ROWS: usize = 8;
 const FAR: usize = 1 << 14;
@@ -25,7 +28,8 @@ pub(super) enum Task {
     Attend(Attention),
 }
 
-/// What is brought for a product, as `whole.cu` has it.
+/// What is brought for a product, as `bring.cu` has it; or, where it has no chunks, the number of a task that attends, for which keys and
+/// values are.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Weights {
@@ -48,8 +52,6 @@ pub(super) struct Whole {
     takes: bool,
     /// Bytes that attention has near.
     attending: usize,
-    /// How many blocks have met.
-    met: Memory,
     /// Of each row the largest number so far, and how many blocks have said theirs.
     best: Memory,
     /// Lists that are being gone through.
@@ -77,7 +79,6 @@ impl Whole {
             next: 0,
             takes: false,
             attending: attending(head_width),
-            met: device.zeros(4)?,
             best: device.zeros(16 * ROWS)?,
             lists: Vec::new(),
         })
@@ -100,6 +101,10 @@ impl Whole {
     }
 
     pub(super) fn add(&mut self, task: Task) {
+        if let Task::Attend(_) = task {
+            let first = self.tasks.len() as i32;
+            self.weights.push(Weights { numbers: 0, scales: 0, chunks: 0, tiles: 0, first });
+        }
         self.tasks.push(task);
     }
 
@@ -145,8 +150,18 @@ impl Whole {
             Task::Attend(_) => self.attending,
         };
         let desk = self.tasks.iter().map(near).max().unwrap_or(0).next_multiple_of(128);
-        let counts = [self.tasks.len(), self.weights.len(), desk].map(Arg::Int);
-        let args = [&[tasks, weights, Arg::At(self.met.at())][..], &counts].concat();
+        // What a task reads may be handed over to it.
+        let read = |task: &Task| match task {
+            Task::Product(given) => {
+                given.rows * given.chunks * CHUNK as i32 * if given.norm == 0 { 2 } else { 4 }
+            }
+            Task::LookUp(_) => 0,
+            Task::Attend(given) => given.read(),
+        };
+        let pieces = self.tasks.iter().map(read).max().map_or(0, |bytes| (bytes as usize).div_ceil(16));
+        let met = list(device.kept(&vec![0_u8; COUNTER + HANDS * 16 * pieces])?);
+        let counts = [self.tasks.len(), self.weights.len(), desk, pieces].map(Arg::Int);
+        let args = [&[tasks, weights, met][..], &counts].concat();
         device.launch_together("whole_step", self.blocks, THREADS, &args)?;
         self.tasks.clear();
         self.weights.clear();

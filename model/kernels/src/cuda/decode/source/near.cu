@@ -43,10 +43,14 @@ __device__ __forceinline__ float root_of(const Given& given, const Near<WARPS>& 
     return rsqrtf(sum / given.width + given.epsilon);
 }
 
+__device__ __forceinline__ float4 by_root(float4 sum, const float* roots) {
+    return make_float4(sum.x * roots[0], sum.y * roots[1], sum.z * roots[0], sum.w * roots[1]);
+}
+
 // Adds up what all warps have of a tile. Each time another warp does, and knows it by what comes back; the others go on, and write
 // elsewhere until all have met again.
 template <int WARPS>
-__device__ __forceinline__ bool add_up(Near<WARPS>& near, int turn, float* sums, const float* roots, float4& sum) {
+__device__ __forceinline__ bool add_up(Near<WARPS>& near, int turn, float* sums, float4& sum) {
     int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     near.parts[turn % 2][warp][lane] = make_float4(sums[0], sums[1], sums[2], sums[3]);
     sums[0] = sums[1] = sums[2] = sums[3] = 0.0f;
@@ -54,7 +58,6 @@ __device__ __forceinline__ bool add_up(Near<WARPS>& near, int turn, float* sums,
     if (warp != turn % WARPS) return false;
     sum = near.parts[turn % 2][0][lane];
     for (int one = 1; one < WARPS; one++) sum = plus(sum, near.parts[turn % 2][one][lane]);
-    sum.x *= roots[0], sum.z *= roots[0], sum.y *= roots[1], sum.w *= roots[1];
     return true;
 }
 
@@ -107,7 +110,7 @@ __device__ __forceinline__ void near(const Given& given) {
         if (whole) part = 0;
         if (next < tiles) load(next, part);
         float4 sum;
-        if (whole && add_up(near, turn++, sums, roots, sum)) give(given, four * 2, tile, group, plus(sum, there));
+        if (whole && add_up(near, turn++, sums, sum)) give(given, four * 2, tile, group, plus(by_root(sum, roots), there));
         if (whole && next < tiles) there = ask(next);
         tile = next;
     }

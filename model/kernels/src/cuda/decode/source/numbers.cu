@@ -71,14 +71,16 @@ __device__ __forceinline__ float sum_of_warp(float x) {
 
 // Where a number of a weight lies. Those that a warp multiplies at once lie side by side, in the order of its lanes, so that a
 // weight is read from end to end: of a tile of 16 rows and a chunk of 32 numbers, each lane has 8 of one row and the same 8 of the
-// row 8 below it, which in bf16 lie behind those of all lanes. In f32 rows lie one behind the other.
+// row 8 below it. In bf16 two of one row and two of the other lie by turns, as tensor cores take them, and the second half of them behind
+// the first half of all lanes. In f32 rows lie one behind the other.
 __device__ __forceinline__ i64 place_of(int row, int at, int chunks) {
 #if KEPT == 0
     return (i64)row * chunks * CHUNK + at;
 #else
     int within = row % TILE, k = at % CHUNK;
     i64 block = (i64)(row / TILE) * chunks + at / CHUNK, lane = (within % 8) * 4 + k / 8;
-    return (KEPT == 1 ? (block * 2 + within / 8) * 32 + lane : (block * 32 + lane) * 2 + within / 8) * 8 + k % 8;
+    if (KEPT == 1) return ((block * 2 + k % 8 / 4) * 32 + lane) * 8 + k % 4 / 2 * 4 + within / 8 * 2 + k % 2;
+    return ((block * 32 + lane) * 2 + within / 8) * 8 + k % 8;
 #endif
 }
 

@@ -24,6 +24,17 @@ __device__ __forceinline__ float4 as_numbers(uint4 x) {
     return make_float4(__uint_as_float(x.x), __uint_as_float(x.y), __uint_as_float(x.z), __uint_as_float(x.w));
 }
 
+// Where a number is handed over, zero says that it has not come yet; so a zero goes as a negative one.
+__device__ __forceinline__ float not_zero(float x) { return x == 0.0f ? -0.0f : x; }
+__device__ __forceinline__ u16 not_zero(u16 bits) { return bits ? bits : 0x8000; }
+
+// A number goes to where it stays, and to the same place of what is handed over, if it is.
+template <class T>
+__device__ __forceinline__ void put(T* out, void* hand, i64 at, T x) {
+    if (hand) ((T*)hand)[at] = not_zero(x);
+    out[at] = x;
+}
+
 // What a product is given. With `norm` rows of x are in f32, and are divided by the root of their mean square and multiplied by these:
 // the numbers on the way in, the root on the way out.
 struct Given {

@@ -1,10 +1,11 @@
 // Weights on their way to a block: a ring of stages in its own memory, that one thread has filled by the hardware's copies.
 #if KEPT != 0 && SHARED > 0
 
-// Chunks of a tile that come at once, and stages that are under way at most: as many as keep memory busy. What else is asked of it waits
-// behind them.
-#define AT_ONCE 16
-#define UNDER_WAY 2
+// Chunks of a tile that come at once, and stages that are under way at most: as many as keep memory busy; and fewer while a block waits for
+// others, since what they tell each other waits behind them.
+#define AT_ONCE (KEPT == 1 ? 16 : 32)
+#define UNDER_WAY 3
+#define UNDER_WAY_MEANWHILE 2
 #define PIECES (KEPT == 1 ? 2 : 1)
 
 struct Stage {
@@ -67,46 +68,5 @@ __device__ __forceinline__ u64 read_once() {
     u64 policy;
     asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
     return policy;
-}
-
-// What is brought for a product.
-struct Weights {
-    const uint4* numbers;
-    const u16* scales;
-    int chunks, tiles, first;
-};
-
-// The first tile of a product that is this block's. Each product begins where the one before it ended, so that all have as much to do.
-__device__ __forceinline__ int first_tile(int first) {
-    int tile = (int)blockIdx.x - first;
-    return tile < 0 ? tile + gridDim.x : tile;
-}
-
-// Has the weights of all products brought, in the order in which they are needed.
-__device__ __forceinline__ void bring_weights(const Weights* all, int count, Stage* stages, Gate* fulls, Gate* empties, int room) {
-    Place place = {0, 0}, before = {0, 0};
-    u64 once = read_once();
-    int under_way = 0;
-    if (count == 0) return;
-    Weights next = all[0];
-    for (int at = 0; at < count; at++) {
-        Weights weights = next;
-        // It is there when it is needed.
-        next = all[min(at + 1, count - 1)];
-        for (int tile = first_tile(weights.first); tile < weights.tiles; tile += gridDim.x)
-            for (int begin = 0; begin < weights.chunks; begin += AT_ONCE) {
-                i64 first = (i64)tile * weights.chunks + begin;
-                int some = min(AT_ONCE, weights.chunks - begin), bytes = some * PIECES * 512, more = KEPT == 2 ? some * TILE * 2 : 0;
-                Stage& stage = stages[place.stage];
-                Gate& full = fulls[place.stage];
-                if (under_way == UNDER_WAY) fulls[before.stage].pass(before.turn), before.go_on(room), under_way--;
-                // At first all stages are empty.
-                empties[place.stage].pass(place.turn + 1);
-                full.come_with(bytes + more);
-                copy(stage.weights, weights.numbers + first * PIECES * 32, bytes, full, once);
-                if (KEPT == 2) copy(stage.scales, weights.scales + first * TILE, more, full, once);
-                place.go_on(room), under_way++;
-            }
-    }
 }
 #endif

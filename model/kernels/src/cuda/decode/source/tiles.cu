@@ -30,9 +30,8 @@ struct Tile {
 
     __device__ __forceinline__ Tile(const uint4* pieces, const u16* scale) {
 #if KEPT == 1
-        uint4 upper = pieces[0], lower = pieces[1];
-        low[0] = upper.x, low[1] = lower.x, low[2] = upper.y, low[3] = lower.y;
-        high[0] = upper.z, high[1] = lower.z, high[2] = upper.w, high[3] = lower.w;
+        low[0] = pieces[0].x, low[1] = pieces[0].y, low[2] = pieces[0].z, low[3] = pieces[0].w;
+        high[0] = pieces[1].x, high[1] = pieces[1].y, high[2] = pieces[1].z, high[3] = pieces[1].w;
 #else
         uint4 codes = pieces[0];
         low[0] = two_of(codes.x, 0x4140), low[1] = two_of(codes.z, 0x4140);
@@ -95,20 +94,24 @@ __device__ __forceinline__ float4 there_already(const Given& given, int row, int
                        two && lower ? at[stride + 8] : 0.0f);
 }
 
-__device__ __forceinline__ void give(const Given& given, int row, int tile, int group, float4 sum) {
+// `hand` is where else they go, where they are handed over.
+__device__ __forceinline__ void give(const Given& given, int row, int tile, int group, float4 sum, void* hand = nullptr) {
+    int stride = given.stride;
+    bool first = row < given.rows, second = row + 1 < given.rows;
     if (given.way == GATE) {
-        u16* to = (u16*)given.out + (i64)row * given.stride + tile * 8 + group;
-        if (row < given.rows) to[0] = to_bf16(gated(sum.x, sum.z));
-        if (row + 1 < given.rows) to[given.stride] = to_bf16(gated(sum.y, sum.w));
+        i64 at = (i64)row * stride + tile * 8 + group;
+        if (first) put((u16*)given.out, hand, at, to_bf16(gated(sum.x, sum.z)));
+        if (second) put((u16*)given.out, hand, at + stride, to_bf16(gated(sum.y, sum.w)));
         return;
     }
-    int column = tile * TILE + group, stride = given.stride;
-    float* to = (float*)given.out + (i64)row * stride + column;
+    int column = tile * TILE + group;
+    i64 at = (i64)row * stride + column;
     bool upper = column < given.wide, lower = column + 8 < given.wide;
-    if (row < given.rows && upper) to[0] = sum.x;
-    if (row + 1 < given.rows && upper) to[stride] = sum.y;
-    if (row < given.rows && lower) to[8] = sum.z;
-    if (row + 1 < given.rows && lower) to[stride + 8] = sum.w;
+    float* out = (float*)given.out;
+    if (first && upper) put(out, hand, at, sum.x);
+    if (second && upper) put(out, hand, at + stride, sum.y);
+    if (first && lower) put(out, hand, at + 8, sum.z);
+    if (second && lower) put(out, hand, at + stride + 8, sum.w);
 }
 
 __device__ __forceinline__ void give_all(const Given& given, int row, int tile, int group, float4 sum) {

@@ -22,14 +22,20 @@ struct Attention {
     float epsilon;
 };
 
-// Turns a query or a key as its place says, behind its norm, or takes a value as it is: a warp for each head. Keys and values go to the
-// cache.
-__device__ __forceinline__ void turn(const Attention& given, int row, int slot, int place, int part, float* query) {
+// Where a key or a value stands in the cache.
+__device__ __forceinline__ Number* kept_at(const Attention& given, int slot, int part, int place) {
+    int head = part - given.heads;
+    bool value = head >= given.kept;
+    i64 at = (((i64)slot * given.kept + head - (value ? given.kept : 0)) * given.context + place) * WIDE;
+    return (value ? given.values : given.keys) + at;
+}
+
+// Turns a query or a key by its place's angles, behind its norm, or takes a value as it is: a warp for each head. A query goes to `query`,
+// a key or a value to `to`.
+__device__ __forceinline__ void turn(const Attention& given, const float* x, const float* cosines, const float* sines, int part, float* query,
+                                     Number* to) {
     int lane = threadIdx.x % 32, head = part - given.heads;
-    const float* x = given.all + (i64)row * given.stride + part * HEAD;
-    i64 kept = (((i64)slot * given.kept + head) * given.context + place) * WIDE;
     if (head >= given.kept) {
-        Number* to = given.values + kept - (i64)given.kept * given.context * WIDE;
         for (int at = lane; at < WIDE; at += 32) to[at] = narrow(at < HEAD ? x[at] : 0.0f);
         return;
     }
@@ -40,27 +46,30 @@ __device__ __forceinline__ void turn(const Attention& given, int row, int slot, 
         for (int at = lane; at < HEAD; at += 32) sum += x[at] * x[at];
         scale = rsqrtf(sum_of_warp(sum) / HEAD + given.epsilon);
     }
-    Number* key = given.keys + kept;
     // Queries take with them what logits are multiplied by.
     float times = rsqrtf((float)HEAD) * LOG2_E;
     for (int at = lane; at < HEAD / 2; at += 32) {
         float first = x[at] * scale, second = x[at + HEAD / 2] * scale;
         if (weight) first *= weight[at], second *= weight[at + HEAD / 2];
-        float cosine = given.cosines[(i64)place * (HEAD / 2) + at], sine = given.sines[(i64)place * (HEAD / 2) + at];
+        float cosine = cosines[at], sine = sines[at];
         float one = first * cosine - second * sine, two = first * sine + second * cosine;
         if (head < 0) {
             query[at] = one * times, query[at + HEAD / 2] = two * times;
         } else {
-            key[at] = narrow(one), key[at + HEAD / 2] = narrow(two);
+            to[at] = narrow(one), to[at + HEAD / 2] = narrow(two);
         }
     }
     if (head >= 0)
-        for (int at = HEAD + lane; at < WIDE; at += 32) key[at] = narrow(0.0f);
+        for (int at = HEAD + lane; at < WIDE; at += 32) to[at] = narrow(0.0f);
 }
 
 extern "C" __global__ void keep_heads(const __grid_constant__ Attention given) {
     int warp = (blockIdx.x * blockDim.x + threadIdx.x) / 32, parts = given.heads + 2 * given.kept, row = warp / parts, part = warp % parts;
     let_next_begin();
     settle();
-    if (row < given.rows) turn(given, row, given.slots[row], given.places[row], part, given.queries + ((i64)row * given.heads + part) * HEAD);
+    if (row >= given.rows) return;
+    const float* x = given.all + (i64)row * given.stride + part * HEAD;
+    float* query = given.queries + ((i64)row * given.heads + part) * HEAD;
+    i64 angles = (i64)given.places[row] * (HEAD / 2);
+    turn(given, x, given.cosines + angles, given.sines + angles, part, query, kept_at(given, given.slots[row], part, given.places[row]));
 }
