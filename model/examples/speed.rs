@@ -38,7 +38,7 @@ fn run() {
     let batch = Batch::<B>::plain(tokens, &ids, &ids, &device);
     let setting = Setting::new(&model, tokens, DType::F32, &device);
     let (share, scale) = (1.0 / ids.len() as f64, Tensor::<B, 1>::ones([1], &device));
-    let mut means: Vec<_> = net.flat().into_iter().map(|w| Some((w.zeros_like(), w.zeros_like()))).collect();
+    let mut means: Vec<_> = net.flat().into_iter().map(|w| Some([w.zeros_like(), w.zeros_like()])).collect();
     let mut times: Vec<[f64; 3]> = Vec::new();
     for step in 1..=steps as u64 {
         let begin = Instant::now();
@@ -58,8 +58,9 @@ fn run() {
         };
         net = net.changed(|at, weight| {
             let (Some(grad), Some(old)) = (grads.next(), means[at].take()) else { return weight };
-            let (weight, new) = B::adamw(weight, grad, old, &step);
-            means[at] = Some(new);
+            let [mean, square] = old;
+            let [weight, mean, square] = B::adamw(vec![[weight, grad, mean, square]], &step).remove(0);
+            means[at] = Some([mean, square]);
             weight
         });
         let all = begin.elapsed();

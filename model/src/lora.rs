@@ -177,6 +177,15 @@ impl<B: Ops> Lora<B> {
         Self { factors, ..self }
     }
 
+    /// Puts all factors through `change` at once.
+    #[must_use]
+    pub fn changed_together(self, change: impl FnOnce(Vec<Tensor<B, 1>>) -> Vec<Tensor<B, 1>>) -> Self {
+        let shapes: Vec<_> = self.factors.iter().map(Tensor::shape).collect();
+        let new = change(self.factors.into_iter().map(flat).collect());
+        let factors = new.into_iter().zip(shapes).map(|(new, shape)| new.reshape(shape)).collect();
+        Self { factors, ..self }
+    }
+
     /// What weight number `number` of [`Weight::all`] acts as, both flat: with what its factors add, if it has any.
     pub fn merged(&self, number: usize, weight: Tensor<B, 1>) -> Tensor<B, 1> {
         let Ok(at) = self.matrices.binary_search(&number) else { return weight };

@@ -116,11 +116,17 @@ impl<B: Ops> Run<B> {
             let y = B::rms_norm(x.clone(), weight.clone(), 1e-5);
             self.give(format!("rms_norm {rows} {width}"), y);
             let so_far = self.matrix(rows, width);
-            let (added, _) = B::rms_norm_back_added(x.clone(), weight.clone(), 1e-5, grad.clone(), so_far);
-            self.give(format!("rms_norm_back_added {rows} {width}"), added);
-            let (of_x, of_weight) = B::rms_norm_back(x, weight, 1e-5, grad);
-            self.give(format!("rms_norm_back {rows} {width}, x"), of_x);
-            self.give(format!("rms_norm_back {rows} {width}, weight"), of_weight);
+            for (so_far, again) in
+                [(None, false), (Some(so_far.clone()), false), (None, true), (Some(so_far), true)]
+            {
+                let beside = format!("{} {again}", so_far.is_some());
+                let back = B::rms_norm_back(x.clone(), weight.clone(), 1e-5, grad.clone(), so_far, again);
+                self.give(format!("rms_norm_back {rows} {width}, x, {beside}"), back.grad);
+                self.give(format!("rms_norm_back {rows} {width}, weight, {beside}"), back.of_weight);
+                back.output
+                    .into_iter()
+                    .for_each(|y| self.give(format!("rms_norm_back {rows} {width}, y, {beside}"), y));
+            }
         }
     }
 
@@ -278,14 +284,16 @@ impl<B: Ops> Run<B> {
                     scale: scale.clone(),
                     step: 3,
                 };
-                // One time all of it is written over.
-                let all = (weight.clone(), grad.clone(), (mean.clone(), square.clone()));
-                let all =
-                    if number == 0 { all } else { (all.0 + 0.0, all.1, (all.2.0 + 0.0, all.2.1 + 0.0)) };
-                let (weight, (mean, square)) = B::adamw(all.0, all.1, all.2, &step);
-                self.give(format!("adamw {len} {number}, weight"), weight);
-                self.give(format!("adamw {len} {number}, mean"), mean);
-                self.give(format!("adamw {len} {number}, square"), square);
+                // One time all of it is written over; and more than are gone through at once, each of a size of its own.
+                let all = [&weight, &grad, &mean, &square].map(Tensor::clone);
+                let all = if number == 0 { all } else { all.map(|x| x + 0.0) };
+                let mut of_len = |len: usize| [0; 4].map(|_| self.numbers(len).abs());
+                let all = [all].into_iter().chain((0..36).map(|at| of_len(len + 1500 * at)));
+                for (at, made) in B::adamw(all.collect(), &step).into_iter().enumerate() {
+                    for (name, x) in ["weight", "mean", "square"].into_iter().zip(made) {
+                        self.give(format!("adamw {len} {number} {at}, {name}"), x);
+                    }
+                }
                 let (weight, way) = (self.numbers(len), self.numbers(len).cast(self.dtype));
                 let by = Move { rate: 0.02, decay: 0.1, scale };
                 self.give(format!("moved {len} {number}"), B::moved(weight.clone(), way, &by));

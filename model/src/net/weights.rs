@@ -3,6 +3,7 @@ use super::Net;
 use crate::config::Shape;
 use burn::module::{ModuleMapper, ModuleVisitor, Param};
 use burn::prelude::*;
+use burn::tensor::Shape as Sizes;
 
 /// What a weight is for: optimizers treat them apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +88,14 @@ impl<B: Backend> Net<B> {
     pub fn changed(self, change: impl FnMut(usize, Tensor<B, 1>) -> Tensor<B, 1>) -> Self {
         self.map(&mut Change { at: 0, change })
     }
+
+    /// Puts all weights through `change` at once, in the order of [`Weight::all`]. Nothing else holds them meanwhile.
+    pub fn changed_together(self, change: impl FnOnce(Vec<Tensor<B, 1>>) -> Vec<Tensor<B, 1>>) -> Self {
+        let mut taken = Taken { values: Vec::new(), shapes: Vec::new() };
+        let emptied = self.map(&mut taken);
+        let new = change(taken.values).into_iter();
+        emptied.map(&mut Put(new.zip(taken.shapes)))
+    }
 }
 
 impl<B: Backend> Net<B> {
@@ -112,6 +121,41 @@ impl<B: Backend> ModuleVisitor<B> for Flat<B> {
         let value = param.val();
         let len = value.shape().num_elements();
         self.0.push(value.reshape([len]));
+    }
+}
+
+/// Takes weights out, and leaves what is nothing until it is asked for.
+struct Taken<B: Backend> {
+    values: Vec<Tensor<B, 1>>,
+    shapes: Vec<Sizes>,
+}
+
+impl<B: Backend> ModuleMapper<B> for Taken<B> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        let (id, value, _) = param.consume();
+        let (shape, device) = (value.shape(), value.device());
+        self.values.push(value.reshape([shape.num_elements()]));
+        self.shapes.push(shape.clone());
+        let nothing = shape.clone();
+        Param::uninitialized(
+            id,
+            move |device, _| Tensor::zeros(nothing.clone(), device),
+            device,
+            false,
+            shape,
+        )
+    }
+}
+
+/// Puts others in their places.
+struct Put<I>(I);
+
+impl<B: Backend, I: Iterator<Item = (Tensor<B, 1>, Sizes)>> ModuleMapper<B> for Put<I> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        match self.0.next() {
+            Some((new, shape)) => Param::initialized(param.id, new.reshape(shape)),
+            None => param,
+        }
     }
 }
 

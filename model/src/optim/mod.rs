@@ -1,8 +1,9 @@
-//! What changes the weights: AdamW, Muon, MuonClip and SGD, over flat tensors, each weight by itself but for the matrices of
-//! Muon (`muon`).
+//! What changes the weights: AdamW, Muon, MuonClip and SGD, over flat tensors, each weight by itself, though
+//! many side by side (`adamw`, `muon`).
 //!
 //! [`OptimizerConfig`] says what is wanted, `groups` what that is for each weight, and [`Optimizer`] does it. What it remembers
 //! lies in `state`, in f32, in bf16 (`rounding`) or in 8 bits (`code`); `checkpoint` takes it out and in.
+mod adamw;
 mod checkpoint;
 mod clip;
 mod code;

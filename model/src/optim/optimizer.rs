@@ -1,4 +1,6 @@
-//! [`Optimizer`]: a step, weight by weight. Matrices of one shape find their way together.
+//! [`Optimizer`]: a step. Matrices of one shape find their way together, AdamW's weights are changed side by side, and all others go one
+//! by one.
+use super::adamw::alike;
 use super::groups::{Plan, Rule};
 use super::muon::stacks;
 use super::rounding::{seed, to_bf16};
@@ -24,6 +26,8 @@ pub struct Optimizer<B: Ops> {
     /// Which matrices find their way together, by their numbers: for all steps alike, so that no number depends on where a run
     /// was taken up.
     pub(super) stacks: Vec<Vec<usize>>,
+    /// Which weights AdamW changes side by side.
+    pub(super) alike: Vec<Vec<usize>>,
     pub(super) codes: Codes<B>,
     pub(super) step: u64,
     rate: f64,
@@ -127,9 +131,9 @@ impl<B: Ops> Optimizer<B> {
             Slot { kind, piece, pieces: pieces.collect(), weight, plan, due: Due::Nothing }
         });
         let slots: Vec<_> = slots.collect();
-        let stacks = stacks(&slots, together);
+        let (stacks, alike) = (stacks(&slots, together), alike(&slots));
         let scale = Tensor::ones([1], (device, DType::F32));
-        Ok(Self { slots, device: device.clone(), stacks, codes, step: 1, rate: 0.0, scale })
+        Ok(Self { slots, device: device.clone(), stacks, alike, codes, step: 1, rate: 0.0, scale })
     }
 
     /// Begins step `step` (from 1) at this learning rate, with the gradients of all weights in their order, flat and in f32.
@@ -150,9 +154,16 @@ impl<B: Ops> Optimizer<B> {
         self.slots[at].plan.rule == Rule::Frozen
     }
 
-    /// The new value of weight number `at`, once in a step. It comes flat, in f32, or in bf16 where it is kept so: it is then
-    /// rounded at random.
-    pub fn update(&mut self, at: usize, weight: Tensor<B, 1>) -> Tensor<B, 1> {
+    /// The new values of all weights, in their order, once in a step. They come flat, in f32, or in bf16 where they are kept so: these
+    /// are then rounded at random. Where nobody else holds them, their memory is used again.
+    pub fn update(&mut self, weights: Vec<Tensor<B, 1>>) -> Vec<Tensor<B, 1>> {
+        let mut weights: Vec<_> = weights.into_iter().map(Some).collect();
+        self.change_alike(&mut weights);
+        weights.into_iter().flatten().enumerate().map(|(at, weight)| self.update_one(at, weight)).collect()
+    }
+
+    /// The new value of weight number `at`, if it has not come to it yet.
+    fn update_one(&mut self, at: usize, weight: Tensor<B, 1>) -> Tensor<B, 1> {
         self.find_ways(at);
         let slot = &mut self.slots[at];
         let (len, piece, due) = (slot.weight.len(), slot.piece, take(&mut slot.due));
@@ -175,28 +186,32 @@ impl<B: Ops> Optimizer<B> {
     }
 
     fn update_piece(&mut self, at: usize, number: usize, weight: Tensor<B, 1>, due: Due<B>) -> Tensor<B, 1> {
-        let slot = &mut self.slots[at];
+        let plan = self.slots[at].plan;
+        let (step, slot) = (self.step_of(&plan), &mut self.slots[at]);
         let ([len], dtype) = (weight.dims(), weight.dtype());
         let wide = if dtype == DType::F32 { weight } else { weight.cast(DType::F32) };
         let seed = |purpose| seed([self.step, at as u64, number as u64, purpose]);
-        let rate = self.rate * slot.plan.rate;
-        let step = Step { number: self.step, rate, scale: self.scale.clone() };
         let new = match due {
             Due::Nothing => wide,
-            Due::Way(way) => B::moved(wide, way, &step.moves(&slot.plan)),
+            Due::Way(way) => B::moved(wide, way, &step.moves(&plan)),
             Due::Gradient(grad) => {
                 let state = slot.open(number, len, &self.codes);
-                let (new, state) = step.make(&slot.plan, wide, grad, state);
+                let (new, state) = step.make(&plan, wide, grad, state);
                 slot.close(number, state, &self.codes, seed);
                 new
             }
         };
         if dtype == DType::F32 { new } else { to_bf16::<B>(new, seed(0)) }
     }
+
+    /// The step that comes now, for a weight of this plan.
+    pub(super) fn step_of(&self, plan: &Plan) -> Step<B> {
+        Step { number: self.step, rate: self.rate * plan.rate, scale: self.scale.clone() }
+    }
 }
 
 /// What is the same for all of a weight.
-struct Step<B: Backend> {
+pub(super) struct Step<B: Backend> {
     number: u64,
     rate: f64,
     scale: Tensor<B, 1>,
@@ -205,6 +220,11 @@ struct Step<B: Backend> {
 impl<B: Ops> Step<B> {
     fn moves(&self, plan: &Plan) -> Move<B> {
         Move { rate: self.rate, decay: plan.decay, scale: self.scale.clone() }
+    }
+
+    pub(super) fn adam(&self, [beta1, beta2]: [f64; 2], epsilon: f64, decay: f64) -> AdamStep<B> {
+        let Self { number: step, rate, ref scale } = *self;
+        AdamStep { rate, beta1, beta2, epsilon, decay, scale: scale.clone(), step }
     }
 
     /// The new weight, and what is remembered.
@@ -218,11 +238,9 @@ impl<B: Ops> Step<B> {
         let mut state = state.into_iter();
         let (first, second) = (state.next(), state.next());
         match (plan.rule, first, second) {
-            (Rule::Adamw { betas: [beta1, beta2], epsilon }, Some(mean), Some(square)) => {
-                let Self { number: step, rate, scale } = self;
-                let (step, rate, scale) = (*step, *rate, scale.clone());
-                let step = AdamStep { rate, beta1, beta2, epsilon, decay: plan.decay, scale, step };
-                let (weight, (mean, square)) = B::adamw(weight, grad, (mean, square), &step);
+            (Rule::Adamw { betas, epsilon }, Some(mean), Some(square)) => {
+                let step = self.adam(betas, epsilon, plan.decay);
+                let [weight, mean, square] = B::adamw(vec![[weight, grad, mean, square]], &step).remove(0);
                 (weight, vec![mean, square])
             }
             (Rule::Sgd { momentum, nesterov }, Some(kept), None) => {

@@ -138,7 +138,7 @@ fn steps<B: Ops>(
         let (scale, told) = clip.of(passed.loss, passed.grads.iter());
         let told = waited_with(member, told);
         optimizer.begin(made, RATE, scale, passed.grads);
-        net = net.take().map(|net| net.changed(|at, weight| optimizer.update(at, weight)));
+        net = net.take().map(|net| net.changed_together(|weights| optimizer.update(weights)));
         Ok(told)
     };
     let look = |told: Told| -> Result<f64, StageError> {

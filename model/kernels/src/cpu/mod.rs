@@ -30,7 +30,9 @@ pub use share::{fill, share_out};
 pub use threads::with_threads;
 pub use weights::{likeliest, weights};
 
-use crate::ops::{AdamStep, Attended, Dropout, Gated, HeadLoss, Objective, Ops, Placing, Sight, Turned};
+use crate::ops::{
+    AdamStep, Attended, Dropout, Gated, HeadLoss, Normed, Objective, Ops, Placing, Sight, Turned,
+};
 use burn::backend::Flex;
 use burn::prelude::*;
 
@@ -63,8 +65,10 @@ impl Ops for Flex {
         weight: Tensor<Self, 1>,
         epsilon: f64,
         grad: Tensor<Self, 2>,
-    ) -> (Tensor<Self, 2>, Tensor<Self, 1>) {
-        rows::rms_norm_back(x, weight, epsilon, grad)
+        so_far: Option<Tensor<Self, 2>>,
+        again: bool,
+    ) -> Normed<Self> {
+        rows::rms_norm_back(x, weight, epsilon, grad, so_far, again)
     }
 
     fn place(x: Tensor<Self, 3>, placing: &Placing<Self>) -> Tensor<Self, 3> {
@@ -135,12 +139,7 @@ impl Ops for Flex {
         update::sum_squares(x)
     }
 
-    fn adamw(
-        weight: Tensor<Self, 1>,
-        grad: Tensor<Self, 1>,
-        means: (Tensor<Self, 1>, Tensor<Self, 1>),
-        step: &AdamStep<Self>,
-    ) -> (Tensor<Self, 1>, (Tensor<Self, 1>, Tensor<Self, 1>)) {
-        update::adamw(weight, grad, means, step)
+    fn adamw(weights: Vec<[Tensor<Self, 1>; 4]>, step: &AdamStep<Self>) -> Vec<[Tensor<Self, 1>; 3]> {
+        update::adamw(weights, step)
     }
 }

@@ -3,7 +3,7 @@ use super::memory::{to_fill, zeros};
 use super::numbers::{Floats, Ints, made};
 use super::share::{by_parts, by_rows, each_part, rows_of_part};
 use super::vector::{sigmoid, sum_of, wide};
-use crate::ops::Gated;
+use crate::ops::{Gated, Normed};
 use burn::backend::Flex;
 use burn::prelude::*;
 use burn::tensor::DType;
@@ -43,18 +43,51 @@ pub(super) fn rms_norm_back(
     weight: Tensor<Flex, 1>,
     epsilon: f64,
     grad: Matrix,
-) -> (Matrix, Tensor<Flex, 1>) {
+    so_far: Option<Matrix>,
+    again: bool,
+) -> Normed<Flex> {
     let ([rows, width], dtype) = (x.dims(), x.dtype());
     let (x, weight, grad) = (Floats::of(x), Floats::of(weight), Floats::of(grad));
     let (x, weight, grad) = (x.get(), weight.get(), grad.get());
+    let so_far = so_far.map(Floats::of);
+    let so_far = so_far.as_ref().map(Floats::get);
     let mut out = to_fill(rows * width);
+    let mut output = to_fill(if again { rows * width } else { 0 });
     let part = rows_of_part(width);
     let mut sums = vec![0.0; rows.div_ceil(part) * width];
-    by_parts([&mut out, &mut sums], [part * width, width], |at, [out, of_weight]| {
+    let back = |at: usize, out: &mut [f32], of_weight: &mut [f32]| {
         let place = at * part * width;
         norm_rows_back(&x[place..], weight, epsilon, &grad[place..], out, of_weight);
-    });
-    (made(out, [rows, width], dtype), made(added(&sums, width), [width], DType::F32))
+        if let Some(so_far) = so_far {
+            onto(&so_far[place..], out);
+        }
+    };
+    let each = [part * width, width];
+    if again {
+        by_parts(
+            [&mut out, &mut sums, &mut output],
+            [each[0], each[1], each[0]],
+            |at, [out, of_weight, output]| {
+                back(at, out, of_weight);
+                norm_rows(&x[at * part * width..], weight, epsilon, output);
+            },
+        );
+    } else {
+        by_parts([&mut out, &mut sums], each, |at, [out, of_weight]| back(at, out, of_weight));
+    }
+    Normed {
+        output: again.then(|| made(output, [rows, width], dtype)),
+        grad: made(out, [rows, width], dtype),
+        of_weight: made(added(&sums, width), [width], DType::F32),
+    }
+}
+
+wide! {
+    fn onto(x: &[f32], sum: &mut [f32]) {
+        for (sum, x) in sum.iter_mut().zip(x) {
+            *sum += x;
+        }
+    }
 }
 
 wide! {

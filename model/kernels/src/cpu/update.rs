@@ -70,24 +70,22 @@ pub(super) fn sum_squares(x: Tensor<Flex, 1>) -> Tensor<Flex, 1> {
     made(vec![squares(Floats::of(x).get()) as f32], [1], DType::F32)
 }
 
-pub(super) fn adamw(
-    weight: Tensor<Flex, 1>,
-    grad: Tensor<Flex, 1>,
-    (mean, square): (Tensor<Flex, 1>, Tensor<Flex, 1>),
-    step: &AdamStep<Flex>,
-) -> (Tensor<Flex, 1>, (Tensor<Flex, 1>, Tensor<Flex, 1>)) {
+pub(super) fn adamw(weights: Vec<[Tensor<Flex, 1>; 4]>, step: &AdamStep<Flex>) -> Vec<[Tensor<Flex, 1>; 3]> {
     let moves = Moves::of(step);
+    weights.into_iter().map(|one| adamw_of(one, &moves)).collect()
+}
+
+fn adamw_of([weight, grad, mean, square]: [Tensor<Flex, 1>; 4], moves: &Moves) -> [Tensor<Flex, 1>; 3] {
     if moves.scale.is_nan() {
-        return (weight, (mean, square));
+        return [weight, mean, square];
     }
     let grad = Floats::of(grad);
     let [mut weight, mut mean, mut square] = [weight, mean, square].map(Own::of);
     let slices = [weight.get(), mean.get(), square.get()];
     by_parts(slices, [PART; 3], |at, [weight, mean, square]| {
-        adamw_part(weight, mean, square, &grad.get()[at * PART..], &moves);
+        adamw_part(weight, mean, square, &grad.get()[at * PART..], moves);
     });
-    let [weight, mean, square] = [weight, mean, square].map(|x| x.tensor(DType::F32));
-    (weight, (mean, square))
+    [weight, mean, square].map(|x| x.tensor(DType::F32))
 }
 
 /// The numbers of a step of AdamW, as the loop takes them.

@@ -12,7 +12,8 @@ pub use train::{failure as gpu_failure, on_gpus};
 use crate::decode::DeviceResult;
 use crate::group::{Bucket, Member};
 use crate::ops::{
-    AdamStep, Attended, Dropout, Gated, HeadLoss, Later, Move, Objective, Ops, Placing, Push, Sight, Turned,
+    AdamStep, Attended, Dropout, Gated, HeadLoss, Later, Move, Normed, Objective, Ops, Placing, Push, Sight,
+    Turned,
 };
 use crate::plain;
 use burn::backend::Cuda;
@@ -78,22 +79,11 @@ impl Ops for Cuda {
         weight: Tensor<Self, 1>,
         epsilon: f64,
         grad: Tensor<Self, 2>,
-    ) -> (Tensor<Self, 2>, Tensor<Self, 1>) {
-        train::rms_norm_back(&x, &weight, epsilon, &grad, None)
-            .unwrap_or_else(|| plain::rms_norm_back(x, weight, epsilon, grad))
-    }
-
-    fn rms_norm_back_added(
-        x: Tensor<Self, 2>,
-        weight: Tensor<Self, 1>,
-        epsilon: f64,
-        grad: Tensor<Self, 2>,
-        so_far: Tensor<Self, 2>,
-    ) -> (Tensor<Self, 2>, Tensor<Self, 1>) {
-        train::rms_norm_back(&x, &weight, epsilon, &grad, Some(&so_far)).unwrap_or_else(|| {
-            let (own, of_weight) = plain::rms_norm_back(x, weight, epsilon, grad);
-            (own + so_far, of_weight)
-        })
+        so_far: Option<Tensor<Self, 2>>,
+        again: bool,
+    ) -> Normed<Self> {
+        train::rms_norm_back(&x, &weight, epsilon, &grad, so_far.as_ref(), again)
+            .unwrap_or_else(|| plain::rms_norm_back(x, weight, epsilon, grad, so_far, again))
     }
 
     fn place(x: Tensor<Self, 3>, placing: &Placing<Self>) -> Tensor<Self, 3> {
@@ -171,16 +161,11 @@ impl Ops for Cuda {
             .unwrap_or_else(|| plain::clip(squares, loss, before, most))
     }
 
-    fn adamw(
-        weight: Tensor<Self, 1>,
-        grad: Tensor<Self, 1>,
-        means: (Tensor<Self, 1>, Tensor<Self, 1>),
-        step: &AdamStep<Self>,
-    ) -> (Tensor<Self, 1>, (Tensor<Self, 1>, Tensor<Self, 1>)) {
-        if train::can_step([&weight, &grad, &means.0, &means.1]) {
-            train::adamw(weight, grad, means, step)
+    fn adamw(weights: Vec<[Tensor<Self, 1>; 4]>, step: &AdamStep<Self>) -> Vec<[Tensor<Self, 1>; 3]> {
+        if weights.iter().all(train::can_step) {
+            train::adamw(weights, step)
         } else {
-            plain::adamw(weight, grad, means, step)
+            weights.into_iter().map(|one| plain::adamw(one, step)).collect()
         }
     }
 

@@ -46,13 +46,15 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Tracked<B, C> {
         let output = B::project_normed(rows.clone(), scale.clone(), epsilon, narrow.clone());
         tracked_with([raw(x), raw(norm), raw(behind(weights))], output, move |grad, mut sources| {
             let [_, _, wanted] = sources.wanted();
-            // Only for the weights' gradient.
-            let normed =
-                if wanted { B::rms_norm(rows.clone(), scale.clone(), epsilon) } else { rows.clone() };
-            let [of_normed, of_weights] = B::project_back(normed, narrow, grad, None, [true, wanted]);
+            let back = B::project_back(rows.clone(), narrow.clone(), grad.clone(), None, [true, false]);
+            let [of_normed, _] = back;
             let of_normed = of_normed.expect("it was asked for");
-            let (of_x, of_norm) = norm_back(rows, scale, epsilon, of_normed, sources.so_far(0));
-            [Some(raw(of_x)), Some(raw(of_norm)), of_weights.map(raw)]
+            // What the norm gave is there on its own way back, and needed for the weights' gradient alone.
+            let back = B::rms_norm_back(rows, scale, epsilon, of_normed, sources.so_far(0), wanted);
+            let of_weights = back
+                .output
+                .and_then(|normed| B::project_back(normed, narrow, grad, None, [false, true])[1].take());
+            [Some(raw(back.grad)), Some(raw(back.of_weight)), of_weights.map(raw)]
         })
     }
 
@@ -97,8 +99,8 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Tracked<B, C> {
         let (rows, scale) = (inner(&x), inner(&weight));
         let output = B::rms_norm(rows.clone(), scale.clone(), epsilon);
         tracked_with([raw(x), raw(weight)], output, move |grad, mut sources| {
-            let (x, weight) = norm_back(rows, scale, epsilon, grad, sources.so_far(0));
-            [Some(raw(x)), Some(raw(weight))]
+            let back = B::rms_norm_back(rows, scale, epsilon, grad, sources.so_far(0), false);
+            [Some(raw(back.grad)), Some(raw(back.of_weight))]
         })
     }
 
@@ -187,20 +189,6 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Tracked<B, C> {
 
     fn checked(device: &Self::Device) -> DeviceResult<()> {
         B::checked(device)
-    }
-}
-
-/// The way back of a norm, onto the gradient that its rows have so far.
-fn norm_back<B: Ops>(
-    x: Tensor<B, 2>,
-    weight: Tensor<B, 1>,
-    epsilon: f64,
-    grad: Tensor<B, 2>,
-    so_far: Option<Tensor<B, 2>>,
-) -> (Tensor<B, 2>, Tensor<B, 1>) {
-    match so_far {
-        None => B::rms_norm_back(x, weight, epsilon, grad),
-        Some(so_far) => B::rms_norm_back_added(x, weight, epsilon, grad, so_far),
     }
 }
 

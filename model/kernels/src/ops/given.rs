@@ -45,6 +45,17 @@ pub struct Gated<B: Backend> {
     pub grad: Tensor<B, 2>,
 }
 
+/// What the way back of RMSNorm gives.
+#[derive(Clone, Debug)]
+pub struct Normed<B: Backend> {
+    /// `[rows, width]`: what the norm gave, where it was asked for.
+    pub output: Option<Tensor<B, 2>>,
+    /// `[rows, width]`: the gradient of x.
+    pub grad: Tensor<B, 2>,
+    /// `[width]`: that of the weight, in f32.
+    pub of_weight: Tensor<B, 1>,
+}
+
 /// What attention sees, and how.
 #[derive(Clone, Debug)]
 pub struct Sight<B: Backend> {

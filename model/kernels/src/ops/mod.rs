@@ -3,8 +3,8 @@
 mod given;
 
 pub use given::{
-    AdamStep, Angles, Attended, Dropout, Gated, HeadLoss, Later, Move, NO_LABEL, Objective, Placing, Push,
-    Sight, Turned,
+    AdamStep, Angles, Attended, Dropout, Gated, HeadLoss, Later, Move, NO_LABEL, Normed, Objective, Placing,
+    Push, Sight, Turned,
 };
 
 use crate::decode::DeviceResult;
@@ -104,26 +104,17 @@ pub trait Ops: Backend {
         plain::rms_norm(x, weight, epsilon)
     }
 
-    /// The way back of [`Ops::rms_norm`]: gradients of x and of the weight (f32).
+    /// The way back of [`Ops::rms_norm`]: gradients of x, added to what there is of it, and of the weight; and with `again` what the
+    /// norm gave, which is there in passing.
     fn rms_norm_back(
         x: Tensor<Self, 2>,
         weight: Tensor<Self, 1>,
         epsilon: f64,
         grad: Tensor<Self, 2>,
-    ) -> (Tensor<Self, 2>, Tensor<Self, 1>) {
-        plain::rms_norm_back(x, weight, epsilon, grad)
-    }
-
-    /// The same, with the gradient of x added to what there is of it.
-    fn rms_norm_back_added(
-        x: Tensor<Self, 2>,
-        weight: Tensor<Self, 1>,
-        epsilon: f64,
-        grad: Tensor<Self, 2>,
-        so_far: Tensor<Self, 2>,
-    ) -> (Tensor<Self, 2>, Tensor<Self, 1>) {
-        let (own, of_weight) = Self::rms_norm_back(x, weight, epsilon, grad);
-        (own + so_far, of_weight)
+        so_far: Option<Tensor<Self, 2>>,
+        again: bool,
+    ) -> Normed<Self> {
+        plain::rms_norm_back(x, weight, epsilon, grad, so_far, again)
     }
 
     /// Queries and keys with their norms, where there are any, turned by their places; values as they are. Turning takes
@@ -253,17 +244,13 @@ pub trait Ops: Backend {
         plain::clip(squares, loss, before, most)
     }
 
-    /// One step of AdamW: the new weight and both means, all in f32.
+    /// One step of AdamW for weights, each with its gradient, its mean and its mean of squares: the new weight and both means, all in
+    /// f32.
     ///
     /// # Shapes
-    /// all `[n]`
-    fn adamw(
-        weight: Tensor<Self, 1>,
-        grad: Tensor<Self, 1>,
-        means: (Tensor<Self, 1>, Tensor<Self, 1>),
-        step: &AdamStep<Self>,
-    ) -> (Tensor<Self, 1>, (Tensor<Self, 1>, Tensor<Self, 1>)) {
-        plain::adamw(weight, grad, means, step)
+    /// all of a weight's `[n]`
+    fn adamw(weights: Vec<[Tensor<Self, 1>; 4]>, step: &AdamStep<Self>) -> Vec<[Tensor<Self, 1>; 3]> {
+        weights.into_iter().map(|one| plain::adamw(one, step)).collect()
     }
 
     /// How many numbers of matrices [`Ops::muon`] is best given at once, though one matrix at least.

@@ -59,8 +59,8 @@ pub(crate) fn place_back<B: Ops>(
     let [of_queries, of_keys, _] = parts(x, *heads);
     let back = |x, weight: &Tensor<B, 1>, grad| {
         let ((x, dims), (grad, _)) = (by_head(x), by_head(grad));
-        let (of_x, of_weight) = B::rms_norm_back(x, weight.clone(), *epsilon, grad);
-        (of_x.reshape(dims), of_weight)
+        let back = B::rms_norm_back(x, weight.clone(), *epsilon, grad, None, false);
+        (back.grad.reshape(dims), back.of_weight)
     };
     let (query, of_query) = back(of_queries, of_query, query);
     let (key, of_key) = back(of_keys, of_key, key);

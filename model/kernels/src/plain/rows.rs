@@ -1,6 +1,6 @@
 //! Products, and what works row by row.
 use super::{narrow, wide};
-use crate::ops::{Gated, Ops, Turned};
+use crate::ops::{Gated, Normed, Ops, Turned};
 use burn::prelude::*;
 use burn::tensor::DType;
 use burn::tensor::activation::sigmoid;
@@ -64,15 +64,23 @@ pub(crate) fn rms_norm_back<B: Backend>(
     weight: Tensor<B, 1>,
     epsilon: f64,
     grad: Tensor<B, 2>,
-) -> (Tensor<B, 2>, Tensor<B, 1>) {
+    so_far: Option<Tensor<B, 2>>,
+    again: bool,
+) -> Normed<B> {
     let dtype = x.dtype();
+    let output = again.then(|| rms_norm(x.clone(), weight.clone(), epsilon));
     let (x, grad) = (wide(x), wide(grad));
     let scale = inverse_root(x.clone(), epsilon);
     let unit = x * scale.clone();
     let of_weight = added(grad.clone() * unit.clone());
     let grad = grad * wide(weight).unsqueeze();
     let along = (grad.clone() * unit.clone()).mean_dim(1);
-    (narrow((grad - unit * along) * scale, dtype), of_weight)
+    let own = narrow((grad - unit * along) * scale, dtype);
+    let grad = match so_far {
+        None => own,
+        Some(so_far) => own + so_far,
+    };
+    Normed { output, grad, of_weight }
 }
 
 /// The sum of all rows, in two steps: a sum over many rows at once is the work of few threads.

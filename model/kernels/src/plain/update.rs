@@ -59,12 +59,10 @@ pub(crate) fn chosen<B: Backend, const N: usize>(
 }
 
 pub(crate) fn adamw<B: Ops>(
-    weight: Tensor<B, 1>,
-    grad: Tensor<B, 1>,
-    (mean, square): (Tensor<B, 1>, Tensor<B, 1>),
+    [weight, grad, mean, square]: [Tensor<B, 1>; 4],
     step: &AdamStep<B>,
-) -> (Tensor<B, 1>, (Tensor<B, 1>, Tensor<B, 1>)) {
-    let [weight, mean, square] = unless_bad(&step.scale, [weight, mean, square], |[weight, mean, square]| {
+) -> [Tensor<B, 1>; 3] {
+    unless_bad(&step.scale, [weight, mean, square], |[weight, mean, square]| {
         let grad = wide(grad) * step.scale.clone();
         let mean = mean.mul_scalar(step.beta1) + grad.clone().mul_scalar(1.0 - step.beta1);
         let square = square.mul_scalar(step.beta2) + (grad.clone() * grad).mul_scalar(1.0 - step.beta2);
@@ -73,6 +71,5 @@ pub(crate) fn adamw<B: Ops>(
         let update = mean.clone().div_scalar(first) / root;
         let weight = weight.mul_scalar(1.0 - step.rate * step.decay) - update.mul_scalar(step.rate);
         [weight, mean, square]
-    });
-    (weight, (mean, square))
+    })
 }

@@ -39,19 +39,20 @@ fn all() -> Vec<Vec<u32>> {
     let weights = vec![head_of(9, 50, width), head_of(10, 30, width)];
     let sides = tensor(&numbers(rows * 80, 13), [rows, 80]);
     let gated = B::swiglu_back(y.clone(), y.clone().narrow(1, 0, wide / 2));
-    let (of_x, of_weight) = B::rms_norm_back(x.clone(), weight.clone(), 1e-5, x.clone());
+    let back = B::rms_norm_back(x.clone(), weight.clone(), 1e-5, x.clone(), Some(x.clone()), true);
     let head = head_of(9, 50, width);
     let loss = B::head_loss(x.clone(), head, ids.clone(), &Objective::PLAIN, 0.01, true);
     let (back_x, back_head) = loss.back.unwrap();
     let flat: Tensor<B, 1> = y.clone().reshape([rows * wide]);
     let step = adam(1.0);
-    let (moved, _) = B::adamw(flat.clone(), flat.clone(), (flat.clone(), flat.clone().abs()), &step);
+    let [moved, ..] = B::adamw(vec![[0; 4].map(|_| flat.clone().abs())], &step).remove(0);
     vec![
         bits(B::product(x.clone(), y.clone(), Turned::Left)),
         bits(B::product(y.clone(), y.clone(), Turned::Right)),
         bits(B::rms_norm(x.clone(), weight, 1e-5)),
-        bits(of_x),
-        bits(of_weight),
+        bits(back.grad),
+        bits(back.of_weight),
+        bits(back.output.unwrap()),
         bits(B::place(by_row, &placing)),
         [bits(of_placed), of_norms.unwrap().map(bits).concat()].concat(),
         bits(B::project(x.clone(), weights.clone())),

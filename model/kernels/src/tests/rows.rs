@@ -53,21 +53,29 @@ fn norms_and_their_way_back() {
         let of_weight = slope(&weight, &grad, |weight| naive::rms_norm(&x, weight, epsilon));
         let (x, weight, grad) =
             (tensor(&x, [rows, width]), tensor(&weight, [width]), tensor(&grad, [rows, width]));
-        for (body, got, (back_x, back_weight)) in [
+        for (body, norm, norm_back) in [
             (
                 "plain",
-                plain::rms_norm(x.clone(), weight.clone(), epsilon),
-                plain::rms_norm_back(x.clone(), weight.clone(), epsilon, grad.clone()),
+                plain::rms_norm::<B> as fn(_, _, _) -> _,
+                plain::rms_norm_back::<B> as fn(_, _, _, _, _, _) -> _,
             ),
-            (
-                "cpu",
-                B::rms_norm(x.clone(), weight.clone(), epsilon),
-                B::rms_norm_back(x.clone(), weight.clone(), epsilon, grad.clone()),
-            ),
+            ("cpu", B::rms_norm, B::rms_norm_back),
         ] {
-            near(&format!("{body} norm"), &floats(got), &right, 1e-5);
-            near(&format!("{body} norm back to x"), &floats(back_x), &of_x, 2e-5);
-            near(&format!("{body} norm back to weight"), &floats(back_weight), &of_weight, 2e-5);
+            let got = norm(x.clone(), weight.clone(), epsilon);
+            near(&format!("{body} norm"), &floats(got.clone()), &right, 1e-5);
+            let back =
+                |so_far, again| norm_back(x.clone(), weight.clone(), epsilon, grad.clone(), so_far, again);
+            let alone = back(None, false);
+            near(&format!("{body} norm back to x"), &floats(alone.grad), &of_x, 2e-5);
+            near(&format!("{body} norm back to weight"), &floats(alone.of_weight), &of_weight, 2e-5);
+            assert!(alone.output.is_none());
+            // Onto what there is, with what the norm gave beside.
+            let beside = back(Some(grad.clone()), true);
+            let onto: Vec<f64> =
+                of_x.iter().zip(floats(grad.clone())).map(|(own, more)| own + more).collect();
+            near(&format!("{body} norm back onto x"), &floats(beside.grad), &onto, 2e-5);
+            near(&format!("{body} norm back to weight"), &floats(beside.of_weight), &of_weight, 2e-5);
+            assert_eq!(floats(beside.output.unwrap()), floats(got), "{body}: the same bits once more");
         }
     }
 }

@@ -44,7 +44,7 @@ fn what_others_hold_is_never_written_to() {
     let _ = B::dropout(x.clone(), Dropout { rate: 0.5, seed: 1 });
     let flat: Tensor<B, 1> = x.clone().reshape([150]);
     let step = adam(1.0);
-    let _ = B::adamw(flat.clone(), flat.clone(), (flat.clone(), flat.clone()), &step);
+    let _ = B::adamw(vec![[0; 4].map(|_| flat.clone())], &step);
     let push = Push { scale: tensor(&[0.5], [1]), momentum: 0.9, nesterov: true };
     let _ = B::muon(vec![[flat.clone(), flat.clone()]], [3, 50], &push);
     let _ = B::moved(flat.clone(), flat.clone(), &by(0.1));
@@ -70,7 +70,7 @@ fn adamw_takes_the_steps_that_its_formulas_say() {
     let [start, mut mean, mut square] = [numbers(len, 1), vec![0.0; len], vec![0.0; len]];
     let mut right = start.clone();
     let flat = |x: &[f64]| tensor(x, [len]);
-    let fresh = || (flat(&start), (flat(&mean), flat(&square)));
+    let fresh = || [&start, &mean, &square].map(|x| flat(x));
     let (mut of_plain, mut of_cpu) = (fresh(), fresh());
     for count in 1..=3 {
         let grad = numbers(len, 10 + count);
@@ -91,12 +91,15 @@ fn adamw_takes_the_steps_that_its_formulas_say() {
             let second = square[at] / (1.0 - 0.95_f64.powi(count as i32));
             right[at] = right[at] * (1.0 - step.rate * 0.1) - step.rate * first / (second.sqrt() + 1e-8);
         }
-        of_plain = plain::adamw(of_plain.0, flat(&grad), of_plain.1, &step);
-        of_cpu = B::adamw(of_cpu.0, flat(&grad), of_cpu.1, &step);
-        for (body, (weight, means)) in [("plain", &of_plain), ("cpu", &of_cpu)] {
-            near(&format!("{body} weight {count}"), &floats(weight.clone()), &right, 1e-6);
-            near(&format!("{body} mean {count}"), &floats(means.0.clone()), &mean, 1e-6);
-            near(&format!("{body} square {count}"), &floats(means.1.clone()), &square, 1e-6);
+        let given = |[weight, mean, square]: [_; 3]| [weight, flat(&grad), mean, square];
+        of_plain = plain::adamw(given(of_plain), &step);
+        of_cpu = B::adamw(vec![given(of_cpu)], &step).remove(0);
+        for (body, made) in [("plain", &of_plain), ("cpu", &of_cpu)] {
+            for (made, (name, right)) in
+                made.iter().zip([("weight", &right), ("mean", &mean), ("square", &square)])
+            {
+                near(&format!("{body} {name} {count}"), &floats(made.clone()), right, 1e-6);
+            }
         }
     }
 }
@@ -165,10 +168,9 @@ fn a_step_is_clipped_by_its_norm_and_changes_nothing_where_that_is_no_number() {
     let [weight, grad, mean, square] = [1, 2, 3, 4].map(|seed| tensor(&numbers(len, seed), [len]));
     let none = one(f64::NAN);
     let step = adam(f64::NAN);
-    for adamw in [B::adamw, plain::adamw] {
-        let (same, means) = adamw(weight.clone(), grad.clone(), (mean.clone(), square.clone()), &step);
-        let got = [same, means.0, means.1].map(floats);
-        assert_eq!(got, [&weight, &mean, &square].map(|x| floats(x.clone())));
+    let given = || [&weight, &grad, &mean, &square].map(Tensor::clone);
+    for same in [B::adamw(vec![given()], &step).remove(0), plain::adamw(given(), &step)] {
+        assert_eq!(same.map(floats), [&weight, &mean, &square].map(|x| floats(x.clone())));
     }
     let push = Push { scale: none.clone(), momentum: 0.9, nesterov: true };
     for [_, momentum] in B::muon(vec![[grad.clone(), mean.clone()]], [90, 100], &push) {

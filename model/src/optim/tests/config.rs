@@ -82,7 +82,7 @@ fn met(config: &OptimizerConfig) -> Vec<(f32, f32)> {
         let mut optimizer = Optimizer::<B>::new(config, weights(), &Default::default()).unwrap();
         let all = |number: f32| weights().into_iter().map(move |weight| tensor(&vec![number; weight.len()]));
         optimizer.begin(1, 0.1, tensor(&[1.0]), all(grad).collect());
-        all(1.0).enumerate().map(|(at, value)| floats(optimizer.update(at, value))[0]).collect()
+        optimizer.update(all(1.0).collect()).into_iter().map(|value| floats(value)[0]).collect()
     };
     let tidy = |x: f32| (x * 1e4).round() / 1e4;
     let (still, moved) = (one(0.0), one(1.0));

@@ -54,9 +54,9 @@ impl Golden {
         for step in 1..=3 {
             let grads = names.iter().map(|name| self.flat(&format!("{rule}.{name}.grad.{step}")));
             optimizer.begin(step, rate, tensor(&[1.0]), grads.collect());
-            for (at, name) in names.iter().enumerate() {
-                values[at] = optimizer.update(at, values[at].clone());
-                self.holds(&format!("{rule}.{name}.{step}"), values[at].clone(), 2e-6);
+            values = optimizer.update(values.clone());
+            for (name, value) in names.iter().zip(&values) {
+                self.holds(&format!("{rule}.{name}.{step}"), value.clone(), 2e-6);
             }
         }
     }

@@ -84,9 +84,7 @@ impl Training {
             value.clone().cast(DType::F32) + shake
         };
         self.optimizer.begin(step, rate, tensor(&[0.5]), self.values.iter().enumerate().map(grad).collect());
-        for at in 0..self.values.len() {
-            self.values[at] = self.optimizer.update(at, self.values[at].clone());
-        }
+        self.values = self.optimizer.update(self.values.clone());
     }
 
     fn bits(&self) -> Vec<Vec<u8>> {

@@ -30,7 +30,7 @@ fn train(config: &OptimizerConfig, rate: f64, dtype: DType) -> f64 {
         let grad = B::product(error, x, Turned::Left).mul_scalar(1.0 / BATCH as f64);
         let left = 1.0 - (step - 1) as f64 / STEPS as f64;
         optimizer.begin(step, rate * left, tensor(&[1.0]), vec![grad.reshape([OUTPUTS * INPUTS])]);
-        flat = optimizer.update(0, flat);
+        flat = optimizer.update(vec![flat]).remove(0);
     }
     let size = |x: Tensor<B, 2>| f64::from(floats((x * sizes.clone()).powi_scalar(2).sum())[0]);
     size(off(&flat)) / size(right.clone())
@@ -76,7 +76,7 @@ fn changes_far_below_a_number_of_bf16_count() {
     for step in 1..=300 {
         // With momentum of 0.9, ten times 1e-5 a step: numbers of bf16 are 0.004 apart here.
         optimizer.begin(step, 1e-5, tensor(&[1.0]), vec![tensor(&[1.0; 4096])]);
-        value = optimizer.update(0, value);
+        value = optimizer.update(vec![value]).remove(0);
     }
     let mean = floats(value).iter().sum::<f32>() / 4096.0;
     assert!((mean - 0.9709).abs() < 3e-4, "{mean}");
@@ -92,10 +92,9 @@ fn gradients_of_nothing_and_huge_ones_leave_finite_numbers() {
                     let values = training.values.iter();
                     let grads = values.map(|value| value.ones_like().cast(DType::F32).mul_scalar(size));
                     training.optimizer.begin(step as u64 + 1, 0.01, tensor(&[1.0]), grads.collect());
-                    for at in 0..training.values.len() {
-                        let value = training.values[at].clone();
-                        training.values[at] = training.optimizer.update(at, value);
-                        let sound = floats(training.values[at].clone()).iter().all(|x| x.is_finite());
+                    training.values = training.optimizer.update(training.values.clone());
+                    for value in &training.values {
+                        let sound = floats(value.clone()).iter().all(|x| x.is_finite());
                         assert!(sound, "{which:?} {state:?}: a weight after {size}");
                     }
                     for tensor in training.optimizer.layout() {
@@ -119,7 +118,7 @@ fn the_memory_of_a_weight_that_nobody_else_holds_is_used_again() {
         let mut value = Tensor::from_data(TensorData::new(given, [2048]), &Default::default());
         for step in 1..=3 {
             optimizer.begin(step, 0.01, tensor(&[1.0]), vec![tensor(&numbers(2048, 1 + step))]);
-            value = optimizer.update(0, value);
+            value = optimizer.update(vec![value]).remove(0);
         }
         assert_eq!(value.into_data().as_bytes().as_ptr(), place, "{which:?}");
     }

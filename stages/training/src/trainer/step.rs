@@ -80,10 +80,10 @@ impl<B: Ops> Trainer<'_, B> {
         let update = self.state.updates + self.asked.len() as u64 + 1;
         let optimizer = &mut self.optimizer;
         optimizer.begin(update, rate, scale.clone(), grads);
-        let change = |at, weight| optimizer.update(at, weight);
+        let change = |weights| optimizer.update(weights);
         match self.lora.take() {
-            Some(lora) => self.lora = Some(lora.changed(change)),
-            None => self.net = self.net.take().map(|net| net.changed(change)),
+            Some(lora) => self.lora = Some(lora.changed_together(change)),
+            None => self.net = self.net.take().map(|net| net.changed_together(change)),
         }
         if let Some(threshold) = self.training.recipe.optimizer.threshold() {
             self.clip_heads(peaks, threshold, &scale);

@@ -148,7 +148,7 @@ impl CubeTask<CudaCompiler> for Kernel {
 }
 
 /// A struct of a kernel's, laid out as C does it.
-#[derive(Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Words(Vec<u64>, usize);
 
 impl Words {

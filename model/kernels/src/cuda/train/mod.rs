@@ -1,6 +1,7 @@
 //! The operations on a GPU: products by cuBLASLt, sums over GPUs by NCCL, kernels of our own for the rest.
 //!
 //! Each gives None for what it has no body for, and the plain one does it.
+mod adamw;
 mod attention;
 mod blas;
 mod choice;
@@ -9,6 +10,7 @@ mod failure;
 mod gram;
 mod head;
 mod kernel;
+mod many;
 mod muon;
 mod nccl;
 mod norm;
@@ -20,6 +22,7 @@ mod sums;
 mod tensor;
 mod together;
 
+pub(super) use adamw::{adamw, can_step};
 pub(super) use attention::{attend, attend_back};
 pub(super) use embed::embed_back;
 pub use failure::{failure, on_gpus};
@@ -28,7 +31,7 @@ pub(super) use muon::{TOGETHER, can_find, can_move, moved, muon};
 pub(super) use norm::{rms_norm, rms_norm_back};
 pub(super) use place::{How as Placed, place, place_back};
 pub(super) use product::{multiplies, product, project_back, project_onto};
-pub(super) use rows::{adamw, can_step, stacked, swiglu, swiglu_back};
+pub(super) use rows::{stacked, swiglu, swiglu_back};
 pub(super) use sums::{clip, squares, sum_squares};
 pub(super) use tensor::later;
 pub(super) use together::{join, links, made, owned, together};

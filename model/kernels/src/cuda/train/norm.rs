@@ -3,6 +3,7 @@ use super::kernel::{Kernel, Source, Words};
 use super::sums::sum_rows;
 use super::tensor::Numbers;
 use super::{each, narrow};
+use crate::ops::Normed;
 use crate::plain::wide;
 use burn::backend::Cuda;
 use burn::prelude::*;
@@ -30,13 +31,15 @@ struct How {
     rows: usize,
 }
 
-fn how(entry: &'static str, x: &Tensor<Cuda, 2>, weight: &Tensor<Cuda, 1>, added: bool) -> Option<How> {
+/// `beside` says whether a gradient is added, and whether what the norm gave is given.
+fn how(entry: &'static str, x: &Tensor<Cuda, 2>, weight: &Tensor<Cuda, 1>, beside: [bool; 2]) -> Option<How> {
     let ([rows, width], each) = (x.dims(), each(x.dtype())?);
     if rows == 0 || width == 0 || width > WIDEST || !width.is_multiple_of(each) || weight.dims() != [width] {
         return None;
     }
     let (lanes, pieces) = shared_out(width, each);
-    let sizes = [("WIDTH", width), ("LANES", lanes), ("PIECES", pieces), ("ADDED", usize::from(added))];
+    let [added, again] = beside.map(usize::from);
+    let sizes = [("WIDTH", width), ("LANES", lanes), ("PIECES", pieces), ("ADDED", added), ("AGAIN", again)];
     let defines = [narrow(x.dtype())].into_iter().chain(sizes).collect();
     let kernel = Kernel::of(entry, SOURCE, defines, THREADS as u32, 0);
     Some(How { kernel, rows_a_block: THREADS / lanes, rows })
@@ -47,7 +50,7 @@ pub(crate) fn rms_norm(
     weight: &Tensor<Cuda, 1>,
     epsilon: f64,
 ) -> Option<Tensor<Cuda, 2>> {
-    let How { kernel, rows_a_block, rows } = how("rms_norm", x, weight, false)?;
+    let How { kernel, rows_a_block, rows } = how("rms_norm", x, weight, [false; 2])?;
     let (dims, dtype) = (x.dims(), x.dtype());
     let (x, weight) = (Numbers::of(x.clone()), Numbers::of(wide(weight.clone())));
     let y = Numbers::room(&x, dims, dtype);
@@ -63,8 +66,9 @@ pub(crate) fn rms_norm_back(
     epsilon: f64,
     grad: &Tensor<Cuda, 2>,
     so_far: Option<&Tensor<Cuda, 2>>,
-) -> Option<(Tensor<Cuda, 2>, Tensor<Cuda, 1>)> {
-    let How { kernel, rows_a_block, rows } = how("rms_norm_back", x, weight, so_far.is_some())?;
+    again: bool,
+) -> Option<Normed<Cuda>> {
+    let How { kernel, rows_a_block, rows } = how("rms_norm_back", x, weight, [so_far.is_some(), again])?;
     let ([_, width], dtype) = (x.dims(), x.dtype());
     let alike = |other: &Tensor<Cuda, 2>| other.dtype() == dtype && other.dims() == x.dims();
     if !alike(grad) || !so_far.is_none_or(alike) {
@@ -77,12 +81,14 @@ pub(crate) fn rms_norm_back(
     // All have as much to do.
     let blocks = groups.div_ceil(groups.div_ceil(SHARES));
     let of_x = Numbers::room(&x, [rows, width], dtype);
+    let output = again.then(|| Numbers::room(&x, [rows, width], dtype));
     let parts = Numbers::room(&x, [blocks, width], DType::F32);
     let words = Words::default().int(rows).float(epsilon);
     let mut buffers = [&x, &weight, &grad, &of_x, &parts].map(Numbers::at).to_vec();
-    buffers.extend(so_far.as_ref().map(Numbers::at));
+    buffers.extend(so_far.iter().chain(&output).map(Numbers::at));
     kernel.start(x.client(), [blocks, 1, 1], buffers, words);
-    Some((of_x.tensor(), sum_rows(&parts, blocks, width).tensor()))
+    let of_weight = sum_rows(&parts, blocks, width).tensor();
+    Some(Normed { output: output.map(Numbers::tensor), grad: of_x.tensor(), of_weight })
 }
 
 #[cfg(test)]

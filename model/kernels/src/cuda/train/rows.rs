@@ -2,7 +2,7 @@
 use super::kernel::{Kernel, Source, Words};
 use super::tensor::Numbers;
 use super::{each, narrow};
-use crate::ops::{AdamStep, Gated};
+use crate::ops::Gated;
 use burn::backend::Cuda;
 use burn::prelude::*;
 use burn::tensor::DType;
@@ -90,37 +90,4 @@ pub(crate) fn swiglu_back(both: &Tensor<Cuda, 2>, grad: &Tensor<Cuda, 2>) -> Opt
     let buffers = [&both, &grad, &output, &back].map(Numbers::at).to_vec();
     kernel.start(both.client(), blocks, buffers, words);
     Some(Gated { output: output.tensor(), grad: back.tensor() })
-}
-
-type Updated = (Tensor<Cuda, 1>, (Tensor<Cuda, 1>, Tensor<Cuda, 1>));
-
-/// Whether [`adamw`] can make a step of these.
-pub(crate) fn can_step(all: [&Tensor<Cuda, 1>; 4]) -> bool {
-    let count = all[0].dims();
-    count != [0] && all.iter().all(|x| x.dtype() == DType::F32 && x.dims() == count)
-}
-
-/// What nothing else holds is written over, so a step needs no memory of its own.
-pub(crate) fn adamw(
-    weight: Tensor<Cuda, 1>,
-    grad: Tensor<Cuda, 1>,
-    means: (Tensor<Cuda, 1>, Tensor<Cuda, 1>),
-    step: &AdamStep<Cuda>,
-) -> Updated {
-    let [count] = weight.dims();
-    let [weight, grad, mean, square] = [weight, grad, means.0, means.1].map(Numbers::of);
-    let scale = Numbers::of(step.scale.clone());
-    let over = |x: &Numbers| if x.alone() { x.clone() } else { Numbers::room(x, [count], DType::F32) };
-    let (new_weight, new_mean, new_square) = (over(&weight), over(&mean), over(&square));
-    let buffers =
-        [&weight, &grad, &mean, &square, &new_weight, &new_mean, &new_square, &scale].map(Numbers::at);
-    let (first, second) = step.corrections();
-    let words = [step.beta1, step.beta2, 1.0 - step.beta1, 1.0 - step.beta2]
-        .into_iter()
-        .chain([1.0 / first, 1.0 / second, step.epsilon, step.rate, 1.0 - step.rate * step.decay])
-        .fold(Words::default().long(count), Words::float);
-    let source: Source = &[include_str!("source/numbers.cu"), include_str!("source/adamw.cu")];
-    let kernel = Kernel::of("adamw", source, vec![narrow(DType::F32)], THREADS as u32, 0);
-    kernel.start(weight.client(), blocks(count.div_ceil(4)), buffers.to_vec(), words);
-    (new_weight.tensor(), (new_mean.tensor(), new_square.tensor()))
 }

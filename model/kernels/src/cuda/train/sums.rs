@@ -1,5 +1,6 @@
 //! Sums in an order that is always the same.
 use super::kernel::{Kernel, Source, Words};
+use super::many::{SIDE, filled, side};
 use super::tensor::Numbers;
 use super::{each, narrow};
 use burn::backend::Cuda;
@@ -7,7 +8,8 @@ use burn::prelude::*;
 use burn::tensor::DType;
 use cubecl::server::Binding;
 
-const SOURCE: Source = &[include_str!("source/numbers.cu"), include_str!("source/sums.cu")];
+const SOURCE: Source =
+    &[include_str!("source/numbers.cu"), include_str!("source/many.cu"), include_str!("source/sums.cu")];
 const THREADS: usize = 256;
 /// How many blocks share a long row.
 const SHARES: usize = 512;
@@ -33,9 +35,6 @@ pub(super) fn sum_all(numbers: &Numbers, count: usize) -> Numbers {
     sum
 }
 
-/// Tensors that a kernel goes through at once: each start costs as much as a small one.
-const SIDE: usize = 16;
-
 /// The squares of each block's numbers, of all tensors side by side.
 pub(crate) fn squares(all: &[Tensor<Cuda, 1>]) -> Option<Tensor<Cuda, 1>> {
     let (first, dtype) = (all.first()?, all.first()?.dtype());
@@ -48,13 +47,9 @@ pub(crate) fn squares(all: &[Tensor<Cuda, 1>]) -> Option<Tensor<Cuda, 1>> {
     let mut first = 0;
     for (all, counts) in all.chunks(SIDE).zip(counts.chunks(SIDE)) {
         let own: Vec<Numbers> = all.iter().map(|x| Numbers::of(x.clone())).collect();
-        // Where there are fewer, those that are not there have no blocks.
-        let last = own.len() - 1;
-        let mut buffers: Vec<Binding> = (0..SIDE).map(|at| own[at.min(last)].at()).collect();
-        buffers.push(parts.at());
-        let words = (0..SIDE).fold(Words::default(), |words, at| words.long(all[at.min(last)].dims()[0]));
-        let ends = (1..=SIDE).map(|end| counts.iter().take(end).sum());
-        let words = ends.fold(words, Words::int).long(first);
+        let buffers: Vec<Binding> = filled(&own).chain([&parts]).map(Numbers::at).collect();
+        let numbers: Vec<usize> = own.iter().map(Numbers::len).collect();
+        let words = side(&numbers, counts).long(first);
         let blocks = counts.iter().sum();
         kernel("square_parts", dtype).start(like.client(), [blocks, 1, 1], buffers, words);
         first += blocks;

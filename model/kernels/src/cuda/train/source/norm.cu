@@ -1,5 +1,5 @@
 // RMSNorm and its way back. WIDTH numbers are a row; LANES threads share one, each has PIECES times EACH numbers of it. ADDED says
-// whether the gradient of a row is added to what there is of it.
+// whether the gradient of a row is added to what there is of it, AGAIN whether what the norm gave is given once more.
 #define ROWS (256 / LANES)
 
 struct Norm {
@@ -57,6 +57,9 @@ extern "C" __global__ void __launch_bounds__(256, 3) rms_norm_back(
 #if ADDED
     const Number* __restrict__ so_far,
 #endif
+#if AGAIN
+    Number* __restrict__ y,
+#endif
     const __grid_constant__ Norm norm) {
     __shared__ float shared[8];
     __shared__ float sums[WIDTH];
@@ -103,6 +106,11 @@ extern "C" __global__ void __launch_bounds__(256, 3) rms_norm_back(
                 out[e] = (g[e] * w[e] - one[e] * along) * scale;
                 of_weight[piece][e] += g[e] * one[e] * scale;
             }
+#if AGAIN
+#pragma unroll
+            for (int e = 0; e < EACH; e++) one[e] *= scale * w[e];
+            store(y + (i64)row * WIDTH + at, one);
+#endif
 #if ADDED
             float more[EACH];
             load(so_far + (i64)row * WIDTH + at, more);

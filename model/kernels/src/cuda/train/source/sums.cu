@@ -23,48 +23,33 @@ extern "C" __global__ void __launch_bounds__(1024) sum_rows(
     }
 }
 
-// Tensors that are gone through at once.
-#define SIDE 16
-
-struct Many {
-    // How many numbers each one has, and the block behind its last one.
-    i64 counts[SIDE];
-    u32 ends[SIDE];
+struct Squares {
+    Side side;
     // Where the first block writes.
     i64 first;
 };
 
 // The squares of each block's numbers.
 extern "C" __global__ void __launch_bounds__(256) square_parts(
-    const Number* x0, const Number* x1, const Number* x2, const Number* x3, const Number* x4, const Number* x5, const Number* x6,
-    const Number* x7, const Number* x8, const Number* x9, const Number* x10, const Number* x11, const Number* x12, const Number* x13,
-    const Number* x14, const Number* x15, float* __restrict__ parts, const __grid_constant__ Many many) {
+    EACH_OF(const Number*, x), float* __restrict__ parts, const __grid_constant__ Squares squares) {
     __shared__ float shared[8];
-    const Number* all[SIDE] = {x0, x1, x2, x3, x4, x5, x6, x7, x8, x9, x10, x11, x12, x13, x14, x15};
-    const Number* x = x0;
-    i64 count = many.counts[0];
-    u32 begin = 0, end = many.ends[0];
-#pragma unroll
-    for (int which = 1; which < SIDE; which++)
-        if (blockIdx.x >= many.ends[which - 1]) {
-            x = all[which], count = many.counts[which];
-            begin = many.ends[which - 1], end = many.ends[which];
-        }
-    u32 block = blockIdx.x - begin;
-    i64 pieces = count / EACH, stride = (i64)(end - begin) * 256;
+    const Number* const all[SIDE] = {ALL_OF(x)};
+    Share share(squares.side);
+    const Number* x = share.of(all);
+    i64 pieces = share.count / EACH, stride = (i64)share.blocks * 256;
     float sum = 0.0f;
-    for (i64 piece = block * 256 + threadIdx.x; piece < pieces; piece += stride) {
+    for (i64 piece = share.block * 256 + threadIdx.x; piece < pieces; piece += stride) {
         float own[EACH];
         load(x + piece * EACH, own);
 #pragma unroll
         for (int e = 0; e < EACH; e++) sum += own[e] * own[e];
     }
-    if (block == 0) {
+    if (share.block == 0) {
         i64 at = pieces * EACH + threadIdx.x;
-        if (at < count) sum += one(x[at]) * one(x[at]);
+        if (at < share.count) sum += one(x[at]) * one(x[at]);
     }
     sum = sum_of_block(sum, shared);
-    if (threadIdx.x == 0) parts[many.first + blockIdx.x] = sum;
+    if (threadIdx.x == 0) parts[squares.first + blockIdx.x] = sum;
 }
 
 struct Few {
