@@ -294,10 +294,14 @@ impl<B: Ops> Run<B> {
                         self.give(format!("adamw {len} {number} {at}, {name}"), x);
                     }
                 }
-                let (weight, way) = (self.numbers(len), self.numbers(len).cast(self.dtype));
+                let mut pair = |len: usize| [self.numbers(len), self.numbers(len).cast(self.dtype)];
+                let all: Vec<_> = (0..37).map(|at| pair(len + 700 * at)).collect();
+                let kept = all[0][0].clone();
                 let by = Move { rate: 0.02, decay: 0.1, scale };
-                self.give(format!("moved {len} {number}"), B::moved(weight.clone(), way, &by));
-                self.give(format!("moved {len} {number}, kept"), weight);
+                for (at, moved) in B::moved(all, &by).into_iter().enumerate() {
+                    self.give(format!("moved {len} {number} {at}"), moved);
+                }
+                self.give(format!("moved {len} {number}, kept"), kept);
             }
             self.clips(len);
         }

@@ -159,12 +159,12 @@ impl<B: Ops> Optimizer<B> {
     pub fn update(&mut self, weights: Vec<Tensor<B, 1>>) -> Vec<Tensor<B, 1>> {
         let mut weights: Vec<_> = weights.into_iter().map(Some).collect();
         self.change_alike(&mut weights);
+        self.change_stacks(&mut weights);
         weights.into_iter().flatten().enumerate().map(|(at, weight)| self.update_one(at, weight)).collect()
     }
 
     /// The new value of weight number `at`, if it has not come to it yet.
-    fn update_one(&mut self, at: usize, weight: Tensor<B, 1>) -> Tensor<B, 1> {
-        self.find_ways(at);
+    pub(super) fn update_one(&mut self, at: usize, weight: Tensor<B, 1>) -> Tensor<B, 1> {
         let slot = &mut self.slots[at];
         let (len, piece, due) = (slot.weight.len(), slot.piece, take(&mut slot.due));
         if self.is_frozen(at) || len == 0 {
@@ -193,7 +193,7 @@ impl<B: Ops> Optimizer<B> {
         let seed = |purpose| seed([self.step, at as u64, number as u64, purpose]);
         let new = match due {
             Due::Nothing => wide,
-            Due::Way(way) => B::moved(wide, way, &step.moves(&plan)),
+            Due::Way(way) => B::moved(vec![[wide, way]], &step.moves(&plan)).remove(0),
             Due::Gradient(grad) => {
                 let state = slot.open(number, len, &self.codes);
                 let (new, state) = step.make(&plan, wide, grad, state);
@@ -218,7 +218,7 @@ pub(super) struct Step<B: Backend> {
 }
 
 impl<B: Ops> Step<B> {
-    fn moves(&self, plan: &Plan) -> Move<B> {
+    pub(super) fn moves(&self, plan: &Plan) -> Move<B> {
         Move { rate: self.rate, decay: plan.decay, scale: self.scale.clone() }
     }
 
@@ -245,7 +245,7 @@ impl<B: Ops> Step<B> {
             }
             (Rule::Sgd { momentum, nesterov }, Some(kept), None) => {
                 let [way, kept] = ahead(grad, kept, &Push { scale: self.scale.clone(), momentum, nesterov });
-                (B::moved(weight, way, &self.moves(plan)), vec![kept])
+                (B::moved(vec![[weight, way]], &self.moves(plan)).remove(0), vec![kept])
             }
             (_, first, second) => (weight, first.into_iter().chain(second).collect()),
         }

@@ -183,11 +183,11 @@ impl Ops for Cuda {
         }
     }
 
-    fn moved(weight: Tensor<Self, 1>, way: Tensor<Self, 1>, by: &Move<Self>) -> Tensor<Self, 1> {
-        if train::can_move(&weight, &way) {
-            train::moved(weight, way, by)
+    fn moved(weights: Vec<[Tensor<Self, 1>; 2]>, by: &Move<Self>) -> Vec<Tensor<Self, 1>> {
+        if train::can_move(&weights) {
+            train::moved(weights, by)
         } else {
-            plain::moved(weight, way, by)
+            weights.into_iter().map(|one| plain::moved(one, by)).collect()
         }
     }
 

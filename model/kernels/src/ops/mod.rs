@@ -269,12 +269,12 @@ pub trait Ops: Backend {
         plain::muon(matrices, shape, push)
     }
 
-    /// A weight that went some way, and decayed, in f32. The way is in any type of float.
+    /// Weights that went some way each, and decayed, in f32. The ways are in any type of float.
     ///
     /// # Shapes
-    /// all `[n]`
-    fn moved(weight: Tensor<Self, 1>, way: Tensor<Self, 1>, by: &Move<Self>) -> Tensor<Self, 1> {
-        plain::moved(weight, way, by)
+    /// a weight and its way `[n]`
+    fn moved(weights: Vec<[Tensor<Self, 1>; 2]>, by: &Move<Self>) -> Vec<Tensor<Self, 1>> {
+        weights.into_iter().map(|one| plain::moved(one, by)).collect()
     }
 
     /// How many steps a training asks for before it looks at what came of the first: none where who asks waits until it is done.

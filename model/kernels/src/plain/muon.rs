@@ -60,7 +60,7 @@ pub(crate) fn muon<B: Ops>(
     matrices.into_iter().map(of_one).collect()
 }
 
-pub(crate) fn moved<B: Ops>(weight: Tensor<B, 1>, way: Tensor<B, 1>, by: &Move<B>) -> Tensor<B, 1> {
+pub(crate) fn moved<B: Ops>([weight, way]: [Tensor<B, 1>; 2], by: &Move<B>) -> Tensor<B, 1> {
     let [weight] = unless_bad(&by.scale, [weight], |[weight]| {
         [weight.mul_scalar(1.0 - by.rate * by.decay) - wide(way).mul_scalar(by.rate)]
     });

@@ -47,7 +47,7 @@ fn what_others_hold_is_never_written_to() {
     let _ = B::adamw(vec![[0; 4].map(|_| flat.clone())], &step);
     let push = Push { scale: tensor(&[0.5], [1]), momentum: 0.9, nesterov: true };
     let _ = B::muon(vec![[flat.clone(), flat.clone()]], [3, 50], &push);
-    let _ = B::moved(flat.clone(), flat.clone(), &by(0.1));
+    let _ = B::moved(vec![[flat.clone(), flat.clone()]], &by(0.1));
     assert_eq!(floats(x), before);
     assert_eq!(floats(flat), before);
 }
@@ -136,7 +136,12 @@ fn a_weight_moves_and_decays() {
     let (weight, way) = (numbers(10_000, 1), numbers(10_000, 2));
     let flat = |x: &[f64]| tensor(x, [10_000]);
     let right: Vec<f64> = weight.iter().zip(&way).map(|(w, x)| w * (1.0 - 0.02 * 0.1) - x * 0.02).collect();
-    near("moved", &floats(B::moved(flat(&weight), flat(&way), &by(0.02))), &right, 1e-6);
+    // By itself, and among others.
+    for count in [1, 3] {
+        let moved = B::moved(vec![[flat(&weight), flat(&way)]; count], &by(0.02));
+        assert_eq!(moved.len(), count);
+        moved.into_iter().for_each(|moved| near("moved", &floats(moved), &right, 1e-6));
+    }
 }
 
 /// A first step, with this scale.
@@ -181,6 +186,6 @@ fn a_step_is_clipped_by_its_norm_and_changes_nothing_where_that_is_no_number() {
         let [got] = plain::chosen(&one(scale), [weight.clone()], [mean.clone()]);
         assert_eq!(floats(got), floats(right.clone()));
     }
-    let same = B::moved(weight.clone(), grad, &Move { rate: 0.1, decay: 0.1, scale: none });
-    assert_eq!(floats(same), floats(weight));
+    let same = B::moved(vec![[weight.clone(), grad]], &Move { rate: 0.1, decay: 0.1, scale: none });
+    assert_eq!(same.into_iter().map(floats).collect::<Vec<_>>(), [floats(weight)]);
 }

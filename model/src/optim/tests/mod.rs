@@ -1,4 +1,5 @@
 //! The optimizers, against PyTorch's numbers and against what they promise.
+mod adamw;
 mod clip;
 mod config;
 mod golden;

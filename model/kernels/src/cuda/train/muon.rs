@@ -5,8 +5,8 @@ use super::gram::Gram;
 use super::kernel::{Kernel, Source, Words};
 use super::product::{multiplies, multiply_all};
 use super::tensor::Numbers;
-use super::{capability, each, narrow};
-use crate::ops::{Move, Push, Turned};
+use super::{capability, narrow};
+use crate::ops::{Push, Turned};
 use crate::plain::{QUINTIC, ROUNDS, SMALLEST, size};
 use burn::backend::Cuda;
 use burn::prelude::*;
@@ -115,22 +115,4 @@ fn near_one(stack: &Numbers, count: usize, [rows, columns]: [usize; 2]) -> Numbe
         multiply_all(&memory.each_ref(), products);
     }
     memory[ROUNDS % 2].clone()
-}
-
-/// Whether [`moved`] can be done to these.
-pub(crate) fn can_move(weight: &Tensor<Cuda, 1>, way: &Tensor<Cuda, 1>) -> bool {
-    let fits = weight.dtype() == DType::F32 && each(way.dtype()).is_some();
-    fits && weight.dims() == way.dims() && weight.dims() != [0]
-}
-
-/// A weight that nothing else holds is written over.
-pub(crate) fn moved(weight: Tensor<Cuda, 1>, way: Tensor<Cuda, 1>, by: &Move<Cuda>) -> Tensor<Cuda, 1> {
-    let ([count], dtype) = (weight.dims(), way.dtype());
-    let (weight, way, scale) = (Numbers::of(weight), Numbers::of(way), Numbers::of(by.scale.clone()));
-    let new = if weight.alone() { weight.clone() } else { Numbers::room(&weight, [count], DType::F32) };
-    let buffers = [&weight, &way, &new, &scale].map(Numbers::at).to_vec();
-    let words = Words::default().long(count).float(1.0 - by.rate * by.decay).float(by.rate);
-    let blocks = count.div_ceil(THREADS * each(dtype).unwrap_or(1));
-    kernel("moved", dtype).start(weight.client(), [blocks, 1, 1], buffers, words);
-    new.tensor()
 }

@@ -1,5 +1,4 @@
-// The step of Muon but for its products: momentum takes gradients in, what comes of it lies in bf16 as a stack of matrices, and
-// weights go their way.
+// The step of Muon but for its products: momentum takes gradients in, and what comes of it lies in bf16 as a stack of matrices.
 __device__ __forceinline__ void store(float* to, const float (&x)[8]) {
     float half[4] = {x[0], x[1], x[2], x[3]};
     store(to, half);
@@ -92,29 +91,4 @@ extern "C" __global__ void __launch_bounds__(256) to_one(u16* stack, const float
     }
     i64 last = pieces * 8 + threadIdx.x;
     if (blockIdx.x == 0 && last < one.count) put(own + last, from_bf16(own[last]) * by);
-}
-
-struct Move {
-    i64 count;
-    // What decay leaves of a weight.
-    float kept;
-    float rate;
-};
-
-// A weight of f32 may be written over. It stays where the scale of gradients is no number.
-extern "C" __global__ void __launch_bounds__(256) moved(
-    const float* weight, const Number* way, float* new_weight, const float* by, const __grid_constant__ Move move) {
-    bool stays = *by != *by;
-    i64 at = ((i64)blockIdx.x * 256 + threadIdx.x) * EACH;
-    if (at + EACH <= move.count) {
-        float w[EACH], x[EACH];
-        load(weight + at, w);
-        load(way + at, x);
-#pragma unroll
-        for (int e = 0; e < EACH; e++) w[e] = stays ? w[e] : w[e] * move.kept - x[e] * move.rate;
-        store(new_weight + at, w);
-        return;
-    }
-    for (; at < move.count; at++)
-        new_weight[at] = stays ? weight[at] : weight[at] * move.kept - one(way[at]) * move.rate;
 }
