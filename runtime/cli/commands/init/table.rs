@@ -115,7 +115,7 @@ fn costs(proposal: &Proposal, answers: &Answers) -> Vec<Row> {
     let takes = proposal.fit.cost.training.total;
     let part = 100.0 * takes as f64 / proposal.memory().max(1) as f64;
     let memory = format!("of {}; {part:.0}% of the share", bytes(proposal.hardware.memory));
-    let time = format!("of {}; estimated {}", proposal.time, proposal.hardware.assumes());
+    let time = format!("of {}; estimated {}", proposal.time, proposal.hardware.assumes(proposal.precision));
     vec![
         row("parameters", false, count(parameters as f64), format!("{} in bf16", bytes(2 * parameters))),
         row("memory", answers.memory.is_some(), bytes(takes), memory),

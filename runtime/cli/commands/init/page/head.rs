@@ -76,11 +76,12 @@ impl Page<'_> {
         );
         let _ = writeln!(text, "#   Memory  {memory}: `muse params {page}:base` shows what goes where");
         let time = duration(proposal.seconds);
-        let _ = writeln!(text, "#   Time    {time} of training, estimated {}", proposal.hardware.assumes());
+        let _ = writeln!(
+            text,
+            "#   Time    {time} of training, estimated {}",
+            proposal.hardware.assumes(proposal.precision)
+        );
         let _ = writeln!(text, "#   Disk    {} below `cache/`, about", bytes(proposal.disk));
-        if proposal.hardware.on_gpu {
-            *text += "# On GPUs the count of memory is low for now: a training may take twice as much.\n";
-        }
         for note in &proposal.notes {
             let _ = writeln!(text, "# Note: {note}.");
         }
