@@ -169,12 +169,7 @@ impl<B: Ops> Lora<B> {
     /// Puts each factor through `change`, which is told its number.
     #[must_use]
     pub fn changed(self, mut change: impl FnMut(usize, Tensor<B, 1>) -> Tensor<B, 1>) -> Self {
-        let changed = |(at, factor): (usize, Tensor<B, 2>)| {
-            let shape = factor.shape();
-            change(at, flat(factor)).reshape(shape)
-        };
-        let factors = self.factors.into_iter().enumerate().map(changed).collect();
-        Self { factors, ..self }
+        self.changed_together(|all| all.into_iter().enumerate().map(|(at, x)| change(at, x)).collect())
     }
 
     /// Puts all factors through `change` at once.

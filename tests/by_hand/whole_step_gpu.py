@@ -114,7 +114,7 @@ def kernel(cuda, changes, shared, log):
     group = LLAMA["heads"] // LLAMA["kept"]
     rust = open(os.path.join(SOURCE, "matrix.rs")).read()
     near = eval(re.search(r"NEAR: usize = (.*);", rust)[1])
-    known = dict(KEPT=1, HEAD=LLAMA["head"], GROUP=group, CHUNK=32, TILE=16, NEAR=near, APART=4, SHARE=8, TOGETHER=min(4, group), SHARED=shared)
+    known = dict(KEPT=1, HEAD=LLAMA["head"], GROUP=group, CHUNK=32, TILE=16, NEAR=near, APART=4, SHARE=8, TOGETHER=min(4, group), SHARED=shared, COUNTER=COUNTER, HANDS=HANDS)
     text = "".join(open(os.path.join(SOURCE, "source", part + ".cu")).read() for part in PARTS)
     for name, value in changes:
         text, count = re.subn(rf"#define {name} .*", f"#define {name} {value}", text)

@@ -1,4 +1,4 @@
-//! Muon's matrices: which of them find their way together, as large products are faster than many small ones.
+//! Muon's matrices: those alike find their way together and go it together, as large products are faster than many small ones.
 use super::Optimizer;
 use super::groups::Rule;
 use super::optimizer::{Due, Slot};

@@ -1,5 +1,5 @@
 //! What kernels are compiled from.
-use super::{CHUNK, attention, matrix};
+use super::{CHUNK, attention, matrix, whole};
 
 /// Its parts, in the order in which one stands on the other.
 const PARTS: [&str; 15] = [
@@ -35,6 +35,8 @@ pub(super) fn source(kept: usize, head_width: usize, group: usize, shared: usize
         ("SHARE", attention::SHARE),
         ("TOGETHER", attention::TOGETHER.min(group)),
         ("SHARED", shared),
+        ("COUNTER", whole::COUNTER),
+        ("HANDS", whole::HANDS),
     ];
     let mut source = known.map(|(name, number)| format!("#define {name} {number}\n")).concat();
     source.extend(PARTS);

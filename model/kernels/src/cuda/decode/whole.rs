@@ -10,8 +10,8 @@ use crate::decode::{DeviceResult, Kept, Step};
 /// Threads of a block: warps that multiply, one that meets the other blocks, and one that has weights brought.
 const THREADS: u32 = 32 * (WARPS as u32 + 2);
 /// Bytes of what counts blocks, before what tasks hand over; and how many of these there are, by turns.
-const COUNTER: usize = 128;
-const HANDS: usize = 3;
+pub(super) const COUNTER: usize = 128;
+pub(super) const HANDS: usize = 3;
 /// What a block must have room for besides what lies near: what its warps have in common, and some stages of weights.
 const LEAST: usize = (13 << 10) + 3 * (17 << 10);
 /// Rows of a step that lie near, and keys that they look at with all heads that share them. Each head looks by itself.

@@ -1,6 +1,6 @@
 //! Steps of AdamW, for many weights at once: most of a model's weights are small beside what a start costs.
 use super::kernel::{Kernel, Source};
-use super::many::{PART, SIDE, THREADS, can_part, start_parts};
+use super::many::{PART, THREADS, can_part, change};
 use super::narrow;
 use super::tensor::Numbers;
 use crate::ops::AdamStep;
@@ -17,27 +17,20 @@ pub(crate) fn can_step(all: &[Tensor<Cuda, 1>; 4]) -> bool {
     can_part(count[0]) && all.iter().all(|x| x.dtype() == DType::F32 && x.dims() == count)
 }
 
-/// All is written over where it lies, or where its copy does if somebody else holds it.
 pub(crate) fn adamw(weights: Vec<[Tensor<Cuda, 1>; 4]>, step: &AdamStep<Cuda>) -> Vec<[Tensor<Cuda, 1>; 3]> {
-    let scale = Numbers::of(step.scale.clone());
     let kernel = Kernel::of("adamw", SOURCE, vec![narrow(DType::F32), ("PART", PART)], THREADS as u32, 0);
     let (first, second) = step.corrections();
-    let floats = [step.beta1, step.beta2, 1.0 - step.beta1, 1.0 - step.beta2].into_iter().chain([
+    let floats = [
+        step.beta1,
+        step.beta2,
+        1.0 - step.beta1,
+        1.0 - step.beta2,
         1.0 / first,
         1.0 / second,
         step.epsilon,
         step.rate,
         1.0 - step.rate * step.decay,
-    ]);
-    let own = |[w, g, m, s]: [Numbers; 4]| [w.own(), g, m.own(), s.own()];
-    let mut weights = weights.into_iter().map(|one| own(one.map(Numbers::of)));
-    let mut changed = Vec::new();
-    loop {
-        let some: Vec<_> = weights.by_ref().take(SIDE).collect();
-        if some.is_empty() {
-            return changed;
-        }
-        start_parts(&kernel, &some, &scale, floats.clone());
-        changed.extend(some.into_iter().map(|[w, _, m, s]| [w, m, s].map(Numbers::tensor)));
-    }
+    ];
+    let changed = change(&kernel, weights, [true, false, true, true], &step.scale, &floats);
+    changed.into_iter().map(|[w, _, m, s]| [w, m, s].map(Numbers::tensor)).collect()
 }

@@ -1,6 +1,8 @@
 //! Tensors that a kernel goes through at once: each start costs as much as a small one.
 use super::kernel::{Kernel, Words};
 use super::tensor::Numbers;
+use burn::backend::Cuda;
+use burn::prelude::*;
 
 /// How many there are at most, as `many.cu` has it.
 pub(super) const SIDE: usize = 16;
@@ -19,23 +21,34 @@ pub(super) fn filled<T>(some: &[T]) -> impl Iterator<Item = &T> {
     (0..SIDE).filter_map(|at| some.get(at).or(some.last()))
 }
 
-/// Starts a kernel in whose parts of some weights numbers change where they lie, by what lies at the same places of what stands beside
-/// each. It is given the weights first, then all that stands second, and so on; then a scale, and behind `Side` these numbers.
-pub(super) fn start_parts<const N: usize>(
+/// Has a kernel change numbers of all weights, by what lies at the same places beside each. What `changes` says is written over where it
+/// lies, or where its copy does if somebody else holds it. The kernel is given the weights, then all that stand second, and so on; then
+/// a scale, and behind `Side` these numbers.
+pub(super) fn change<const N: usize>(
     kernel: &Kernel,
-    some: &[[Numbers; N]],
-    scale: &Numbers,
-    floats: impl Iterator<Item = f64>,
-) {
-    let counts: Vec<usize> = some.iter().map(|one| one[0].len()).collect();
-    let blocks: Vec<usize> = counts.iter().map(|count| count.div_ceil(PART)).collect();
-    let of_each = (0..N).flat_map(|which| filled(some).map(move |one| one[which].at()));
-    let buffers = of_each.chain([scale.at()]).collect();
-    let words = floats.fold(side(&counts, &blocks), Words::float);
-    let blocks = blocks.iter().sum();
-    if blocks > 0 {
-        kernel.start(scale.client(), [blocks, 1, 1], buffers, words);
+    weights: Vec<[Tensor<Cuda, 1>; N]>,
+    changes: [bool; N],
+    scale: &Tensor<Cuda, 1>,
+    floats: &[f64],
+) -> Vec<[Numbers; N]> {
+    let own = |one: [Tensor<Cuda, 1>; N]| {
+        let mut changes = changes.into_iter();
+        one.map(Numbers::of).map(|x| if changes.next() == Some(true) { x.own() } else { x })
+    };
+    let all: Vec<[Numbers; N]> = weights.into_iter().map(own).collect();
+    let scale = Numbers::of(scale.clone());
+    for some in all.chunks(SIDE) {
+        let counts: Vec<usize> = some.iter().map(|one| one[0].len()).collect();
+        let parts: Vec<usize> = counts.iter().map(|count| count.div_ceil(PART)).collect();
+        let of_each = (0..N).flat_map(|which| filled(some).map(move |one| one[which].at()));
+        let buffers = of_each.chain([scale.at()]).collect();
+        let words = floats.iter().fold(side(&counts, &parts), |words, number| words.float(*number));
+        let blocks = parts.iter().sum();
+        if blocks > 0 {
+            kernel.start(scale.client(), [blocks, 1, 1], buffers, words);
+        }
     }
+    all
 }
 
 /// What `Side` in `many.cu` says: how many numbers each has, and the block behind its last one. What is not there has none.

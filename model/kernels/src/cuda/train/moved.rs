@@ -1,7 +1,6 @@
 //! Weights that go some way each, many at once.
 use super::kernel::{Kernel, Source};
-use super::many::{PART, SIDE, THREADS, can_part, start_parts};
-use super::tensor::Numbers;
+use super::many::{PART, THREADS, can_part, change};
 use super::{each, narrow};
 use crate::ops::Move;
 use burn::backend::Cuda;
@@ -21,21 +20,10 @@ pub(crate) fn can_move(weights: &[[Tensor<Cuda, 1>; 2]]) -> bool {
     each(first.dtype()).is_some() && weights.iter().all(fits)
 }
 
-/// Weights are written over where they lie, or where their copies do if somebody else holds them.
 pub(crate) fn moved(weights: Vec<[Tensor<Cuda, 1>; 2]>, by: &Move<Cuda>) -> Vec<Tensor<Cuda, 1>> {
     let Some(dtype) = weights.first().map(|[_, way]| way.dtype()) else { return Vec::new() };
-    let scale = Numbers::of(by.scale.clone());
     let kernel = Kernel::of("moved", SOURCE, vec![narrow(dtype), ("PART", PART)], THREADS as u32, 0);
     let floats = [1.0 - by.rate * by.decay, by.rate];
-    let own = |[weight, way]: [Numbers; 2]| [weight.own(), way];
-    let mut weights = weights.into_iter().map(|one| own(one.map(Numbers::of)));
-    let mut changed = Vec::new();
-    loop {
-        let some: Vec<_> = weights.by_ref().take(SIDE).collect();
-        if some.is_empty() {
-            return changed;
-        }
-        start_parts(&kernel, &some, &scale, floats.into_iter());
-        changed.extend(some.into_iter().map(|[weight, _]| weight.tensor()));
-    }
+    let changed = change(&kernel, weights, [true, false], &by.scale, &floats);
+    changed.into_iter().map(|[weight, _]| weight.tensor()).collect()
 }

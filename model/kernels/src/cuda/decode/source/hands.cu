@@ -2,9 +2,7 @@
 // come, and nobody waits until all that was written is known to be everywhere.
 #if KEPT != 0 && SHARED > 0
 
-// Three of them go round: one is written, one is read, and one has zeros written.
-#define HANDS 3
-
+// They go round: one is written, one is read, and one has zeros written.
 struct Hands {
     uint4* all;
     int pieces;

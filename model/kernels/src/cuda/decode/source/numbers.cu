@@ -2,7 +2,7 @@
 // what its weights are kept as (0: f32, 1: bf16, 2: codes of 8 bits), HEAD how wide a head is, GROUP how many heads of queries
 // share one of keys, TOGETHER how many of them a block looks at. So is how all lies in memory: CHUNK numbers of a row are multiplied at
 // once and share a scale, TILE rows of a weight; SHARE lanes share a key; NEAR pieces lie near, with APART between rows; a block has
-// SHARED bytes of memory of its own.
+// SHARED bytes of memory of its own; what counts blocks takes COUNTER bytes, and HANDS buffers go round behind it.
 typedef unsigned int u32;
 typedef unsigned short u16;
 typedef signed char i8;

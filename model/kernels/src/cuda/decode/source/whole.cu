@@ -93,7 +93,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * 32 + 64, 1) whole_step(cons
     constexpr int WORDS = sizeof(Task) / 4;
     Stage* stages = block.stages(desk);
     int room = block.stages_of(desk);
-    Hands hands = {(uint4*)met + 8, pieces};
+    Hands hands = {(uint4*)((char*)met + COUNTER), pieces};
     if (threadIdx.x == 0) block.waits = false;
     if (threadIdx.x < room) block.full[threadIdx.x].await(1), block.empty[threadIdx.x].await(WARPS);
     if (threadIdx.x < min(count, 2) * WORDS) ((u32*)block.tasks)[threadIdx.x] = ((const u32*)tasks)[threadIdx.x];
