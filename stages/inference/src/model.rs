@@ -264,10 +264,16 @@ impl Desk<'_> {
         let news = self.writer.step()?;
         let totals = &self.shared.totals;
         totals.waiting.fetch_sub(waited - self.writer.waiting(), Ordering::Relaxed);
+        // Whoever hears that a text is over and asks for the totals finds it gone.
+        self.count();
         news.into_iter().for_each(|(ticket, news)| self.tell(ticket, news));
         // Whoever hears the news may leave, and then nobody asks again for a while.
-        totals.writing.store(self.writer.writing(), Ordering::Relaxed);
+        self.count();
         Ok(())
+    }
+
+    fn count(&self) {
+        self.shared.totals.writing.store(self.writer.writing(), Ordering::Relaxed);
     }
 
     fn tell(&mut self, ticket: Ticket, news: Result<News>) {

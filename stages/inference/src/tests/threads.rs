@@ -1,12 +1,15 @@
 //! A model in a thread of its own: opened from a folder, shared, left in the middle, refused, gone.
 use super::{TOKENIZER, engine, exported, folder, order};
-use crate::{Device, Engine, InferenceError, Kept, Model, More, News, Result, Room, Settings, Source, chat};
+use crate::{
+    Device, Engine, InferenceError, Kept, Listener, Model, More, News, Result, Room, Settings, Source, chat,
+};
 use muse_artifacts::checkpoint::Weights;
 use muse_artifacts::corpus::Message;
 use muse_artifacts::tokenizer::Tokenizer;
 use muse_model::decode::DeviceError;
 use std::fs;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Sender, channel};
 
 const CONTEXT: usize = 512;
 
@@ -61,6 +64,24 @@ fn a_text_that_nobody_waits_for_makes_room() {
     drop(long);
     all(&model.answer(order("b", 2, 0.0)).unwrap());
     assert_eq!(model.totals().texts.load(Ordering::Relaxed), 1);
+}
+
+/// Counts the texts that are being written when it hears that its own is over.
+struct AtItsEnd(Model, Sender<usize>);
+
+impl Listener for AtItsEnd {
+    fn hear(&mut self, news: Result<News>) -> bool {
+        let writing = self.0.totals().writing.load(Ordering::Relaxed);
+        !matches!(news, Ok(News::Ended(_))) || self.1.send(writing).is_ok()
+    }
+}
+
+#[test]
+fn whoever_hears_that_a_text_is_over_finds_it_counted_so() {
+    let model = start(1, 100);
+    let (sender, counts) = channel();
+    model.say(order("a", 3, 0.0), Box::new(AtItsEnd(model.clone(), sender))).unwrap();
+    assert_eq!(counts.recv().unwrap(), 0);
 }
 
 /// An engine whose device is taken away while it runs: by an error, or by a panic.
