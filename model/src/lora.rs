@@ -11,6 +11,7 @@ use burn::tensor::DType;
 use muse_kernels::{Ops, Turned};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// Factors beside matrices of blocks, which a training changes in their place (LoRA).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -130,8 +131,8 @@ impl LoraConfig {
 /// The factors beside the matrices of a net.
 pub struct Lora<B: Backend> {
     scale: f64,
-    /// How many weights a block has.
-    block: usize,
+    /// The numbers of each block's weights in [`Weight::all`].
+    blocks: Vec<Range<usize>>,
     /// The numbers of the matrices in [`Weight::all`], in their order.
     matrices: Vec<usize>,
     /// As [`Lora::flat`] gives them.
@@ -151,9 +152,16 @@ impl<B: Ops> Lora<B> {
             factors.push(Tensor::zeros([b.shape[0], b.shape[1]], (device, DType::F32)));
             names.extend([a, b]);
         }
-        let block = if shape.qk_norm { 11 } else { 9 };
+        // Behind the embedding.
+        let mut first = 1;
+        let blocks = (0..shape.layers).map(|at| {
+            let block = first..first + Weight::of_block(shape, at).len();
+            first = block.end;
+            block
+        });
+        let blocks = blocks.collect();
         let scale = config.alpha() / config.rank as f64;
-        Self { scale, block, matrices, names, factors }
+        Self { scale, blocks, matrices, names, factors }
     }
 
     /// The names and sizes of all factors.
@@ -194,20 +202,21 @@ impl<B: Ops> Lora<B> {
 
     /// Block number `at` as it acts.
     fn beside(&self, block: &Block<B>, at: usize) -> Block<B> {
-        let first = 1 + at * self.block;
+        let first = self.blocks[at].start;
         block.clone().map(&mut Change { at: first, change: |number, weight| self.merged(number, weight) })
     }
 
-    /// Which of a block's weights have factors.
-    pub(crate) fn places(&self) -> Vec<usize> {
-        let of_first = self.matrices.iter().take_while(|number| **number < 1 + self.block);
-        of_first.map(|number| number - 1).collect()
+    /// Which of the weights of block number `at` have factors.
+    pub(crate) fn places(&self, at: usize) -> Vec<usize> {
+        let block = &self.blocks[at];
+        let within = self.matrices.iter().filter(|number| block.contains(number));
+        within.map(|number| number - block.start).collect()
     }
 
     /// The gradients of the factors of block number `at`, by those of what its matrices act as: both flat and in their order.
     pub(crate) fn gradients(&self, at: usize, acting: Vec<Tensor<B, 1>>) -> Vec<Tensor<B, 1>> {
-        let first = 2 * at * acting.len();
-        let factors = self.factors[first..].chunks(2);
+        let before = self.matrices.partition_point(|number| *number < self.blocks[at].start);
+        let factors = self.factors[2 * before..].chunks(2);
         let both = acting.into_iter().zip(factors).flat_map(|(grad, pair)| {
             let [a, b] = [&pair[0], &pair[1]].map(Tensor::clone);
             let grad = grad.reshape([b.dims()[0], a.dims()[1]]);

@@ -38,29 +38,38 @@ impl Weight {
     pub fn all(shape: &Shape) -> Vec<Self> {
         let s = shape;
         let mut all = vec![Self::new("model.embed_tokens.weight", [s.vocab_size, s.width], Role::Embedding)];
-        for at in 0..s.layers {
-            let named = |name: &str| format!("model.layers.{at}.{name}.weight");
-            let norm = |name: &str, width: usize| Self::new(named(name), [width], Role::Norm);
-            let matrix =
-                |name: &str, out: usize, input: usize| Self::new(named(name), [out, input], Role::Matrix);
-            all.push(norm("input_layernorm", s.width));
-            all.push(matrix("self_attn.q_proj", s.query_width(), s.width));
-            all.push(matrix("self_attn.k_proj", s.key_width(), s.width));
-            all.push(matrix("self_attn.v_proj", s.key_width(), s.width));
-            all.push(matrix("self_attn.o_proj", s.width, s.query_width()));
-            if s.qk_norm {
-                all.push(norm("self_attn.q_norm", s.head_width));
-                all.push(norm("self_attn.k_norm", s.head_width));
-            }
-            all.push(norm("post_attention_layernorm", s.width));
-            all.push(matrix("mlp.gate_proj", s.ffn, s.width));
-            all.push(matrix("mlp.up_proj", s.ffn, s.width));
-            all.push(matrix("mlp.down_proj", s.width, s.ffn));
-        }
+        all.extend((0..s.layers).flat_map(|at| Self::of_block(s, at)));
         all.push(Self::new("model.norm.weight", [s.width], Role::Norm));
         if !s.tied {
             all.push(Self::new("lm_head.weight", [s.vocab_size, s.width], Role::Head));
         }
+        all
+    }
+
+    /// The weights of block number `at`, in their order.
+    pub fn of_block(shape: &Shape, at: usize) -> Vec<Self> {
+        let s = shape;
+        let named = |name: &str| format!("model.layers.{at}.{name}.weight");
+        let norm = |name: &str, width: usize| Self::new(named(name), [width], Role::Norm);
+        let matrix =
+            |name: &str, out: usize, input: usize| Self::new(named(name), [out, input], Role::Matrix);
+        let mut all = vec![
+            norm("input_layernorm", s.width),
+            matrix("self_attn.q_proj", s.query_width(), s.width),
+            matrix("self_attn.k_proj", s.key_width(), s.width),
+            matrix("self_attn.v_proj", s.key_width(), s.width),
+            matrix("self_attn.o_proj", s.width, s.query_width()),
+        ];
+        if s.qk_norm {
+            all.push(norm("self_attn.q_norm", s.head_width));
+            all.push(norm("self_attn.k_norm", s.head_width));
+        }
+        all.extend([
+            norm("post_attention_layernorm", s.width),
+            matrix("mlp.gate_proj", s.ffn, s.width),
+            matrix("mlp.up_proj", s.ffn, s.width),
+            matrix("mlp.down_proj", s.width, s.ffn),
+        ]);
         all
     }
 

@@ -1,0 +1,68 @@
+//! Gradients as they come, from the last weight to the first, each added to what there is of it already.
+use crate::buckets::{Buckets, Onto};
+use crate::lora::Acting;
+use burn::prelude::*;
+use muse_kernels::Ops;
+
+/// Gradients in the order of the weights or factors.
+pub(super) struct Sums<'a, B: Ops> {
+    sums: Vec<Option<Tensor<B, 1>>>,
+    /// Those from here on have come.
+    end: usize,
+    tied: bool,
+    buckets: Buckets<'a>,
+}
+
+impl<'a, B: Ops> Sums<'a, B> {
+    pub(super) fn new(acting: &Acting<'_, B>, Onto { so_far, member }: Onto<'a, B>) -> Self {
+        let net = acting.net;
+        let count = acting.lora.map_or_else(|| net.flat().len(), |lora| lora.names().len());
+        let sums = so_far.map_or_else(|| vec![None; count], |sums| sums.into_iter().map(Some).collect());
+        Self { sums, end: count, tied: net.tied(), buckets: Buckets::new(member) }
+    }
+
+    /// Those of the last norm and of the head, which may be the embedding.
+    pub(super) fn add_top(&mut self, norm: Tensor<B, 1>, head: Tensor<B, 1>) {
+        if self.tied {
+            self.add(self.end - 1, norm);
+            self.add_some(0, head);
+            self.end -= 1;
+        } else {
+            self.add(self.end - 2, norm);
+            self.add(self.end - 1, head);
+            self.end -= 2;
+        }
+    }
+
+    /// Those of a block, in their order: the last block's first.
+    pub(super) fn add_block(&mut self, grads: Vec<Tensor<B, 1>>) {
+        self.end -= grads.len();
+        grads.into_iter().zip(self.end..).for_each(|(grad, at)| self.add(at, grad));
+    }
+
+    pub(super) fn add_embedding(&mut self, grad: Tensor<B, 1>) {
+        self.add(0, grad);
+    }
+
+    /// All, and which stand in which bucket.
+    pub(super) fn all(self) -> (Vec<Tensor<B, 1>>, Vec<Vec<usize>>) {
+        let sums = self.sums.into_iter().map(|sum| sum.expect("every weight has a gradient")).collect();
+        (sums, self.buckets.all())
+    }
+
+    fn add(&mut self, at: usize, grad: Tensor<B, 1>) {
+        self.add_some(at, grad);
+        if let Some(sum) = self.sums[at].take() {
+            self.sums[at] = Some(self.buckets.whole(at, sum));
+        }
+    }
+
+    /// Adds what is not the last that is added there.
+    fn add_some(&mut self, at: usize, grad: Tensor<B, 1>) {
+        let sum = self.sums[at].take();
+        self.sums[at] = Some(match sum {
+            Some(sum) => sum + grad,
+            None => grad,
+        });
+    }
+}
