@@ -97,6 +97,9 @@ pub trait Decode {
     /// The keys and values of one block.
     type Cache;
 
+    /// Whether what comes of [`Decode::times`] goes into the next product as it is.
+    const CHAINS: bool;
+
     /// A matrix of parts `[.., width]`, one below the other.
     fn matrix(&mut self, parts: &[&[f32]], width: usize) -> DeviceResult<Self::Matrix>;
 

@@ -1,9 +1,11 @@
 //! What a model is: the values of a file of `configs/models/`, checked, and with their defaults filled in.
 mod check;
+mod linear;
 pub mod rope;
 mod shape;
 
 pub use check::Problem;
+pub use linear::Linear;
 pub use rope::{Rope, RopeScaling, ScalingKind};
 pub use shape::Shape;
 
@@ -39,6 +41,9 @@ pub struct Model {
     /// The inner width of SwiGLU. Three matrices of `width` by this stand in a block.
     #[schemars(range(min = 1, max = 1_048_576))]
     pub ffn: usize,
+    /// What the matrices of blocks are. Left out, whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linear: Option<Linear>,
     /// The longest sequence. Left out, that of the packed data.
     #[serde(default)]
     #[schemars(range(min = 1, max = 134_217_728))]
@@ -102,6 +107,7 @@ impl Model {
             kv_heads: None,
             head_width: None,
             ffn,
+            linear: None,
             context: None,
             rope: Rope::default(),
             norm_eps: norm_eps(),
@@ -140,6 +146,7 @@ impl Model {
             kv_heads: self.kv_heads(),
             head_width: self.head_width(),
             ffn: self.ffn,
+            low_rank: self.low_rank(),
             context: self.context.unwrap_or(context),
             window: self.window,
             qk_norm: self.qk_norm,

@@ -18,6 +18,9 @@ pub struct Shape {
     pub head_width: usize,
     /// The inner width of SwiGLU.
     pub ffn: usize,
+    /// Numbers between the two matrices that each of a block's is, where it is two.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub low_rank: Option<usize>,
     /// Tokens of a sequence.
     pub context: usize,
     /// Tokens that attention sees.
@@ -37,6 +40,11 @@ impl Shape {
     /// All heads of keys side by side; values are as wide.
     pub fn key_width(&self) -> usize {
         self.kv_heads * self.head_width
+    }
+
+    /// The same sizes with each matrix whole.
+    pub fn dense(&self) -> Self {
+        Self { low_rank: None, ..*self }
     }
 
     /// How many tokens the last one of a sequence sees.

@@ -30,7 +30,11 @@ impl Inference {
 /// What the decoder holds at least, in bytes: weights as they are kept, and keys and values of so many texts, which are in f32 on a
 /// CPU, and on a GPU where weights are.
 pub fn held_in_use(shape: &Shape, kept: Kept, texts: usize, device: Device) -> u64 {
-    let numbers = Parameters::of(shape).total();
+    // A GPU has matrices whole.
+    let numbers = match device {
+        Device::Cpu => Parameters::of(shape).total(),
+        Device::Gpu => Parameters::of(&shape.dense()).total(),
+    };
     let weights = match kept {
         Kept::F32 => 4 * numbers,
         Kept::Bf16 => 2 * numbers,

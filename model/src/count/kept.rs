@@ -58,6 +58,9 @@ pub fn kept_by_a_block(shape: &Shape) -> Vec<Kept> {
         kept("input of the norm before SwiGLU", width),
         kept("gate and up", 2 * ffn),
     ]);
+    if let Some(rank) = shape.low_rank {
+        parts.push(kept("what stands between the two of each matrix", 7 * rank as u64));
+    }
     parts
 }
 

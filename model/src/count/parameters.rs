@@ -25,10 +25,11 @@ impl Parameters {
         let (queries, keys) = (whole(shape.query_width()), whole(shape.key_width()));
         let rows = whole(shape.vocab_size) * width;
         let qk_norms = if shape.qk_norm { 2 * whole(shape.head_width) } else { 0 };
+        let matrix = |out: u64| shape.low_rank.map_or(out * width, |rank| whole(rank) * (out + width));
         Self {
             embedding: rows,
-            attention: layers * width * 2 * (queries + keys),
-            mlp: layers * width * 3 * ffn,
+            attention: layers * 2 * (matrix(queries) + matrix(keys)),
+            mlp: layers * 3 * matrix(ffn),
             norms: layers * (2 * width + qk_norms) + width,
             head: if shape.tied { 0 } else { rows },
         }
@@ -50,7 +51,7 @@ impl Parameters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Model;
+    use crate::config::{Linear, Model};
 
     fn model(layers: usize, width: usize, heads: (usize, usize), ffn: usize) -> Model {
         Model { kv_heads: Some(heads.1), ..Model::new(layers, width, heads.0, ffn) }
@@ -81,6 +82,18 @@ mod tests {
         assert_eq!(parts.mlp, 4 * 3 * 256 * 512);
         assert_eq!(parts.norms, 4 * (2 * 256 + 2 * 64) + 256);
         assert_eq!(parts.products(), parts.total() - parts.norms - parts.embedding);
+    }
+
+    #[test]
+    fn a_matrix_of_low_rank_is_two() {
+        let model = Model { linear: Some(Linear { low_rank: Some(16) }), ..model(4, 256, (4, 2), 512) };
+        let shape = model.shape(1000, 64);
+        let parts = Parameters::of(&shape);
+        assert_eq!(parts.attention, 4 * 16 * (2 * (256 + 256) + 2 * (256 + 128)));
+        assert_eq!(parts.mlp, 4 * 16 * 3 * (256 + 512));
+        let dense = Parameters::of(&shape.dense());
+        assert_eq!((parts.embedding, parts.norms), (dense.embedding, dense.norms));
+        assert_eq!(dense.total(), 2_874_112);
     }
 
     #[test]

@@ -1,18 +1,18 @@
 //! A block of a model in use: products that read the same numbers are one.
+use super::linear::{Gated, Linear, Numbers};
 use crate::config::Shape;
 use muse_kernels::{Decode, DeviceError, DeviceResult, Heads, Step};
 
 /// One block of the decoder.
 pub(super) struct Block<D: Decode> {
     attention_norm: D::Vector,
-    /// Queries, keys and values, one below the other.
-    queries_keys_values: D::Matrix,
-    output: D::Matrix,
+    queries_keys_values: Linear<D>,
+    output: Linear<D>,
     query_norm: Option<D::Vector>,
     key_norm: Option<D::Vector>,
     mlp_norm: D::Vector,
-    gate_and_up: D::Matrix,
-    down: D::Matrix,
+    gate_and_up: Gated<D>,
+    down: Linear<D>,
 }
 
 impl<D: Decode> Block<D> {
@@ -24,15 +24,15 @@ impl<D: Decode> Block<D> {
     ) -> Result<Self, E> {
         let (width, attended) = (shape.width, shape.query_width());
         let attention_norm = device.vector(&next()?)?;
-        let (query, key, value) = (next()?, next()?, next()?);
-        let queries_keys_values = device.matrix(&[&query, &key, &value], width)?;
-        let output = device.matrix(&[&next()?], attended)?;
+        let mut matrix = || Numbers::read::<D, E>(shape.low_rank, next);
+        let queries_keys_values = Linear::new(device, &[matrix()?, matrix()?, matrix()?], width)?;
+        let output = Linear::new(device, &[matrix()?], attended)?;
         let mut norm = || if shape.qk_norm { Ok::<_, E>(Some(device.vector(&next()?)?)) } else { Ok(None) };
         let (query_norm, key_norm) = (norm()?, norm()?);
         let mlp_norm = device.vector(&next()?)?;
-        let (gate, up) = (next()?, next()?);
-        let gate_and_up = device.pair(&gate, &up, width)?;
-        let down = device.matrix(&[&next()?], shape.ffn)?;
+        let mut matrix = || Numbers::read::<D, E>(shape.low_rank, next);
+        let gate_and_up = Gated::new(device, &[matrix()?, matrix()?], width)?;
+        let down = Linear::new(device, &[matrix()?], shape.ffn)?;
         Ok(Self {
             attention_norm,
             queries_keys_values,
@@ -65,11 +65,11 @@ impl<D: Decode> Block<D> {
             window: shape.window,
         };
         let normed = device.norm(&x, &self.attention_norm, epsilon)?;
-        let all = device.times(&normed, &self.queries_keys_values)?;
+        let all = self.queries_keys_values.times(device, &normed)?;
         let attended = device.attend(step, all, &heads, cache)?;
-        let x = device.add_times(x, &attended, &self.output)?;
+        let x = self.output.onto(device, x, &attended)?;
         let normed = device.norm(&x, &self.mlp_norm, epsilon)?;
-        let gated = device.gated(&normed, &self.gate_and_up)?;
-        device.add_times(x, &gated, &self.down)
+        let gated = self.gate_and_up.of(device, &normed)?;
+        self.down.onto(device, x, &gated)
     }
 }

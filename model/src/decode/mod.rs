@@ -2,10 +2,12 @@
 //!
 //! Texts have slots. What a slot holds is not computed again: a token costs one row through the model, whatever stands before it.
 mod block;
+mod linear;
 mod sample;
 #[cfg(test)]
 mod tests;
 
+pub use linear::whole;
 pub use muse_kernels::{Cpu, Decode, DeviceError, DeviceResult, Gpu, GpuModel, Kept};
 pub use sample::{Sampler, Sampling};
 

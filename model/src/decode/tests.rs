@@ -1,6 +1,6 @@
 //! A model in use is the model that was trained: what is kept changes no logit.
 use super::{Cpu, Decoder, DeviceError, Kept, More, Room, Wanted};
-use crate::config::Model;
+use crate::config::{Linear, Model};
 use crate::kernels::{Ops, with_threads};
 use crate::net::{Batch, Net, Setting, Weight};
 use burn::backend::Flex;
@@ -64,6 +64,7 @@ fn kinds() -> Vec<(Model, Net<Flex>)> {
         model(|model| (model.tied, model.qk_norm) = (true, false)),
         model(|model| (model.window, model.kv_heads) = (Some(5), None)),
         model(|model| (model.head_width, model.kv_heads) = (Some(6), Some(1))),
+        model(|model| model.linear = Some(Linear { low_rank: Some(7) })),
     ]
 }
 

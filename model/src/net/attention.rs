@@ -1,16 +1,17 @@
 //! Attention: projections, norms of queries and keys if wished, rotary places, shared keys.
+use super::linear::{Linear, project_normed};
 use super::{Batch, Setting};
 use burn::module::Param;
 use burn::prelude::*;
 use muse_kernels::{Ops, Placing, Sight};
 
-/// The matrices of attention, each `[out, in]`, and the norms of its heads.
+/// The matrices of attention, and the norms of its heads.
 #[derive(Module, Debug)]
 pub struct Attention<B: Backend> {
-    pub(super) query: Param<Tensor<B, 2>>,
-    pub(super) key: Param<Tensor<B, 2>>,
-    pub(super) value: Param<Tensor<B, 2>>,
-    pub(super) output: Param<Tensor<B, 2>>,
+    pub(super) query: Linear<B>,
+    pub(super) key: Linear<B>,
+    pub(super) value: Linear<B>,
+    pub(super) output: Linear<B>,
     pub(super) query_norm: Option<Param<Tensor<B, 1>>>,
     pub(super) key_norm: Option<Param<Tensor<B, 1>>>,
     pub(super) head_width: usize,
@@ -31,9 +32,9 @@ impl<B: Ops> Attention<B> {
         at: usize,
     ) -> (Tensor<B, 2>, Tensor<B, 1>) {
         let ([sequences, tokens], width) = (batch.starts.dims(), self.head_width);
-        let sources = vec![self.query.val(), self.key.val(), self.value.val()];
-        let (heads, rows) = (sources[0].dims()[0] / width, sequences * tokens);
-        let all = B::project_normed(x.clone(), norm, self.norm_eps, sources);
+        let (heads, rows) = (self.query.out() / width, sequences * tokens);
+        let sources = [&self.query, &self.key, &self.value];
+        let all = project_normed(x.clone(), norm, self.norm_eps, sources);
         let [_, across] = all.dims();
         let placed = B::place(
             all.reshape([rows, across / width, width]),
@@ -49,7 +50,7 @@ impl<B: Ops> Attention<B> {
         let sight = Sight { starts: batch.starts.clone(), scale, dropped: setting.dropped.within(at) };
         let attended = B::attend(placed.reshape([sequences, tokens, across / width, width]), heads, &sight);
         let output = attended.output.reshape([rows, heads * width]);
-        (B::project_onto(x, output, self.output.val(), setting.dropped.of_attention(at)), attended.peak)
+        (self.output.onto(x, output, setting.dropped.of_attention(at)), attended.peak)
     }
 
     /// The norms of queries and keys.

@@ -1,14 +1,14 @@
 //! SwiGLU: `down(silu(gate x) * up x)`.
-use burn::module::Param;
+use super::linear::{Linear, project_normed};
 use burn::prelude::*;
 use muse_kernels::{Dropout, Ops};
 
-/// The three matrices of SwiGLU, each `[out, in]`.
+/// The three matrices of SwiGLU.
 #[derive(Module, Debug)]
 pub struct Mlp<B: Backend> {
-    pub(super) gate: Param<Tensor<B, 2>>,
-    pub(super) up: Param<Tensor<B, 2>>,
-    pub(super) down: Param<Tensor<B, 2>>,
+    pub(super) gate: Linear<B>,
+    pub(super) up: Linear<B>,
+    pub(super) down: Linear<B>,
 }
 
 impl<B: Ops> Mlp<B> {
@@ -23,7 +23,7 @@ impl<B: Ops> Mlp<B> {
         epsilon: f64,
         dropped: Dropout,
     ) -> Tensor<B, 2> {
-        let both = B::project_normed(x.clone(), norm, epsilon, vec![self.gate.val(), self.up.val()]);
-        B::project_gated_onto(x, both, self.down.val(), dropped)
+        let both = project_normed(x.clone(), norm, epsilon, [&self.gate, &self.up]);
+        self.down.gated_onto(x, both, dropped)
     }
 }

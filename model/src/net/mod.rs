@@ -2,6 +2,7 @@
 mod attention;
 mod batch;
 mod block;
+mod linear;
 mod mlp;
 mod start;
 mod weights;
@@ -9,10 +10,11 @@ mod weights;
 pub use attention::Attention;
 pub use batch::{Batch, Dropped, Setting};
 pub use block::Block;
+pub use linear::Linear;
 pub use mlp::Mlp;
 pub(crate) use start::drawn;
 pub(crate) use weights::Change;
-pub use weights::{Role, Weight};
+pub use weights::{Role, Weight, factors};
 
 use crate::config::{Model, Shape};
 use crate::lora::Acting;

@@ -1,6 +1,6 @@
 //! The weights that training starts from: normal, by a hash of the seed, the weight's name and the place in it, so that
 //! neither device nor threads nor other weights move them.
-use super::{Attention, Block, Mlp, Net, Role, Weight};
+use super::{Attention, Block, Linear, Mlp, Net, Role, Weight};
 use crate::config::{Model, Shape};
 use burn::module::Param;
 use burn::prelude::*;
@@ -11,18 +11,27 @@ pub(super) fn net<B: Backend>(model: &Model, shape: &Shape, seed: u64, device: &
     let weights = Weight::all(shape);
     let mut all = weights.iter();
     let mut next = || all.next().expect("Weight::all names every weight that a net has");
+    let two = shape.low_rank.is_some();
     let norm =
         |weight: &Weight| Param::from_tensor(Tensor::<B, 1>::ones([weight.len()], (device, DType::F32)));
     let matrix =
         |weight: &Weight| Param::from_tensor(drawn::<B>(weight, deviation(model, weight), seed, device));
+    let factor = |weight: &Weight, deviation| Param::from_tensor(drawn::<B>(weight, deviation, seed, device));
+    let linear = |first: &Weight, second: Option<&Weight>| {
+        let Some(second) = second else { return Linear { first: matrix(first), second: None } };
+        // Numbers between both are as large as those that come in, and those that come out as with one matrix.
+        let [rank, input] = [first.shape[0] as f64, first.shape[1] as f64];
+        let deviation = deviation(model, second) * (input / rank).sqrt();
+        Linear { first: factor(first, input.sqrt().recip()), second: Some(factor(second, deviation)) }
+    };
     let embedding = matrix(next());
     let mut blocks = Vec::with_capacity(shape.layers);
     for _ in 0..shape.layers {
         let attention_norm = norm(next());
-        let [query, key, value, output] = [(); 4].map(|()| matrix(next()));
+        let [query, key, value, output] = [(); 4].map(|()| linear(next(), two.then(&mut next)));
         let [query_norm, key_norm] = [(); 2].map(|()| shape.qk_norm.then(|| norm(next())));
         let mlp_norm = norm(next());
-        let [gate, up, down] = [(); 3].map(|()| matrix(next()));
+        let [gate, up, down] = [(); 3].map(|()| linear(next(), two.then(&mut next)));
         let (head_width, norm_eps) = (shape.head_width, model.norm_eps);
         let attention = Attention { query, key, value, output, query_norm, key_norm, head_width, norm_eps };
         blocks.push(Block { attention_norm, attention, mlp_norm, mlp: Mlp { gate, up, down }, norm_eps });
@@ -33,7 +42,7 @@ pub(super) fn net<B: Backend>(model: &Model, shape: &Shape, seed: u64, device: &
 }
 
 fn deviation(model: &Model, weight: &Weight) -> f64 {
-    let residual = weight.name.ends_with("o_proj.weight") || weight.name.ends_with("down_proj.weight");
+    let residual = weight.name.contains(".o_proj.") || weight.name.contains(".down_proj.");
     let residual = residual && weight.role == Role::Matrix;
     if residual { model.residual_std() } else { model.init_std }
 }

@@ -23,7 +23,8 @@ pub enum Role {
 pub struct Weight {
     /// As Hugging Face names it.
     pub name: String,
-    /// `[out, in]` of a matrix, `[width]` of a norm.
+    /// `[out, in]` of a matrix, `[width]` of a norm. Of a matrix that is the product `b a` of two, `a` is `[rank, in]` and `b`
+    /// `[out, rank]`.
     pub shape: Vec<usize>,
     /// What it is for.
     pub role: Role,
@@ -51,25 +52,24 @@ impl Weight {
         let s = shape;
         let named = |name: &str| format!("model.layers.{at}.{name}.weight");
         let norm = |name: &str, width: usize| Self::new(named(name), [width], Role::Norm);
-        let matrix =
-            |name: &str, out: usize, input: usize| Self::new(named(name), [out, input], Role::Matrix);
-        let mut all = vec![
-            norm("input_layernorm", s.width),
-            matrix("self_attn.q_proj", s.query_width(), s.width),
-            matrix("self_attn.k_proj", s.key_width(), s.width),
-            matrix("self_attn.v_proj", s.key_width(), s.width),
-            matrix("self_attn.o_proj", s.width, s.query_width()),
-        ];
+        let one = |name: &str, out: usize, input: usize| Self::new(named(name), [out, input], Role::Matrix);
+        let matrix = |name: &str, out: usize, input: usize| match s.low_rank {
+            None => vec![one(name, out, input)],
+            Some(rank) => vec![one(&format!("{name}.a"), rank, input), one(&format!("{name}.b"), out, rank)],
+        };
+        let mut all = vec![norm("input_layernorm", s.width)];
+        all.extend(matrix("self_attn.q_proj", s.query_width(), s.width));
+        all.extend(matrix("self_attn.k_proj", s.key_width(), s.width));
+        all.extend(matrix("self_attn.v_proj", s.key_width(), s.width));
+        all.extend(matrix("self_attn.o_proj", s.width, s.query_width()));
         if s.qk_norm {
             all.push(norm("self_attn.q_norm", s.head_width));
             all.push(norm("self_attn.k_norm", s.head_width));
         }
-        all.extend([
-            norm("post_attention_layernorm", s.width),
-            matrix("mlp.gate_proj", s.ffn, s.width),
-            matrix("mlp.up_proj", s.ffn, s.width),
-            matrix("mlp.down_proj", s.width, s.ffn),
-        ]);
+        all.push(norm("post_attention_layernorm", s.width));
+        all.extend(matrix("mlp.gate_proj", s.ffn, s.width));
+        all.extend(matrix("mlp.up_proj", s.ffn, s.width));
+        all.extend(matrix("mlp.down_proj", s.width, s.ffn));
         all
     }
 
@@ -82,6 +82,12 @@ impl Weight {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// The names of the two weights whose product the matrix of this name is, where it is not one.
+pub fn factors(name: &str) -> [String; 2] {
+    let module = name.strip_suffix(".weight").unwrap_or(name);
+    ["a", "b"].map(|which| format!("{module}.{which}.weight"))
 }
 
 impl<B: Backend> Net<B> {
@@ -108,16 +114,17 @@ impl<B: Backend> Net<B> {
 }
 
 impl<B: Backend> Net<B> {
-    /// Puts the weights of queries and keys of each block through `change`, block by block.
+    /// Puts the weights of queries and keys of each block through `change`, block by block: those whose rows are numbers of heads.
     pub fn with_queries_and_keys(
         mut self,
         mut change: impl FnMut(Tensor<B, 2>, Tensor<B, 2>) -> (Tensor<B, 2>, Tensor<B, 2>),
     ) -> Self {
         for block in &mut self.blocks {
             let attention = &mut block.attention;
-            let (query, key) = change(attention.query.val(), attention.key.val());
-            attention.query = Param::initialized(attention.query.id, query);
-            attention.key = Param::initialized(attention.key.id, key);
+            let (query, key) = (attention.query.rows_mut(), attention.key.rows_mut());
+            let (new_query, new_key) = change(query.val(), key.val());
+            *query = Param::initialized(query.id, new_query);
+            *key = Param::initialized(key.id, new_key);
         }
         self
     }

@@ -57,7 +57,7 @@ impl Stage for Export {
     }
 
     fn run(&self, context: &mut Context, params: Params) -> Result<(), StageError> {
-        let source = Source::open(context, params.weights)?;
+        let source = Source::open(context, params.weights, params.format != Format::Muse)?;
         let out = context.output("folder");
         let notes = match params.format {
             Format::Hf => hf::write(context, &params, &source, &out)?,

@@ -4,9 +4,10 @@ use muse_artifacts::ArtifactError;
 use muse_artifacts::checkpoint::{ABOUT, Checkpoint, Dtype, Weights};
 use muse_artifacts::tokenizer::Tokenizer;
 use muse_model::config::Model;
+use muse_model::decode::whole;
 use muse_model::exchange::Refusal;
 use muse_model::exchange::hf::Roles;
-use muse_model::net::Weight;
+use muse_model::net::{Weight, factors};
 use muse_stage::{Context, StageError};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,8 +19,11 @@ const TOKENIZER: [&str; 4] =
 /// A checkpoint and its tokenizer.
 pub(crate) struct Source {
     pub(crate) checkpoint: Checkpoint,
+    /// What is written, whose matrices may be whole where those of the checkpoint are of low rank.
     pub(crate) model: Model,
-    /// All weights, in their order.
+    /// The rank of the checkpoint's, where they are of low rank.
+    pub(crate) rank: Option<usize>,
+    /// All weights of it, in their order.
     pub(crate) weights: Vec<Weight>,
     pub(crate) tokenizer: Tokenizer,
     /// Where the tokenizer's files are.
@@ -30,8 +34,8 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// What is connected, or why it does not go together.
-    pub(crate) fn open(context: &Context, weights: Weights) -> Result<Self, StageError> {
+    /// What is connected, or why it does not go together. With `whole` its matrices are those that others have.
+    pub(crate) fn open(context: &Context, weights: Weights, whole: bool) -> Result<Self, StageError> {
         let folder = context.input("model")?;
         let checkpoint = Checkpoint::open(&weights.of(&folder))?;
         let tokenizer_folder = context.input("tokenizer")?;
@@ -54,23 +58,35 @@ impl Source {
                 StageError::new(message).help("connect the tokenizer that the model was trained with")
             );
         }
+        check(&checkpoint, &Weight::all(&model.shape(0, 0)))?;
+        let rank = model.low_rank();
+        let model = if whole { model.whole() } else { model };
         let weights = Weight::all(&model.shape(0, 0));
-        check(&checkpoint, &weights)?;
         let end_of_turn = if tokenizer.has_chat_template() { tokenizer.end_of_turn()? } else { None };
         let roles = roles(&tokenizer, end_of_turn);
-        Ok(Self { checkpoint, model, weights, tokenizer, tokenizer_folder, roles, end_of_turn })
+        Ok(Self { checkpoint, model, rank, weights, tokenizer, tokenizer_folder, roles, end_of_turn })
     }
 
     /// The bytes of a weight in a type of floats.
     pub(crate) fn floats(&self, name: &str, dtype: Dtype) -> Result<Vec<u8>, StageError> {
         let tensors = self.checkpoint.model();
-        if tensors.get(name).is_some_and(|tensor| tensor.dtype == dtype) {
-            return Ok(tensors.read(name)?);
-        }
-        floats(&tensors.read_f32(name)?, dtype).map_err(|unfit| {
+        let numbers = match tensors.get(name) {
+            Some(tensor) if tensor.dtype == dtype => return Ok(tensors.read(name)?),
+            Some(_) => tensors.read_f32(name)?,
+            None => self.product(name)?,
+        };
+        floats(&numbers, dtype).map_err(|unfit| {
             let (message, help) = unfit.said(name);
             StageError::new(message).help(help)
         })
+    }
+
+    /// The matrix whose two factors the checkpoint has.
+    fn product(&self, name: &str) -> Result<Vec<f32>, StageError> {
+        let [first, second] = factors(name);
+        let tensors = self.checkpoint.model();
+        let rank = tensors.get(&first).and_then(|tensor| tensor.shape.first().copied()).unwrap_or(1);
+        Ok(whole(tensors.read_f32(&first)?, tensors.read_f32(&second)?, rank))
     }
 
     /// Puts the tokenizer's files into a folder.

@@ -10,8 +10,8 @@ use gguf_reader::Gguf;
 use muse_artifacts::checkpoint::Weights;
 use muse_artifacts::checkpoint::{Checkpoint, Dtype, Tensors};
 use muse_artifacts::tokenizer::Tokenizer;
-use muse_model::config::{Model, ScalingKind};
-use muse_model::net::Role;
+use muse_model::config::{Linear, Model, ScalingKind};
+use muse_model::net::{Role, Weight, factors};
 use muse_stage::StageEvent;
 use serde_json::{Value, json};
 use std::fs;
@@ -69,7 +69,7 @@ fn hf_is_a_folder_that_transformers_reads() {
 fn large_models_are_in_several_files() {
     let bench = Bench::new(|_| ());
     let mut context = bench.context(json!({ "dtype": "f32" }), false);
-    let source = Source::open(&context, Weights::Last).unwrap();
+    let source = Source::open(&context, Weights::Last, true).unwrap();
     let params: Params = serde_json::from_value(json!({ "dtype": "f32" })).unwrap();
     let out = bench.out();
     hf::write_by(&mut context, &params, &source, &out, 40_000).unwrap();
@@ -113,6 +113,48 @@ fn muse_is_a_checkpoint_with_its_tokenizer() {
         assert_eq!(made.model().get(&weight.name).unwrap().dtype, dtype);
         assert_eq!(made.model().read_f32(&weight.name).unwrap(), rounded(numbers, dtype));
     }
+}
+
+#[test]
+fn matrices_of_low_rank_are_whole_for_others_and_as_they_are_for_muse() {
+    let bench = Bench::new(|model| model.linear = Some(Linear { low_rank: Some(3) }));
+    let numbers = |name: &str| &bench.weights.iter().find(|(weight, _)| weight.name == name).unwrap().1;
+    let right = |weight: &Weight| {
+        let [first, second] = factors(&weight.name);
+        if weight.role != Role::Matrix {
+            return numbers(&weight.name).clone();
+        }
+        let (first, columns) = (numbers(&first), weight.shape[1]);
+        let row = |row: &[f32]| {
+            let at = |at| (0..3).map(|k| f64::from(row[k]) * f64::from(first[k * columns + at])).sum::<f64>();
+            (0..columns).map(|column| at(column) as f32).collect::<Vec<_>>()
+        };
+        numbers(&second).chunks(3).flat_map(row).collect()
+    };
+    let near = |got: &[f32], right: &[f32]| {
+        assert_eq!(got.len(), right.len());
+        got.iter().zip(right).all(|(a, b)| (a - b).abs() < 1e-5)
+    };
+    assert_eq!(bench.run(json!({ "dtype": "f32" })), StageEvent::Done);
+    let hf = Tensors::open([bench.out().join("model.safetensors")]).unwrap();
+    let whole = Weight::all(&bench.model.whole().shape(0, 0));
+    assert_eq!(hf.iter().count(), whole.len());
+    for weight in &whole {
+        assert!(near(&hf.read_f32(&weight.name).unwrap(), &right(weight)), "{}", weight.name);
+    }
+    let card = fs::read_to_string(bench.out().join("README.md")).unwrap();
+    assert!(card.contains("| rank of the matrices of blocks | 3, merged to whole ones |"), "{card}");
+    assert_eq!(bench.run(json!({ "format": "gguf", "dtype": "f32" })), StageEvent::Done);
+    let gguf = Gguf::read(&bench.out().join("model.gguf"));
+    assert_eq!(gguf.tensors.len(), whole.len());
+    let name = "model.layers.1.mlp.down_proj.weight";
+    let weight = whole.iter().find(|weight| weight.name == name).unwrap();
+    assert!(near(&gguf.tensors["blk.1.ffn_down.weight"].numbers, &right(weight)));
+    assert_eq!(bench.run(json!({ "format": "muse" })), StageEvent::Done);
+    let made = Checkpoint::open(&bench.out()).unwrap();
+    assert_eq!(made.model().iter().count(), bench.weights.len());
+    let card = fs::read_to_string(bench.out().join("README.md")).unwrap();
+    assert!(card.contains("| rank of the matrices of blocks | 3 |"), "{card}");
 }
 
 #[test]

@@ -72,7 +72,7 @@ impl Cost {
             parameters,
             total,
             active: total,
-            dense_equivalent: total,
+            dense_equivalent: Parameters::of(&shape.dense()).total(),
             bytes: Bytes { f32: 4 * total, bf16: 2 * total, int8: total },
             flops_per_token: Flops::of(shape),
             training: TrainingMemory::of(shape, training, device),

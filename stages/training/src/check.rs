@@ -25,6 +25,11 @@ impl Recipe {
             }
         }
         if let Some(model) = model {
+            if self.lora.is_some() && model.low_rank().is_some() {
+                let message = "factors stand beside whole matrices, and those of this model are of low rank";
+                let help = "leave `lora` out: what it would change is as small already";
+                return Err(FieldError::new("/lora", message).help(help));
+            }
             first("/optimizer", self.optimizer.check_model(model.qk_norm))?;
             first("/optimizer", self.optimizer.check_groups(&self.changes(&model.shape(1, 1))))?;
         }

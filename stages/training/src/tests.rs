@@ -2,7 +2,9 @@
 use crate::Recipe;
 use crate::data::StepSize;
 use crate::recipe::Recompute;
+use muse_model::config::{Linear, Model};
 use muse_model::count::Precision;
+use muse_model::lora::LoraConfig;
 use muse_model::loss::Loss;
 use muse_model::optim::OptimizerConfig;
 use muse_model::schedule::{Schedule, ScheduleKind};
@@ -93,6 +95,18 @@ fn a_longer_training_goes_on_where_the_rate_has_not_begun_to_fall() {
     assert_eq!(step(&wsd, 2000, 100), None, "a warmup that was cut");
     let fixed = Recipe { extendable: false, ..recipe() };
     assert_eq!((fixed.shared(), recipe().shared()), (None, Some(800)));
+}
+
+#[test]
+fn factors_beside_matrices_of_low_rank_are_refused() {
+    let lora = LoraConfig { rank: 4, alpha: None, targets: None };
+    let recipe = Recipe { lora: Some(lora), ..recipe() };
+    let whole = Model::new(2, 16, 2, 24);
+    assert!(recipe.check(Some(&whole)).is_ok());
+    let low_rank = Model { linear: Some(Linear { low_rank: Some(4) }), ..whole };
+    let error = recipe.check(Some(&low_rank)).unwrap_err();
+    assert_eq!(error.pointer, "/lora");
+    assert!(error.message.contains("of low rank"), "{}", error.message);
 }
 
 proptest! {

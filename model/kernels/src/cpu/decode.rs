@@ -35,6 +35,7 @@ impl Decode for Cpu {
     type Vector = Tensor<Flex, 1>;
     type Rows = Rows;
     type Cache = cached::Cache;
+    const CHAINS: bool = true;
 
     fn matrix(&mut self, parts: &[&[f32]], width: usize) -> DeviceResult<Self::Matrix> {
         Ok(fixed::Fixed::new(matrix(parts.concat(), width), self.kept))

@@ -35,6 +35,9 @@ impl Model {
         if problems.is_empty() {
             self.heads_fit(&mut problems);
         }
+        if problems.is_empty() {
+            self.check_linear(&mut problems);
+        }
         self.rope_fits(&mut problems);
         problems
     }

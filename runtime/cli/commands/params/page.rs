@@ -30,6 +30,7 @@ fn sizes(shape: &Shape) -> [String; 2] {
     }
     second += if shape.qk_norm { ", QK-norm" } else { "" };
     second += if shape.tied { ", tied head" } else { "" };
+    second += &shape.low_rank.map_or_else(String::new, |rank| format!(", matrices of rank {}", number(rank)));
     [format!("{layers} layers of width {width}, {heads}, SwiGLU {ffn}"), second]
 }
 

@@ -31,6 +31,7 @@ impl Card<'_> {
             params: self.params,
             model: &self.source.model,
             about,
+            rank: self.source.rank,
             chat: self.source.end_of_turn.is_some(),
             notes: self.notes,
             story: self.story,
@@ -44,6 +45,7 @@ struct Says<'a> {
     params: &'a Params,
     model: &'a Model,
     about: &'a About,
+    rank: Option<usize>,
     /// Whether it answers by a chat template.
     chat: bool,
     notes: &'a [String],
@@ -85,7 +87,7 @@ impl Says<'_> {
             }
             (_, Some(dtype)) => format!("`{}`", dtype.name()),
         };
-        let rows = [
+        let mut rows = vec![
             ("class", Class::of(model).name().to_owned()),
             ("parameters", self.about.parameters.to_string()),
             ("tokens of the vocabulary", known(model.vocab_size)),
@@ -100,6 +102,10 @@ impl Says<'_> {
             ("window of attention", model.window.map_or("no".into(), |window| window.to_string())),
             ("weights", stored),
         ];
+        if let Some(rank) = self.rank {
+            let merged = if model.low_rank().is_none() { ", merged to whole ones" } else { "" };
+            rows.push(("rank of the matrices of blocks", format!("{rank}{merged}")));
+        }
         table("Sizes", ["", ""], rows)
     }
 
@@ -186,7 +192,7 @@ mod tests {
         let params: Params = serde_json::from_value(params).unwrap();
         let mut model = Model::new(4, 128, 4, 384);
         (model.vocab_size, model.context) = (Some(4096), Some(256));
-        Says { params: &params, model: &model, about: &about(), chat: true, notes, story }.text()
+        Says { params: &params, model: &model, about: &about(), rank: None, chat: true, notes, story }.text()
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::recipe::Recipe;
 use crate::tests::recipe;
 use burn::backend::Flex;
 use muse_artifacts::tokens::Tokens;
-use muse_model::config::Model;
+use muse_model::config::{Linear, Model};
 use muse_model::lora::LoraConfig;
 use muse_model::optim::{OptimizerConfig, OptimizerKind};
 use muse_model::schedule::Schedule;
@@ -82,7 +82,7 @@ fn near(got: &[f64], right: &[f64]) {
 fn any_number_of_devices_learns_the_same() {
     let kind = |kind| OptimizerConfig { kind, ..Default::default() };
     type Change = Box<dyn Fn(&mut Recipe, &mut Model)>;
-    let changes: [Change; 5] = [
+    let changes: [Change; 6] = [
         Box::new(|_, _| ()),
         // What is dropped depends on the number of the micro-batch.
         Box::new(|recipe, model| {
@@ -95,6 +95,7 @@ fn any_number_of_devices_learns_the_same() {
             (model.qk_norm, model.tied) = (false, true);
         }),
         Box::new(|recipe, _| recipe.lora = Some(LoraConfig { rank: 4, alpha: None, targets: None })),
+        Box::new(|_, model| model.linear = Some(Linear { low_rank: Some(3) })),
     ];
     for change in changes {
         let place = Place::new(change);

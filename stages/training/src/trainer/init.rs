@@ -34,7 +34,7 @@ impl<B: Ops> Trainer<'_, B> {
 }
 
 /// What makes the sizes of weights, and what they are for.
-fn sizes(of: &Shape) -> [(&'static str, String); 9] {
+fn sizes(of: &Shape) -> [(&'static str, String); 10] {
     [
         ("vocab_size", of.vocab_size.to_string()),
         ("layers", of.layers.to_string()),
@@ -43,6 +43,7 @@ fn sizes(of: &Shape) -> [(&'static str, String); 9] {
         ("kv_heads", of.kv_heads.to_string()),
         ("head_width", of.head_width.to_string()),
         ("ffn", of.ffn.to_string()),
+        ("linear.low_rank", of.low_rank.map_or_else(|| "none".to_owned(), |rank| rank.to_string())),
         ("qk_norm", of.qk_norm.to_string()),
         ("tied", of.tied.to_string()),
     ]

@@ -138,6 +138,8 @@ impl Decode for Gpu {
     type Vector = Vector;
     type Rows = Rows;
     type Cache = Cache;
+    // Rows that are multiplied stand in another type, and in other rows.
+    const CHAINS: bool = false;
 
     fn matrix(&mut self, parts: &[&[f32]], width: usize) -> DeviceResult<Matrix> {
         Matrix::new(&self.device, self.kept, parts, width)

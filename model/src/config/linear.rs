@@ -1,0 +1,71 @@
+//! What the matrices of blocks are: whole, or the product of two with few numbers between them.
+use super::{Model, Problem};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// No rank is higher: that of the widest model.
+const MOST_RANK: usize = 1 << 17;
+
+/// What the matrices of blocks are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Linear {
+    /// Each matrix of attention and of SwiGLU is the product of two, with so many numbers between them: a model of `rank · (in + out)`
+    /// parameters in the place of `in · out`, which is as large as it, and no larger. Left out, matrices are whole.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 131_072))]
+    pub low_rank: Option<usize>,
+}
+
+impl Model {
+    /// How many numbers stand between the two matrices that each of a block's is, where it is two.
+    pub fn low_rank(&self) -> Option<usize> {
+        self.linear.and_then(|linear| linear.low_rank)
+    }
+
+    /// The same model with each matrix of its blocks in one.
+    pub fn whole(&self) -> Self {
+        Self { linear: None, ..self.clone() }
+    }
+
+    /// What is wrong with the ways of its matrices, whatever else there is.
+    pub(super) fn check_linear(&self, problems: &mut Vec<Problem>) {
+        let Some(linear) = self.linear else { return };
+        if linear == Linear::default() {
+            let help = "write `low_rank`, or leave `linear` out";
+            problems.push(Problem::new("/linear", "`linear` says nothing", help));
+        }
+        // The least side of any matrix: more numbers between two than that bring nothing.
+        let sides =
+            [self.width, self.heads * self.head_width(), self.kv_heads() * self.head_width(), self.ffn];
+        let least = sides.into_iter().min().unwrap_or(MOST_RANK).min(MOST_RANK);
+        if let Some(rank) = linear.low_rank.filter(|rank| !(1..=least).contains(rank)) {
+            let message = format!("a rank of {rank}, and the smallest side of a matrix is {least}");
+            problems.push(Problem::new("/linear/low_rank", message, format!("1 to {least}")));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(linear: Linear) -> Vec<String> {
+        let model = Model { linear: Some(linear), kv_heads: Some(2), ..Model::new(2, 64, 4, 128) };
+        model.check().iter().map(Problem::field).collect()
+    }
+
+    #[test]
+    fn a_rank_is_within_the_smallest_matrix() {
+        for (rank, right) in [(0, false), (1, true), (32, true), (33, false)] {
+            let found = fields(Linear { low_rank: Some(rank) });
+            assert_eq!(found.is_empty(), right, "{rank}: {found:?}");
+        }
+        assert_eq!(fields(Linear { low_rank: Some(33) }), ["linear.low_rank"]);
+    }
+
+    #[test]
+    fn to_say_nothing_is_an_error() {
+        assert_eq!(fields(Linear::default()), ["linear"]);
+    }
+}

@@ -1,0 +1,74 @@
+//! A matrix of a block, `[out, in]`: whole, or the product of two with few numbers between them.
+use burn::module::Param;
+use burn::prelude::*;
+use muse_kernels::{Dropout, Ops};
+
+/// A matrix of a block.
+#[derive(Module, Debug)]
+pub struct Linear<B: Backend> {
+    /// `[out, in]`; or `[rank, in]`, where there is a second.
+    pub(super) first: Param<Tensor<B, 2>>,
+    /// `[out, rank]`
+    pub(super) second: Option<Param<Tensor<B, 2>>>,
+}
+
+impl<B: Backend> Linear<B> {
+    /// How many numbers come out.
+    pub(super) fn out(&self) -> usize {
+        self.second.as_ref().unwrap_or(&self.first).dims()[0]
+    }
+
+    /// The one whose rows are the numbers that come out.
+    pub(super) fn rows_mut(&mut self) -> &mut Param<Tensor<B, 2>> {
+        self.second.as_mut().unwrap_or(&mut self.first)
+    }
+}
+
+impl<B: Ops> Linear<B> {
+    /// `sum + x wᵀ`, of which the product may be dropped in part.
+    ///
+    /// # Shapes
+    /// sum `[rows, out]`, x `[rows, in]` -> `[rows, out]`
+    pub(super) fn onto(&self, sum: Tensor<B, 2>, x: Tensor<B, 2>, dropped: Dropout) -> Tensor<B, 2> {
+        let first = self.first.val();
+        match &self.second {
+            None => B::project_onto(sum, x, first, dropped),
+            Some(second) => B::project_onto(sum, B::project(x, vec![first]), second.val(), dropped),
+        }
+    }
+
+    /// The same of what SwiGLU makes of gate and up, which the way back makes again.
+    ///
+    /// # Shapes
+    /// sum `[rows, out]`, both `[rows, 2 in]` -> `[rows, out]`
+    pub(super) fn gated_onto(&self, sum: Tensor<B, 2>, both: Tensor<B, 2>, dropped: Dropout) -> Tensor<B, 2> {
+        let first = self.first.val();
+        let Some(second) = &self.second else { return B::project_gated_onto(sum, both, first, dropped) };
+        let nothing = Tensor::zeros([both.dims()[0], first.dims()[0]], (&both.device(), both.dtype()));
+        let inner = B::project_gated_onto(nothing, both, first, Dropout::NONE);
+        B::project_onto(sum, inner, second.val(), dropped)
+    }
+}
+
+/// What several matrices make of rows behind their norm, side by side. All are whole, or none is.
+///
+/// # Shapes
+/// x `[rows, in]` -> `[rows, sum of outs]`
+pub(super) fn project_normed<B: Ops, const N: usize>(
+    x: Tensor<B, 2>,
+    norm: Tensor<B, 1>,
+    epsilon: f64,
+    linears: [&Linear<B>; N],
+) -> Tensor<B, 2> {
+    let firsts = linears.iter().map(|linear| linear.first.val()).collect();
+    let inner = B::project_normed(x, norm, epsilon, firsts);
+    let mut at = 0;
+    let seconds = linears.iter().filter_map(|linear| {
+        let second = linear.second.as_ref()?.val();
+        let rank = second.dims()[1];
+        at += rank;
+        Some(B::project(inner.clone().narrow(1, at - rank, rank), vec![second]))
+    });
+    let parts: Vec<_> = seconds.collect();
+    if parts.is_empty() { inner } else { Tensor::cat(parts, 1) }
+}
