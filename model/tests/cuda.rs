@@ -80,7 +80,7 @@ fn a_gpu_gives_what_the_cpu_gives() {
     for model in [
         model(|_| ()),
         model(|model| (model.tied, model.qk_norm) = (true, false)),
-        model(|model| model.linear = Some(Linear { low_rank: Some(7) })),
+        model(|model| model.linear = Some(Linear { low_rank: Some(7), round: None })),
         model(|model| (model.window, model.dropout, model.attention_dropout) = (Some(7), 0.2, 0.3)),
     ] {
         for recompute in [Recompute::Nothing, Recompute::BlockOffloaded] {
@@ -248,7 +248,7 @@ fn a_gpu_writes_what_the_cpu_writes() {
     for (model, context) in [
         (model(|_| ()), 160),
         (model(|model| (model.tied, model.qk_norm) = (true, false)), 160),
-        (model(|model| model.linear = Some(Linear { low_rank: Some(7) })), 140),
+        (model(|model| model.linear = Some(Linear { low_rank: Some(7), round: None })), 140),
         (model(|model| (model.window, model.kv_heads) = (Some(70), None)), 400),
         // Far enough that blocks share what is seen; and a window that is wider than all there is.
         (model(|model| model.window = Some(600)), 1100),

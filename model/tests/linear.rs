@@ -5,8 +5,8 @@ use burn::backend::Flex;
 use burn::prelude::*;
 use burn::tensor::DType;
 use muse_model::buckets::Onto;
-use muse_model::config::{Linear, Model};
-use muse_model::kernels::{Objective, Ops, Turned};
+use muse_model::config::{Linear, Model, Round};
+use muse_model::kernels::{Objective, Ops, Rounding, Turned};
 use muse_model::net::{Batch, Dropped, Net, Role, Setting, Weight, factors};
 use muse_model::optim::qk_clip;
 use muse_model::pass::{Recompute, pass};
@@ -21,7 +21,7 @@ const TOKENS: usize = 12;
 const RANK: usize = 5;
 
 fn model(rank: usize) -> Model {
-    let linear = Some(Linear { low_rank: Some(rank) });
+    let linear = Some(Linear { low_rank: Some(rank), round: None });
     Model { kv_heads: Some(2), init_std: 0.3, linear, ..Model::new(2, 32, 4, 48) }
 }
 
@@ -115,12 +115,64 @@ fn two_matrices_are_their_product_forward_and_back() {
     }
 }
 
+/// A model whose matrices are rounded.
+fn rounded(rank: Option<usize>, round: Round) -> Model {
+    Model { linear: Some(Linear { low_rank: rank, round: Some(round) }), ..model(1) }
+}
+
+#[test]
+fn rounded_matrices_act_as_what_they_are_rounded_to_and_learn_what_that_would() {
+    for rank in [None, Some(RANK)] {
+        let model = rounded(rank, Round::Int8);
+        let plain =
+            Model { linear: rank.map(|rank| Linear { low_rank: Some(rank), round: None }), ..model.clone() };
+        let weights = Weight::all(&model.shape(VOCABULARY, TOKENS));
+        let acting = net(&model).changed(|at, weight| match weights[at].role {
+            Role::Matrix => {
+                let shape = [weights[at].shape[0], weights[at].shape[1]];
+                B::rounded(weight.reshape(shape), Rounding::Int8).reshape([weights[at].len()])
+            }
+            _ => weight,
+        });
+        let acting = with(&plain, named(&model, acting.flat()));
+        let (right, of_acting) = gradients(&plain, &acting, Recompute::Nothing);
+        let (loss, grads) = gradients(&model, &net(&model), Recompute::Nothing);
+        assert_eq!(loss, right, "{rank:?}");
+        for (name, grad) in grads {
+            assert!(apart(grad, of_acting[&name].clone()) < 1e-6, "{rank:?} {name}");
+        }
+    }
+}
+
+#[test]
+fn a_model_of_three_values_learns() {
+    for rank in [None, Some(RANK)] {
+        let model = rounded(rank, Round::Ternary);
+        let mut net = net(&model);
+        let (first, grads) = gradients(&model, &net, Recompute::Nothing);
+        for (name, grad) in &grads {
+            assert!(grad.clone().abs().max().into_scalar() > 0.0, "{rank:?}: nothing comes back to {name}");
+        }
+        for _ in 0..30 {
+            let (_, grads) = gradients(&model, &net, Recompute::Block);
+            let weights = Weight::all(&model.shape(VOCABULARY, TOKENS));
+            net = net.changed(|at, weight| {
+                let grad = grads[&weights[at].name].clone();
+                let size = grad.clone().powi_scalar(2).mean().sqrt().clamp_min(1e-12);
+                weight - grad / size * 0.02
+            });
+        }
+        let (last, _) = gradients(&model, &net, Recompute::Nothing);
+        assert!(last < first - 1.0, "{rank:?}: from {first} to {last}");
+    }
+}
+
 #[test]
 fn with_a_full_rank_it_can_be_any_model() {
     // The smallest side is that of keys: there `a` is all of the matrix, and elsewhere `b` is where `a` is a part of one.
     let dense = Model { linear: None, ..model(1) };
     let (dense, square) = (Model { kv_heads: None, ffn: 32, ..dense }, 32);
-    let full = Model { linear: Some(Linear { low_rank: Some(square) }), ..dense.clone() };
+    let full = Model { linear: Some(Linear { low_rank: Some(square), round: None }), ..dense.clone() };
     let weights = named(&dense, net(&dense).flat());
     let mut two = Named::new();
     for (name, value) in &weights {
@@ -157,7 +209,7 @@ fn sizes_are_rank_times_both_sides() {
 #[test]
 fn at_the_start_products_are_as_large_as_whole_matrices_are() {
     let model = Model { init_std: 0.02, ..Model::new(8, 256, 4, 512) };
-    let two = Model { linear: Some(Linear { low_rank: Some(16) }), ..model.clone() };
+    let two = Model { linear: Some(Linear { low_rank: Some(16), round: None }), ..model.clone() };
     let size = |x: &Tensor<B, 1>| x.clone().powi_scalar(2).mean().into_scalar().sqrt();
     let (dense, made) = (named(&model, net(&model).flat()), products(&two, &named(&two, net(&two).flat())));
     for (name, dense) in dense.iter().filter(|(name, _)| name.contains("_proj")) {

@@ -48,6 +48,26 @@ pub struct Step<'a> {
     pub wanted: &'a [u32],
 }
 
+/// What a matrix that stays is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Parts<'a> {
+    /// Numbers, each part `[.., width]`, one below the other.
+    pub numbers: &'a [&'a [f32]],
+    /// How many numbers a part is multiplied by.
+    pub width: usize,
+    /// Each part is multiplied by numbers of its own, which stand behind those of the part before; else all are by the same.
+    pub apart: bool,
+    /// Weights are rounded to three values, part by part, and what they are multiplied by to 8 bits, row by row.
+    pub ternary: bool,
+}
+
+impl<'a> Parts<'a> {
+    /// Parts that are multiplied by the same numbers, and kept as the device keeps weights.
+    pub fn of(numbers: &'a [&'a [f32]], width: usize) -> Self {
+        Self { numbers, width, apart: false, ternary: false }
+    }
+}
+
 /// How the heads of attention lie in a row of queries, keys and values, and what is done to them.
 #[derive(Clone, Copy, Debug)]
 pub struct Heads<'a, V> {
@@ -100,11 +120,11 @@ pub trait Decode {
     /// Whether what comes of [`Decode::times`] goes into the next product as it is.
     const CHAINS: bool;
 
-    /// A matrix of parts `[.., width]`, one below the other.
-    fn matrix(&mut self, parts: &[&[f32]], width: usize) -> DeviceResult<Self::Matrix>;
+    /// A matrix of parts.
+    fn matrix(&mut self, parts: &Parts<'_>) -> DeviceResult<Self::Matrix>;
 
-    /// The two matrices `[.., width]` of a gated layer, for [`Decode::gated`].
-    fn pair(&mut self, gate: &[f32], up: &[f32], width: usize) -> DeviceResult<Self::Matrix>;
+    /// The two parts of a gated layer, gate and up, for [`Decode::gated`].
+    fn pair(&mut self, parts: &Parts<'_>) -> DeviceResult<Self::Matrix>;
 
     /// Numbers.
     fn vector(&mut self, numbers: &[f32]) -> DeviceResult<Self::Vector>;

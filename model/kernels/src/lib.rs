@@ -11,17 +11,17 @@ mod group;
 mod ops;
 mod plain;
 
-pub use cpu::{Cpu, fill, likeliest, share_out, weights, with_threads};
+pub use cpu::{Cpu, fill, likeliest, mean_size, share_out, weights, with_threads};
 pub use cuda::{
     Gpu, GpuLibrary, GpuModel, gpu_count, gpu_failure, gpu_libraries, gpu_memory, gpu_name, keep_kernels_in,
     on_gpus,
 };
-pub use decode::{CacheSize, Decode, DeviceError, DeviceResult, Feed, Heads, Kept, Step};
+pub use decode::{CacheSize, Decode, DeviceError, DeviceResult, Feed, Heads, Kept, Parts, Step};
 pub use grad::back_from;
 pub use group::{Bucket, By, Member};
 pub use ops::{
     AdamStep, Angles, Attended, Dropout, Gated, HeadLoss, Later, Move, NO_LABEL, Normed, Objective, Ops,
-    Placing, Push, Sight, Turned,
+    Placing, Push, Rounding, Sight, Turned,
 };
 pub use plain::{ahead, newton_schulz};
 

@@ -1,5 +1,6 @@
-//! What the matrices of blocks are: whole, or the product of two with few numbers between them.
+//! What the matrices of blocks are: whole, or the product of two with few numbers between them; as they are, or rounded.
 use super::{Model, Problem};
+use muse_kernels::Rounding;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,30 @@ pub struct Linear {
     #[serde(default)]
     #[schemars(range(min = 1, max = 131_072))]
     pub low_rank: Option<usize>,
+    /// What their numbers are rounded to whenever they are used. Training changes them as they are, behind that. Left out, nothing is
+    /// rounded.
+    #[serde(default)]
+    pub round: Option<Round>,
+}
+
+/// What weights are rounded to while they are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Round {
+    /// Zero, and the mean size of all numbers of a matrix with either sign: BitNet b1.58. What they are multiplied by is rounded to 8 bits
+    /// by the largest number of each token.
+    Ternary,
+    /// 8 bits, with a scale for every 32 numbers of a row: GGUF's Q8_0.
+    Int8,
+}
+
+impl From<Round> for Rounding {
+    fn from(round: Round) -> Self {
+        match round {
+            Round::Ternary => Self::Ternary,
+            Round::Int8 => Self::Int8,
+        }
+    }
 }
 
 impl Model {
@@ -23,7 +48,12 @@ impl Model {
         self.linear.and_then(|linear| linear.low_rank)
     }
 
-    /// The same model with each matrix of its blocks in one.
+    /// What the numbers of a block's matrices are rounded to, where they are.
+    pub fn round(&self) -> Option<Round> {
+        self.linear.and_then(|linear| linear.round)
+    }
+
+    /// The same model with each matrix of its blocks in one, and nothing rounded.
     pub fn whole(&self) -> Self {
         Self { linear: None, ..self.clone() }
     }
@@ -32,7 +62,7 @@ impl Model {
     pub(super) fn check_linear(&self, problems: &mut Vec<Problem>) {
         let Some(linear) = self.linear else { return };
         if linear == Linear::default() {
-            let help = "write `low_rank`, or leave `linear` out";
+            let help = "write `low_rank` or `round`, or leave `linear` out";
             problems.push(Problem::new("/linear", "`linear` says nothing", help));
         }
         // The least side of any matrix: more numbers between two than that bring nothing.
@@ -58,14 +88,15 @@ mod tests {
     #[test]
     fn a_rank_is_within_the_smallest_matrix() {
         for (rank, right) in [(0, false), (1, true), (32, true), (33, false)] {
-            let found = fields(Linear { low_rank: Some(rank) });
+            let found = fields(Linear { low_rank: Some(rank), round: None });
             assert_eq!(found.is_empty(), right, "{rank}: {found:?}");
         }
-        assert_eq!(fields(Linear { low_rank: Some(33) }), ["linear.low_rank"]);
+        assert_eq!(fields(Linear { low_rank: Some(33), round: None }), ["linear.low_rank"]);
     }
 
     #[test]
     fn to_say_nothing_is_an_error() {
         assert_eq!(fields(Linear::default()), ["linear"]);
+        assert!(fields(Linear { low_rank: None, round: Some(Round::Ternary) }).is_empty());
     }
 }

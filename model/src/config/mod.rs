@@ -5,7 +5,7 @@ pub mod rope;
 mod shape;
 
 pub use check::Problem;
-pub use linear::Linear;
+pub use linear::{Linear, Round};
 pub use rope::{Rope, RopeScaling, ScalingKind};
 pub use shape::Shape;
 
@@ -147,6 +147,7 @@ impl Model {
             head_width: self.head_width(),
             ffn: self.ffn,
             low_rank: self.low_rank(),
+            round: self.round(),
             context: self.context.unwrap_or(context),
             window: self.window,
             qk_norm: self.qk_norm,

@@ -1,4 +1,5 @@
 //! Every size of a model, none left open: what layers are made by and parameters are counted from.
+use super::Round;
 use serde::Serialize;
 
 /// Every size of a model.
@@ -21,6 +22,9 @@ pub struct Shape {
     /// Numbers between the two matrices that each of a block's is, where it is two.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub low_rank: Option<usize>,
+    /// What the matrices of blocks are rounded to while they are used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub round: Option<Round>,
     /// Tokens of a sequence.
     pub context: usize,
     /// Tokens that attention sees.
@@ -42,9 +46,9 @@ impl Shape {
         self.kv_heads * self.head_width
     }
 
-    /// The same sizes with each matrix whole.
+    /// The same sizes with each matrix whole, and nothing rounded.
     pub fn dense(&self) -> Self {
-        Self { low_rank: None, ..*self }
+        Self { low_rank: None, round: None, ..*self }
     }
 
     /// How many tokens the last one of a sequence sees.

@@ -1,6 +1,6 @@
 //! What training keeps, operation by operation: the one place to correct where a measured peak says otherwise.
 use super::Device;
-use crate::config::Shape;
+use crate::config::{Round, Shape};
 
 /// What allocators take on top of all else: pages half full, and blocks cut to size.
 pub(super) const ALLOCATOR: f64 = 0.16;
@@ -58,6 +58,9 @@ pub fn kept_by_a_block(shape: &Shape) -> Vec<Kept> {
         kept("input of the norm before SwiGLU", width),
         kept("gate and up", 2 * ffn),
     ]);
+    if shape.round == Some(Round::Ternary) {
+        parts.push(kept("what matrices are multiplied by, in 8 bits", 2 * width + queries + ffn));
+    }
     if let Some(rank) = shape.low_rank {
         parts.push(kept("what stands between the two of each matrix", 7 * rank as u64));
     }

@@ -1,7 +1,7 @@
 //! The moments of a training step that may take most memory: at the loss, where the way back begins and where it ends, and while the
 //! optimizer has its turn.
 use super::kept::{self, kept_by_a_block};
-use super::{Device, Parameters, Training};
+use super::{Device, Parameters, Precision, Training};
 use crate::config::Shape;
 
 /// What a moment of a step takes, beside weights and the optimizer's numbers.
@@ -27,8 +27,14 @@ pub(super) fn moments(shape: &Shape, training: &Training, device: Device) -> ([M
     let numbers = kept_by_a_block(shape);
     let block: u64 = numbers.iter().map(|kept| kept.numbers * if kept.f32 { 4 } else { bytes }).sum();
     let (block, input) = (product([tokens, block]), product([tokens, width, bytes]));
-    // What matrices with factors beside them act as, in all blocks, is kept as a block is.
-    let acting = training.lora.map_or(0, |factors| 4 * factors.matrices);
+    let parts = Parameters::of(shape);
+    // What matrices act as that have factors beside them or are rounded, in all blocks, is kept as a block is. In bf16 each is there once
+    // more in any case.
+    let acting = match (training.lora, shape.round) {
+        (Some(factors), _) => 4 * factors.matrices,
+        (None, Some(_)) if training.precision == Precision::F32 => 4 * (parts.attention + parts.mlp),
+        _ => 0,
+    };
     let block = block.saturating_add(acting / layers.max(1));
     // What waits for the way back, and what is made once more when it comes to a block.
     let (waiting, again) = match (training.recompute, training.offload) {
@@ -38,7 +44,6 @@ pub(super) fn moments(shape: &Shape, training: &Training, device: Device) -> ([M
         (true, true) => (product([2, input]), block),
     };
     // Gradients of earlier micro-batches are there already, and each new one is added to them at once.
-    let parts = Parameters::of(shape);
     let (of_head, of_all) = (4 * width * vocabulary, 4 * training.changes(&parts));
     // Of a block the gradients are whole, also where they become those of factors.
     let of_block = 4 * parts.total() / layers.max(1);

@@ -86,7 +86,8 @@ mod tests {
 
     #[test]
     fn a_matrix_of_low_rank_is_two() {
-        let model = Model { linear: Some(Linear { low_rank: Some(16) }), ..model(4, 256, (4, 2), 512) };
+        let model =
+            Model { linear: Some(Linear { low_rank: Some(16), round: None }), ..model(4, 256, (4, 2), 512) };
         let shape = model.shape(1000, 64);
         let parts = Parameters::of(&shape);
         assert_eq!(parts.attention, 4 * 16 * (2 * (256 + 256) + 2 * (256 + 128)));

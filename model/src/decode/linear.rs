@@ -1,49 +1,54 @@
 //! Products of a model in use with matrices of a block: each is one, or two with few numbers between them.
+use crate::config::{Round, Shape};
 use burn::backend::Flex;
 use burn::prelude::*;
 use burn::tensor::DType;
-use muse_kernels::{Decode, DeviceResult, Ops, Turned};
+use muse_kernels::{Decode, DeviceResult, Ops, Parts, Rounding, Turned};
 
 /// A matrix `[out, in]` as its weights say it: itself, or the two whose product it is.
-pub(super) enum Numbers {
-    Whole(Vec<f32>),
-    Two { first: Vec<f32>, second: Vec<f32>, rank: usize },
+pub(super) struct Numbers {
+    first: Vec<f32>,
+    second: Option<Vec<f32>>,
 }
 
 impl Numbers {
-    /// Takes the weights of a matrix, in their order. Where the device does not hand what comes of one product to the next, both are
-    /// made one.
+    /// Takes the weights of a matrix `[.., width]`, in their order. Where the device does not hand what comes of one product to the
+    /// next, both are made one.
     pub(super) fn read<D: Decode, E>(
-        low_rank: Option<usize>,
+        shape: &Shape,
+        width: usize,
         next: &mut impl FnMut() -> Result<Vec<f32>, E>,
     ) -> Result<Self, E> {
-        let first = next()?;
-        let Some(rank) = low_rank else { return Ok(Self::Whole(first)) };
-        let second = next()?;
-        Ok(if D::CHAINS {
-            Self::Two { first, second, rank }
+        let round = |numbers: Vec<f32>, width| match shape.round {
+            // Three values are made where they are kept.
+            None | Some(Round::Ternary) => numbers,
+            Some(Round::Int8) => rounded(numbers, width, Rounding::Int8),
+        };
+        let first = round(next()?, width);
+        let Some(rank) = shape.low_rank else { return Ok(Self { first, second: None }) };
+        let second = round(next()?, rank);
+        Ok(if D::CHAINS || shape.round == Some(Round::Ternary) {
+            Self { first, second: Some(second) }
         } else {
-            Self::Whole(whole(first, second, rank))
+            Self { first: whole(first, second, rank), second: None }
         })
     }
+}
 
-    /// The one that numbers go into.
-    fn first(&self) -> &[f32] {
-        match self {
-            Self::Whole(first) | Self::Two { first, .. } => first,
-        }
-    }
+fn matrix(numbers: Vec<f32>, width: usize) -> Tensor<Flex, 2> {
+    let rows = numbers.len() / width;
+    Tensor::from_data(TensorData::new(numbers, [rows, width]), (&Default::default(), DType::F32))
+}
+
+/// The numbers of a matrix `[.., width]` as they act where they are rounded.
+pub fn rounded(numbers: Vec<f32>, width: usize, to: Rounding) -> Vec<f32> {
+    Flex::rounded(matrix(numbers, width), to).into_data().iter().collect()
 }
 
 /// The product of the two matrices that a matrix is: `second` `[out, rank]`, `first` `[rank, in]`.
 pub fn whole(first: Vec<f32>, second: Vec<f32>, rank: usize) -> Vec<f32> {
-    let matrix = |numbers: Vec<f32>, shape: [usize; 2]| -> Tensor<Flex, 2> {
-        Tensor::from_data(TensorData::new(numbers, shape), (&Default::default(), DType::F32))
-    };
-    let (rows, columns) = (second.len() / rank, first.len() / rank);
-    let product =
-        Flex::product(matrix(second, [rows, rank]), matrix(first, [rank, columns]), Turned::Neither);
-    product.into_data().iter().collect()
+    let columns = first.len() / rank;
+    Flex::product(matrix(second, rank), matrix(first, columns), Turned::Neither).into_data().iter().collect()
 }
 
 /// Matrices that the same numbers are multiplied by, side by side.
@@ -54,11 +59,11 @@ pub(super) struct Linear<D: Decode> {
 
 impl<D: Decode> Linear<D> {
     /// Matrices `[.., width]`.
-    pub(super) fn new(device: &mut D, parts: &[Numbers], width: usize) -> DeviceResult<Self> {
-        let first = device.matrix(&firsts(parts), width)?;
-        let second = match apart(parts) {
-            Some((seconds, width)) => Some(device.matrix(&[&seconds.concat()], width)?),
+    pub(super) fn new(device: &mut D, shape: &Shape, parts: &[Numbers], width: usize) -> DeviceResult<Self> {
+        let first = device.matrix(&Parts { ternary: ternary(shape), ..Parts::of(&firsts(parts), width) })?;
+        let second = match seconds(parts) {
             None => None,
+            Some(seconds) => Some(device.matrix(&between(shape, &seconds))?),
         };
         Ok(Self { first, second })
     }
@@ -86,20 +91,26 @@ impl<D: Decode> Linear<D> {
 
 /// The two matrices of a gated layer.
 pub(super) struct Gated<D: Decode> {
-    /// What goes into the pair, where numbers do not go into it themselves.
+    /// What gives what the pair is multiplied by, where that is not what comes.
     first: Option<D::Matrix>,
     pair: D::Matrix,
 }
 
 impl<D: Decode> Gated<D> {
     /// Matrices `[.., width]`.
-    pub(super) fn new(device: &mut D, parts: &[Numbers; 2], width: usize) -> DeviceResult<Self> {
-        Ok(match apart(parts) {
-            None => Self { first: None, pair: device.pair(parts[0].first(), parts[1].first(), width)? },
-            Some((seconds, wide)) => Self {
-                first: Some(device.matrix(&firsts(parts), width)?),
-                pair: device.pair(&seconds[0], &seconds[1], wide)?,
-            },
+    pub(super) fn new(
+        device: &mut D,
+        shape: &Shape,
+        parts: &[Numbers; 2],
+        width: usize,
+    ) -> DeviceResult<Self> {
+        let firsts = firsts(parts);
+        let of_x = Parts { ternary: ternary(shape), ..Parts::of(&firsts, width) };
+        Ok(match seconds(parts) {
+            None => Self { first: None, pair: device.pair(&of_x)? },
+            Some(seconds) => {
+                Self { first: Some(device.matrix(&of_x)?), pair: device.pair(&between(shape, &seconds))? }
+            }
         })
     }
 
@@ -115,27 +126,19 @@ impl<D: Decode> Gated<D> {
     }
 }
 
-fn firsts(parts: &[Numbers]) -> Vec<&[f32]> {
-    parts.iter().map(Numbers::first).collect()
+fn ternary(shape: &Shape) -> bool {
+    shape.round == Some(Round::Ternary)
 }
 
-/// The second matrix of each part, as wide as all that the first ones give side by side: zeros stand where what comes is another's. And
-/// that width. `None` where parts are whole.
-fn apart(parts: &[Numbers]) -> Option<(Vec<Vec<f32>>, usize)> {
-    let rank = |part: &Numbers| match part {
-        Numbers::Whole(_) => None,
-        Numbers::Two { rank, .. } => Some(*rank),
-    };
-    let width = parts.iter().map(rank).sum::<Option<usize>>()?;
-    let mut before = 0;
-    let all = parts.iter().map(|part| {
-        let Numbers::Two { second, rank, .. } = part else { return Vec::new() };
-        let mut wide = vec![0.0; second.len() / rank * width];
-        for (wide, row) in wide.chunks_exact_mut(width).zip(second.chunks_exact(*rank)) {
-            wide[before..before + rank].copy_from_slice(row);
-        }
-        before += rank;
-        wide
-    });
-    Some((all.collect(), width))
+fn firsts(parts: &[Numbers]) -> Vec<&[f32]> {
+    parts.iter().map(|part| part.first.as_slice()).collect()
+}
+
+fn seconds(parts: &[Numbers]) -> Option<Vec<&[f32]>> {
+    parts.iter().map(|part| part.second.as_deref()).collect()
+}
+
+/// Second matrices, each for what its own first one gives.
+fn between<'a>(shape: &Shape, seconds: &'a [&'a [f32]]) -> Parts<'a> {
+    Parts { numbers: seconds, width: shape.low_rank.unwrap_or(1), apart: true, ternary: ternary(shape) }
 }

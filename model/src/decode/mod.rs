@@ -7,14 +7,14 @@ mod sample;
 #[cfg(test)]
 mod tests;
 
-pub use linear::whole;
+pub use linear::{rounded, whole};
 pub use muse_kernels::{Cpu, Decode, DeviceError, DeviceResult, Gpu, GpuModel, Kept};
 pub use sample::{Sampler, Sampling};
 
 use crate::config::{Model, Shape, rope::frequencies};
 use crate::net::Weight;
 use block::Block;
-use muse_kernels::{CacheSize, Feed, Step};
+use muse_kernels::{CacheSize, Feed, Parts, Step};
 
 /// Tokens for one text, behind those that its slot holds.
 #[derive(Clone, Copy, Debug)]
@@ -81,11 +81,11 @@ impl<D: Decode> Decoder<D> {
         let all = Weight::all(&shape);
         let mut all = all.iter();
         let mut next = || read(all.next().expect("as many are asked for as there are"));
-        let embedding = device.matrix(&[&next()?], shape.width)?;
+        let embedding = device.matrix(&Parts::of(&[&next()?], shape.width))?;
         let blocks = (0..shape.layers).map(|_| Block::new(&mut device, &shape, &mut next));
         let blocks = blocks.collect::<Result<Vec<_>, E>>()?;
         let norm = device.vector(&next()?)?;
-        let head = if shape.tied { None } else { Some(device.matrix(&[&next()?], shape.width)?) };
+        let head = if shape.tied { None } else { Some(device.matrix(&Parts::of(&[&next()?], shape.width))?) };
         let (turns, scale) = frequencies(&model.rope, model.head_width());
         let table = |f: fn(f64) -> f64| -> Vec<f32> {
             let row = |place: usize| turns.iter().map(move |turn| (f(place as f64 * turn) * scale) as f32);

@@ -1,6 +1,6 @@
 //! A model in use is the model that was trained: what is kept changes no logit.
 use super::{Cpu, Decoder, DeviceError, Kept, More, Room, Wanted};
-use crate::config::{Linear, Model};
+use crate::config::{Linear, Model, Round};
 use crate::kernels::{Ops, with_threads};
 use crate::net::{Batch, Net, Setting, Weight};
 use burn::backend::Flex;
@@ -58,13 +58,27 @@ fn apart(got: &[f32], right: &[f32]) -> f32 {
     got.iter().zip(right).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
+/// Holds logits to the right ones. Where numbers are rounded to codes, one that lies between two may come to the other one, and moves a
+/// little of all that sees it: there it is most of the rows that are the same.
+#[track_caller]
+fn same(model: &Model, got: &[f32], right: &[f32]) {
+    let rows = || got.chunks(VOCABULARY).zip(right.chunks(VOCABULARY));
+    let moved = rows().filter(|(got, right)| apart(got, right) >= 1e-4).count();
+    let rounds = model.round() == Some(Round::Ternary);
+    let (few, little) = if rounds { (rows().count() / 2, 0.1) } else { (0, 1e-4) };
+    assert!(moved <= few && apart(got, right) < little, "{model:?}: {moved} rows by {}", apart(got, right));
+}
+
 fn kinds() -> Vec<(Model, Net<Flex>)> {
     vec![
         model(|_| ()),
         model(|model| (model.tied, model.qk_norm) = (true, false)),
         model(|model| (model.window, model.kv_heads) = (Some(5), None)),
         model(|model| (model.head_width, model.kv_heads) = (Some(6), Some(1))),
-        model(|model| model.linear = Some(Linear { low_rank: Some(7) })),
+        model(|model| model.linear = Some(Linear { low_rank: Some(7), round: None })),
+        model(|model| model.linear = Some(Linear { low_rank: None, round: Some(Round::Int8) })),
+        model(|model| model.linear = Some(Linear { low_rank: None, round: Some(Round::Ternary) })),
+        model(|model| model.linear = Some(Linear { low_rank: Some(9), round: Some(Round::Ternary) })),
     ]
 }
 
@@ -81,7 +95,7 @@ fn every_place_has_the_logits_of_the_whole_text() {
                 let got: Vec<f32> = parts
                     .flat_map(|ids| decoder.run(&[More { slot: 0, ids, wanted: Wanted::All }]).unwrap())
                     .collect();
-                assert!(apart(&got, &right) < 1e-4, "{model:?} {len} {part}: {}", apart(&got, &right));
+                same(&model, &got, &right);
                 assert_eq!(decoder.held(0), len);
             }
         }
@@ -117,7 +131,7 @@ fn texts_side_by_side_know_nothing_of_each_other() {
             }
         }
         for (got, text) in got.iter().zip(&texts) {
-            assert!(apart(got, &right(&model, &net, text)) < 1e-4, "{model:?}");
+            same(&model, got, &right(&model, &net, text));
         }
     }
 }
@@ -171,8 +185,11 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     /// However a text comes, and whatever comes beside it, on the CPU its logits are the same to the bit.
     #[test]
-    fn any_cut_is_as_good(len in 1_usize..CONTEXT, cuts in prop::collection::vec(1_usize..9, 1..20), window: bool) {
-        let (model, net) = model(|model| model.window = window.then_some(7));
+    fn any_cut_is_as_good(len in 1_usize..CONTEXT, cuts in prop::collection::vec(1_usize..9, 1..20), window: bool, rounds: bool) {
+        let (model, net) = model(|model| {
+            model.window = window.then_some(7);
+            model.linear = rounds.then_some(Linear { low_rank: Some(9), round: Some(Round::Ternary) });
+        });
         let (ids, other) = (text(len, 6), text(len, 8));
         for kept in [Kept::F32, Kept::Bf16, Kept::Int8] {
             let all = |slot, ids| More { slot, ids, wanted: Wanted::All };

@@ -1,7 +1,7 @@
-//! A matrix of a block, `[out, in]`: whole, or the product of two with few numbers between them.
+//! A matrix of a block, `[out, in]`: whole, or the product of two with few numbers between them; as it is, or rounded.
 use burn::module::Param;
 use burn::prelude::*;
-use muse_kernels::{Dropout, Ops};
+use muse_kernels::{Dropout, Ops, Rounding};
 
 /// A matrix of a block.
 #[derive(Module, Debug)]
@@ -10,6 +10,9 @@ pub struct Linear<B: Backend> {
     pub(super) first: Param<Tensor<B, 2>>,
     /// `[out, rank]`
     pub(super) second: Option<Param<Tensor<B, 2>>>,
+    /// What both are rounded to.
+    #[module(skip)]
+    pub(super) rounding: Option<Rounding>,
 }
 
 impl<B: Backend> Linear<B> {
@@ -25,32 +28,65 @@ impl<B: Backend> Linear<B> {
 }
 
 impl<B: Ops> Linear<B> {
+    /// The first as it acts.
+    fn first(&self) -> Tensor<B, 2> {
+        self.acting(self.first.val())
+    }
+
+    /// The second as it acts.
+    fn second(&self) -> Option<Tensor<B, 2>> {
+        Some(self.acting(self.second.as_ref()?.val()))
+    }
+
+    fn acting(&self, weight: Tensor<B, 2>) -> Tensor<B, 2> {
+        match self.rounding {
+            Some(to) => B::rounded(weight, to),
+            None => weight,
+        }
+    }
+
+    /// Whether what it is multiplied by is rounded too.
+    fn rounds_rows(&self) -> bool {
+        self.rounding == Some(Rounding::Ternary)
+    }
+
+    /// Rows as they are multiplied.
+    fn taken(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
+        if self.rounds_rows() { B::rounded_rows(x) } else { x }
+    }
+
     /// `sum + x wᵀ`, of which the product may be dropped in part.
     ///
     /// # Shapes
     /// sum `[rows, out]`, x `[rows, in]` -> `[rows, out]`
     pub(super) fn onto(&self, sum: Tensor<B, 2>, x: Tensor<B, 2>, dropped: Dropout) -> Tensor<B, 2> {
-        let first = self.first.val();
-        match &self.second {
+        let (x, first) = (self.taken(x), self.first());
+        match self.second() {
             None => B::project_onto(sum, x, first, dropped),
-            Some(second) => B::project_onto(sum, B::project(x, vec![first]), second.val(), dropped),
+            Some(second) => {
+                let inner = self.taken(B::project(x, vec![first]));
+                B::project_onto(sum, inner, second, dropped)
+            }
         }
     }
 
-    /// The same of what SwiGLU makes of gate and up, which the way back makes again.
+    /// The same of what SwiGLU makes of gate and up, which the way back makes again, where that is not rounded.
     ///
     /// # Shapes
     /// sum `[rows, out]`, both `[rows, 2 in]` -> `[rows, out]`
     pub(super) fn gated_onto(&self, sum: Tensor<B, 2>, both: Tensor<B, 2>, dropped: Dropout) -> Tensor<B, 2> {
-        let first = self.first.val();
-        let Some(second) = &self.second else { return B::project_gated_onto(sum, both, first, dropped) };
+        if self.rounds_rows() {
+            return self.onto(sum, B::swiglu(both), dropped);
+        }
+        let first = self.first();
+        let Some(second) = self.second() else { return B::project_gated_onto(sum, both, first, dropped) };
         let nothing = Tensor::zeros([both.dims()[0], first.dims()[0]], (&both.device(), both.dtype()));
         let inner = B::project_gated_onto(nothing, both, first, Dropout::NONE);
-        B::project_onto(sum, inner, second.val(), dropped)
+        B::project_onto(sum, inner, second, dropped)
     }
 }
 
-/// What several matrices make of rows behind their norm, side by side. All are whole, or none is.
+/// What several matrices make of rows behind their norm, side by side. All are of one kind.
 ///
 /// # Shapes
 /// x `[rows, in]` -> `[rows, sum of outs]`
@@ -60,14 +96,18 @@ pub(super) fn project_normed<B: Ops, const N: usize>(
     epsilon: f64,
     linears: [&Linear<B>; N],
 ) -> Tensor<B, 2> {
-    let firsts = linears.iter().map(|linear| linear.first.val()).collect();
-    let inner = B::project_normed(x, norm, epsilon, firsts);
+    let firsts = linears.iter().map(|linear| linear.first()).collect();
+    let inner = if linears[0].rounds_rows() {
+        B::project(B::rounded_rows(B::rms_norm(x, norm, epsilon)), firsts)
+    } else {
+        B::project_normed(x, norm, epsilon, firsts)
+    };
     let mut at = 0;
     let seconds = linears.iter().filter_map(|linear| {
-        let second = linear.second.as_ref()?.val();
+        let second = linear.second()?;
         let rank = second.dims()[1];
         at += rank;
-        Some(B::project(inner.clone().narrow(1, at - rank, rank), vec![second]))
+        Some(B::project(linear.taken(inner.clone().narrow(1, at - rank, rank)), vec![second]))
     });
     let parts: Vec<_> = seconds.collect();
     if parts.is_empty() { inner } else { Tensor::cat(parts, 1) }

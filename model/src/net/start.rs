@@ -18,11 +18,13 @@ pub(super) fn net<B: Backend>(model: &Model, shape: &Shape, seed: u64, device: &
         |weight: &Weight| Param::from_tensor(drawn::<B>(weight, deviation(model, weight), seed, device));
     let factor = |weight: &Weight, deviation| Param::from_tensor(drawn::<B>(weight, deviation, seed, device));
     let linear = |first: &Weight, second: Option<&Weight>| {
-        let Some(second) = second else { return Linear { first: matrix(first), second: None } };
+        let rounding = shape.round.map(Into::into);
+        let Some(second) = second else { return Linear { first: matrix(first), second: None, rounding } };
         // Numbers between both are as large as those that come in, and those that come out as with one matrix.
         let [rank, input] = [first.shape[0] as f64, first.shape[1] as f64];
         let deviation = deviation(model, second) * (input / rank).sqrt();
-        Linear { first: factor(first, input.sqrt().recip()), second: Some(factor(second, deviation)) }
+        let first = factor(first, input.sqrt().recip());
+        Linear { first, second: Some(factor(second, deviation)), rounding }
     };
     let embedding = matrix(next());
     let mut blocks = Vec::with_capacity(shape.layers);

@@ -54,7 +54,7 @@ pub(crate) fn write_by(
         context.progress(done, Some(total), "bytes");
         Ok(bytes)
     })?;
-    Ok(Vec::new())
+    Ok(source.notes())
 }
 
 fn put(out: &Path, name: &str, value: &Value) -> Result<(), StageError> {

@@ -3,11 +3,12 @@ use crate::numbers::floats;
 use muse_artifacts::ArtifactError;
 use muse_artifacts::checkpoint::{ABOUT, Checkpoint, Dtype, Weights};
 use muse_artifacts::tokenizer::Tokenizer;
-use muse_model::config::Model;
-use muse_model::decode::whole;
+use muse_model::config::{Linear, Model};
+use muse_model::decode::{rounded, whole};
 use muse_model::exchange::Refusal;
 use muse_model::exchange::hf::Roles;
-use muse_model::net::{Weight, factors};
+use muse_model::kernels::Rounding;
+use muse_model::net::{Role, Weight, factors};
 use muse_stage::{Context, StageError};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,10 +20,12 @@ const TOKENIZER: [&str; 4] =
 /// A checkpoint and its tokenizer.
 pub(crate) struct Source {
     pub(crate) checkpoint: Checkpoint,
-    /// What is written, whose matrices may be whole where those of the checkpoint are of low rank.
+    /// What is written, whose matrices may be whole and as they act where those of the checkpoint are of low rank and rounded in use.
     pub(crate) model: Model,
-    /// The rank of the checkpoint's, where they are of low rank.
-    pub(crate) rank: Option<usize>,
+    /// What the checkpoint's matrices are.
+    pub(crate) trained: Option<Linear>,
+    /// What they are rounded to where they are written as they act.
+    rounding: Option<Rounding>,
     /// All weights of it, in their order.
     pub(crate) weights: Vec<Weight>,
     pub(crate) tokenizer: Tokenizer,
@@ -59,18 +62,31 @@ impl Source {
             );
         }
         check(&checkpoint, &Weight::all(&model.shape(0, 0)))?;
-        let rank = model.low_rank();
+        let trained = model.linear;
+        let rounding = model.round().filter(|_| whole).map(Into::into);
         let model = if whole { model.whole() } else { model };
         let weights = Weight::all(&model.shape(0, 0));
         let end_of_turn = if tokenizer.has_chat_template() { tokenizer.end_of_turn()? } else { None };
         let roles = roles(&tokenizer, end_of_turn);
-        Ok(Self { checkpoint, model, rank, weights, tokenizer, tokenizer_folder, roles, end_of_turn })
+        Ok(Self {
+            checkpoint,
+            model,
+            trained,
+            rounding,
+            weights,
+            tokenizer,
+            tokenizer_folder,
+            roles,
+            end_of_turn,
+        })
     }
 
     /// The bytes of a weight in a type of floats.
     pub(crate) fn floats(&self, name: &str, dtype: Dtype) -> Result<Vec<u8>, StageError> {
         let tensors = self.checkpoint.model();
+        let is_matrix = || self.weights.iter().any(|one| one.name == name && one.role == Role::Matrix);
         let numbers = match tensors.get(name) {
+            Some(_) if self.rounding.is_some() && is_matrix() => self.acting(name)?,
             Some(tensor) if tensor.dtype == dtype => return Ok(tensors.read(name)?),
             Some(_) => tensors.read_f32(name)?,
             None => self.product(name)?,
@@ -81,12 +97,30 @@ impl Source {
         })
     }
 
+    /// A matrix as it acts: rounded, where it is.
+    fn acting(&self, name: &str) -> Result<Vec<f32>, StageError> {
+        let tensors = self.checkpoint.model();
+        let numbers = tensors.read_f32(name)?;
+        let width = tensors.get(name).and_then(|tensor| tensor.shape.last().copied()).unwrap_or(1);
+        Ok(match self.rounding {
+            Some(to) => rounded(numbers, width, to),
+            None => numbers,
+        })
+    }
+
     /// The matrix whose two factors the checkpoint has.
     fn product(&self, name: &str) -> Result<Vec<f32>, StageError> {
         let [first, second] = factors(name);
-        let tensors = self.checkpoint.model();
-        let rank = tensors.get(&first).and_then(|tensor| tensor.shape.first().copied()).unwrap_or(1);
-        Ok(whole(tensors.read_f32(&first)?, tensors.read_f32(&second)?, rank))
+        let rank = self.trained.and_then(|linear| linear.low_rank).unwrap_or(1);
+        Ok(whole(self.acting(&first)?, self.acting(&second)?, rank))
+    }
+
+    /// What others do not do as it was trained.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let ternary = self.rounding == Some(Rounding::Ternary);
+        let note = "While it was trained, what its matrices are multiplied by was rounded to 8 bits for each token. Here it is not, so \
+            logits differ by as much as that.";
+        ternary.then(|| note.to_owned()).into_iter().collect()
     }
 
     /// Puts the tokenizer's files into a folder.

@@ -10,7 +10,9 @@ use gguf_reader::Gguf;
 use muse_artifacts::checkpoint::Weights;
 use muse_artifacts::checkpoint::{Checkpoint, Dtype, Tensors};
 use muse_artifacts::tokenizer::Tokenizer;
-use muse_model::config::{Linear, Model, ScalingKind};
+use muse_model::config::{Linear, Model, Round, ScalingKind};
+use muse_model::decode::{rounded as rounded_to, whole};
+use muse_model::kernels::Rounding;
 use muse_model::net::{Role, Weight, factors};
 use muse_stage::StageEvent;
 use serde_json::{Value, json};
@@ -117,7 +119,7 @@ fn muse_is_a_checkpoint_with_its_tokenizer() {
 
 #[test]
 fn matrices_of_low_rank_are_whole_for_others_and_as_they_are_for_muse() {
-    let bench = Bench::new(|model| model.linear = Some(Linear { low_rank: Some(3) }));
+    let bench = Bench::new(|model| model.linear = Some(Linear { low_rank: Some(3), round: None }));
     let numbers = |name: &str| &bench.weights.iter().find(|(weight, _)| weight.name == name).unwrap().1;
     let right = |weight: &Weight| {
         let [first, second] = factors(&weight.name);
@@ -137,24 +139,64 @@ fn matrices_of_low_rank_are_whole_for_others_and_as_they_are_for_muse() {
     };
     assert_eq!(bench.run(json!({ "dtype": "f32" })), StageEvent::Done);
     let hf = Tensors::open([bench.out().join("model.safetensors")]).unwrap();
-    let whole = Weight::all(&bench.model.whole().shape(0, 0));
-    assert_eq!(hf.iter().count(), whole.len());
-    for weight in &whole {
+    let all = Weight::all(&bench.model.whole().shape(0, 0));
+    assert_eq!(hf.iter().count(), all.len());
+    for weight in &all {
         assert!(near(&hf.read_f32(&weight.name).unwrap(), &right(weight)), "{}", weight.name);
     }
     let card = fs::read_to_string(bench.out().join("README.md")).unwrap();
     assert!(card.contains("| rank of the matrices of blocks | 3, merged to whole ones |"), "{card}");
     assert_eq!(bench.run(json!({ "format": "gguf", "dtype": "f32" })), StageEvent::Done);
     let gguf = Gguf::read(&bench.out().join("model.gguf"));
-    assert_eq!(gguf.tensors.len(), whole.len());
+    assert_eq!(gguf.tensors.len(), all.len());
     let name = "model.layers.1.mlp.down_proj.weight";
-    let weight = whole.iter().find(|weight| weight.name == name).unwrap();
+    let weight = all.iter().find(|weight| weight.name == name).unwrap();
     assert!(near(&gguf.tensors["blk.1.ffn_down.weight"].numbers, &right(weight)));
     assert_eq!(bench.run(json!({ "format": "muse" })), StageEvent::Done);
     let made = Checkpoint::open(&bench.out()).unwrap();
     assert_eq!(made.model().iter().count(), bench.weights.len());
     let card = fs::read_to_string(bench.out().join("README.md")).unwrap();
     assert!(card.contains("| rank of the matrices of blocks | 3 |"), "{card}");
+}
+
+#[test]
+fn matrices_that_are_rounded_in_use_are_so_for_others() {
+    for (round, to) in [(Round::Ternary, Rounding::Ternary), (Round::Int8, Rounding::Int8)] {
+        for rank in [None, Some(3)] {
+            let bench =
+                Bench::new(|model| model.linear = Some(Linear { low_rank: rank, round: Some(round) }));
+            let numbers = |name: &str| {
+                let (weight, numbers) = bench.weights.iter().find(|(weight, _)| weight.name == name).unwrap();
+                rounded_to(numbers.clone(), weight.shape[1], to)
+            };
+            assert_eq!(bench.run(json!({ "dtype": "f32" })), StageEvent::Done);
+            let hf = Tensors::open([bench.out().join("model.safetensors")]).unwrap();
+            for weight in Weight::all(&bench.model.whole().shape(0, 0)) {
+                let got = hf.read_f32(&weight.name).unwrap();
+                let [first, second] = factors(&weight.name);
+                match (weight.role, rank) {
+                    (Role::Matrix, None) => assert_eq!(got, numbers(&weight.name), "{}", weight.name),
+                    (Role::Matrix, Some(rank)) => {
+                        assert_eq!(got, whole(numbers(&first), numbers(&second), rank))
+                    }
+                    _ => {
+                        let (_, right) =
+                            bench.weights.iter().find(|(own, _)| own.name == weight.name).unwrap();
+                        assert_eq!(&got, right, "{}", weight.name);
+                    }
+                }
+            }
+            let card = fs::read_to_string(bench.out().join("README.md")).unwrap();
+            assert!(card.contains("| matrices of blocks are rounded to |"), "{card}");
+            assert_eq!(card.contains("rounded to 8 bits for each token"), round == Round::Ternary, "{card}");
+            // muse rounds them itself, whenever they are used.
+            assert_eq!(bench.run(json!({ "format": "muse" })), StageEvent::Done);
+            let made = Checkpoint::open(&bench.out()).unwrap();
+            for (weight, numbers) in &bench.weights {
+                assert_eq!(&made.model().read_f32(&weight.name).unwrap(), numbers);
+            }
+        }
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! What the command line asks of models before one is trained: what its file may say, what it costs, what a GPU does a second.
-pub use muse_model::config::{Model, Shape};
+pub use muse_model::config::{Model, Round, Shape};
 pub use muse_model::count::{
     Device, Flops, Inference, Optimizer, Parameters, Precision, States, Training, TrainingMemory,
 };

@@ -25,9 +25,9 @@ impl Recipe {
             }
         }
         if let Some(model) = model {
-            if self.lora.is_some() && model.low_rank().is_some() {
-                let message = "factors stand beside whole matrices, and those of this model are of low rank";
-                let help = "leave `lora` out: what it would change is as small already";
+            if self.lora.is_some() && model.linear.is_some() {
+                let message = "factors stand beside matrices as they are, and those of this model are of low rank or rounded";
+                let help = "leave `lora` out, and train the model itself";
                 return Err(FieldError::new("/lora", message).help(help));
             }
             first("/optimizer", self.optimizer.check_model(model.qk_norm))?;

@@ -2,7 +2,7 @@
 use crate::Recipe;
 use crate::data::StepSize;
 use crate::recipe::Recompute;
-use muse_model::config::{Linear, Model};
+use muse_model::config::{Linear, Model, Round};
 use muse_model::count::Precision;
 use muse_model::lora::LoraConfig;
 use muse_model::loss::Loss;
@@ -98,15 +98,15 @@ fn a_longer_training_goes_on_where_the_rate_has_not_begun_to_fall() {
 }
 
 #[test]
-fn factors_beside_matrices_of_low_rank_are_refused() {
+fn factors_beside_matrices_that_are_not_as_they_stand_are_refused() {
     let lora = LoraConfig { rank: 4, alpha: None, targets: None };
     let recipe = Recipe { lora: Some(lora), ..recipe() };
     let whole = Model::new(2, 16, 2, 24);
     assert!(recipe.check(Some(&whole)).is_ok());
-    let low_rank = Model { linear: Some(Linear { low_rank: Some(4) }), ..whole };
-    let error = recipe.check(Some(&low_rank)).unwrap_err();
-    assert_eq!(error.pointer, "/lora");
-    assert!(error.message.contains("of low rank"), "{}", error.message);
+    for (low_rank, round) in [(Some(4), None), (None, Some(Round::Ternary))] {
+        let error = recipe.check(Some(&Model { linear: Some(Linear { low_rank, round }), ..whole.clone() }));
+        assert_eq!(error.unwrap_err().pointer, "/lora");
+    }
 }
 
 proptest! {

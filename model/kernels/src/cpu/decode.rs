@@ -2,7 +2,7 @@
 use super::numbers::{Floats, made};
 use super::weights::likeliest;
 use super::{cached, fixed};
-use crate::decode::{CacheSize, Decode, DeviceResult, Heads, Kept, Step};
+use crate::decode::{CacheSize, Decode, DeviceResult, Heads, Kept, Parts, Step};
 use crate::ops::{Angles, Ops, Placing};
 use crate::plain;
 use burn::backend::Flex;
@@ -37,12 +37,12 @@ impl Decode for Cpu {
     type Cache = cached::Cache;
     const CHAINS: bool = true;
 
-    fn matrix(&mut self, parts: &[&[f32]], width: usize) -> DeviceResult<Self::Matrix> {
-        Ok(fixed::Fixed::new(matrix(parts.concat(), width), self.kept))
+    fn matrix(&mut self, parts: &Parts<'_>) -> DeviceResult<Self::Matrix> {
+        Ok(fixed::Fixed::new(parts, self.kept))
     }
 
-    fn pair(&mut self, gate: &[f32], up: &[f32], width: usize) -> DeviceResult<Self::Matrix> {
-        self.matrix(&[gate, up], width)
+    fn pair(&mut self, parts: &Parts<'_>) -> DeviceResult<Self::Matrix> {
+        self.matrix(parts)
     }
 
     fn vector(&mut self, numbers: &[f32]) -> DeviceResult<Self::Vector> {

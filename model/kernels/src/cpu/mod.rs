@@ -13,6 +13,7 @@ mod numbers;
 mod place;
 mod pool;
 mod product;
+mod round;
 mod rows;
 mod share;
 mod threads;
@@ -26,12 +27,13 @@ pub(crate) use cached::{Cache, attend_kept};
 pub use decode::Cpu;
 #[cfg(test)]
 pub(crate) use head::head_loss_by;
+pub use round::mean_size;
 pub use share::{fill, share_out};
 pub use threads::with_threads;
 pub use weights::{likeliest, weights};
 
 use crate::ops::{
-    AdamStep, Attended, Dropout, Gated, HeadLoss, Normed, Objective, Ops, Placing, Sight, Turned,
+    AdamStep, Attended, Dropout, Gated, HeadLoss, Normed, Objective, Ops, Placing, Rounding, Sight, Turned,
 };
 use burn::backend::Flex;
 use burn::prelude::*;
@@ -106,6 +108,14 @@ impl Ops for Flex {
 
     fn swiglu_back(both: Tensor<Self, 2>, grad: Tensor<Self, 2>) -> Gated<Self> {
         rows::swiglu_back(both, grad)
+    }
+
+    fn rounded(weight: Tensor<Self, 2>, to: Rounding) -> Tensor<Self, 2> {
+        round::rounded(weight, to)
+    }
+
+    fn rounded_rows(x: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        round::rounded_rows(x)
     }
 
     fn embed(weight: Tensor<Self, 2>, ids: Tensor<Self, 1, Int>) -> Tensor<Self, 2> {

@@ -80,13 +80,19 @@ pub(super) fn sum_of<A: Copy, B: Copy>(a: &[A], b: &[B], f: impl Fn(A, B) -> f32
 /// The largest number, or minus infinity.
 #[inline(always)]
 pub(super) fn largest(x: &[f32]) -> f32 {
+    largest_of(x, |x| x)
+}
+
+/// The largest of `f` of the numbers, or minus infinity.
+#[inline(always)]
+pub(super) fn largest_of(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     let larger = |a: f32, b: f32| if b > a { b } else { a };
     let mut lanes = [f32::NEG_INFINITY; LANES];
     let mut chunks = x.chunks_exact(LANES);
     for chunk in chunks.by_ref() {
-        lanes.iter_mut().zip(chunk).for_each(|(lane, x)| *lane = larger(*lane, *x));
+        lanes.iter_mut().zip(chunk).for_each(|(lane, x)| *lane = larger(*lane, f(*x)));
     }
-    lanes.iter_mut().zip(chunks.remainder()).for_each(|(lane, x)| *lane = larger(*lane, *x));
+    lanes.iter_mut().zip(chunks.remainder()).for_each(|(lane, x)| *lane = larger(*lane, f(*x)));
     together(lanes, larger)
 }
 

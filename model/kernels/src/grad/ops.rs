@@ -1,7 +1,7 @@
 //! What each operation keeps. Of the gradients of a result only those that are wanted are made.
 use super::{Tracked, apart, behind, inner, raw, tracked, tracked_with};
 use crate::decode::DeviceResult;
-use crate::ops::{Angles, Attended, Dropout, HeadLoss, Objective, Ops, Placing, Sight, Turned};
+use crate::ops::{Angles, Attended, Dropout, HeadLoss, Objective, Ops, Placing, Rounding, Sight, Turned};
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::prelude::*;
 
@@ -145,6 +145,16 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Tracked<B, C> {
         let ungated = inner(&both);
         let output = B::swiglu(ungated.clone());
         tracked([raw(both)], output, move |grad, _| [Some(raw(B::swiglu_back(ungated, grad).grad))])
+    }
+
+    fn rounded(weight: Tensor<Self, 2>, to: Rounding) -> Tensor<Self, 2> {
+        let output = B::rounded(inner(&weight), to);
+        tracked([raw(weight)], output, |grad, _| [Some(raw(grad))])
+    }
+
+    fn rounded_rows(x: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        let output = B::rounded_rows(inner(&x));
+        tracked([raw(x)], output, |grad, _| [Some(raw(grad))])
     }
 
     fn embed(weight: Tensor<Self, 2>, ids: Tensor<Self, 1, Int>) -> Tensor<Self, 2> {

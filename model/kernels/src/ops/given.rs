@@ -36,6 +36,15 @@ pub struct Placing<B: Backend> {
     pub epsilon: f64,
 }
 
+/// What weights are rounded to while they are used, and not where they are learned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rounding {
+    /// Three values: zero, and the mean size of all of them with either sign, for those that are larger than half of it.
+    Ternary,
+    /// 8 bits, with a scale in half precision for 32 of a row: GGUF's Q8_0.
+    Int8,
+}
+
 /// What the way back of SwiGLU gives.
 #[derive(Clone, Debug)]
 pub struct Gated<B: Backend> {

@@ -4,7 +4,7 @@ mod given;
 
 pub use given::{
     AdamStep, Angles, Attended, Dropout, Gated, HeadLoss, Later, Move, NO_LABEL, Normed, Objective, Placing,
-    Push, Sight, Turned,
+    Push, Rounding, Sight, Turned,
 };
 
 use crate::decode::DeviceResult;
@@ -172,6 +172,17 @@ pub trait Ops: Backend {
     /// The way back of [`Ops::swiglu`]: the gradient of both. What it gave comes out beside, since it costs next to nothing.
     fn swiglu_back(both: Tensor<Self, 2>, grad: Tensor<Self, 2>) -> Gated<Self> {
         plain::swiglu_back(both, grad)
+    }
+
+    /// Weights as they act where they are rounded. The way back hands on what it is given, so that it is the weights as they are that
+    /// learn: straight through.
+    fn rounded(weight: Tensor<Self, 2>, to: Rounding) -> Tensor<Self, 2> {
+        plain::rounded(weight, to)
+    }
+
+    /// Each row in 8 bits by its largest number, straight through likewise: what weights of three values are multiplied by.
+    fn rounded_rows(x: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        plain::rounded_rows(x)
     }
 
     /// The rows of `weight` that `ids` name.

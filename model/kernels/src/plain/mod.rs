@@ -6,6 +6,7 @@ mod head;
 mod muon;
 mod noise;
 mod place;
+mod round;
 mod rows;
 mod together;
 mod update;
@@ -20,6 +21,7 @@ pub(crate) use noise::{at, dropout, noise, threshold, words};
 #[cfg(test)]
 pub(crate) use place::rotate;
 pub(crate) use place::{parts, place, place_back};
+pub(crate) use round::{A_LITTLE_MORE, BLOCK, MOST, rounded, rounded_rows};
 #[cfg(test)]
 pub(crate) use rows::embed_back_by;
 pub(crate) use rows::{

@@ -1,7 +1,8 @@
 //! A model in use: weights that stay, in every way to keep them, and attention to what is kept.
 use super::{B, floats, naive, near, numbers, tensor};
 use crate::cpu::{Cache, Cpu, attend_kept};
-use crate::decode::{CacheSize, Decode, Feed, Kept, Step};
+use crate::decode::{CacheSize, Decode, Feed, Kept, Parts, Step};
+use crate::ops::{Ops, Rounding};
 use crate::plain;
 use burn::prelude::*;
 
@@ -24,7 +25,7 @@ fn in_codes(numbers: &[f64], width: usize, kept: impl Fn(f32) -> f64) -> Vec<f64
 fn kept_as(numbers: &[f64], width: usize, kept: Kept) -> (Cpu, <Cpu as Decode>::Matrix) {
     let numbers: Vec<f32> = numbers.iter().map(|x| *x as f32).collect();
     let mut cpu = Cpu::new(kept);
-    let matrix = cpu.matrix(&[&numbers], width).unwrap();
+    let matrix = cpu.matrix(&Parts::of(&[&numbers], width)).unwrap();
     (cpu, matrix)
 }
 
@@ -55,6 +56,58 @@ fn products_with_weights_that_stay() {
                 let right = naive::product(&rows_of_x, &turned, [count, width, rows]);
                 let got = cpu.times(&tensor(&x, [count, width]), &fixed).unwrap();
                 near(&format!("{kept:?} {rows} {width} {count}"), &floats(got), &right, 1e-5);
+            }
+        }
+    }
+}
+
+/// Weights of three values, as their own operation rounds them.
+fn three_values(numbers: &[f64], width: usize) -> Vec<f64> {
+    floats(B::rounded(tensor(numbers, [numbers.len() / width, width]), Rounding::Ternary))
+}
+
+#[test]
+fn products_with_weights_of_three_values() {
+    // Widths that end within a word; parts that end within a panel, each with a scale of its own.
+    for [rows, width] in [[3, 5], [70, 33], [40, 256], [130, 100]] {
+        let (first, second) = (numbers(rows * width, 1), numbers(7 * width, 2));
+        let second: Vec<f64> = second.into_iter().map(|x| 3.0 * x).collect();
+        let (narrow, both) =
+            ([&first, &second].map(|part| part.iter().map(|x| *x as f32).collect::<Vec<_>>()), rows + 7);
+        let parts = narrow.each_ref().map(Vec::as_slice);
+        let mut cpu = Cpu::new(Kept::F32);
+        let kept = cpu.matrix(&Parts { ternary: true, ..Parts::of(&parts, width) }).unwrap();
+        let right = [three_values(&first, width), three_values(&second, width)].concat();
+        let ids: Vec<u32> = (0..both as u32).collect();
+        assert_eq!(floats(looked_up(&mut cpu, &kept, &ids)), right, "{rows} {width}");
+        for count in [1, 2, 9] {
+            let x = tensor(&numbers(count * width, 3), [count, width]);
+            let got = cpu.times(&x, &kept).unwrap();
+            let coded = floats(B::rounded_rows(x));
+            let right = naive::product(&coded, &naive::turn(&right, [both, width]), [count, width, both]);
+            near(&format!("{rows} {width} {count}"), &floats(got), &right, 1e-5);
+        }
+    }
+}
+
+#[test]
+fn parts_apart_have_numbers_of_their_own() {
+    let (width, rows) = (6, [40, 3, 9]);
+    let all: Vec<Vec<f64>> = rows.iter().zip(1..).map(|(rows, seed)| numbers(rows * width, seed)).collect();
+    let narrow: Vec<Vec<f32>> = all.iter().map(|part| part.iter().map(|x| *x as f32).collect()).collect();
+    let parts: Vec<&[f32]> = narrow.iter().map(Vec::as_slice).collect();
+    let x = numbers(5 * 18, 9);
+    for ternary in [false, true] {
+        let mut cpu = Cpu::new(Kept::F32);
+        let kept = cpu.matrix(&Parts { apart: true, ternary, ..Parts::of(&parts, width) }).unwrap();
+        let got = floats(cpu.times(&tensor(&x, [5, 18]), &kept).unwrap());
+        for (x, got) in x.chunks(18).zip(got.chunks(52)) {
+            let mut first = 0;
+            for ((weight, own), rows) in parts.iter().zip(x.chunks(width)).zip(rows) {
+                let alone = cpu.matrix(&Parts { ternary, ..Parts::of(&[weight], width) }).unwrap();
+                let right = floats(cpu.times(&tensor(own, [1, width]), &alone).unwrap());
+                assert_eq!(got[first..first + rows], right);
+                first += rows;
             }
         }
     }

@@ -4,6 +4,7 @@ mod decode;
 mod determinism;
 mod head;
 pub(crate) mod naive;
+mod round;
 mod rows;
 mod through;
 mod update;

@@ -1,7 +1,7 @@
 //! What `muse params` says to people: one table, a section for each question.
 use crate::format::{Table, bytes, count, exact};
 use crate::paint::Paint;
-use muse_stages::budget::{Cost, Optimizer, Precision, Shape, States, Training};
+use muse_stages::budget::{Cost, Optimizer, Precision, Round, Shape, States, Training};
 
 /// The page of a model.
 pub(super) fn draw(name: &str, shape: &Shape, training: &Training, cost: &Cost, paint: Paint) -> String {
@@ -30,7 +30,15 @@ fn sizes(shape: &Shape) -> [String; 2] {
     }
     second += if shape.qk_norm { ", QK-norm" } else { "" };
     second += if shape.tied { ", tied head" } else { "" };
-    second += &shape.low_rank.map_or_else(String::new, |rank| format!(", matrices of rank {}", number(rank)));
+    let rank = shape.low_rank.map(|rank| format!("rank {}", number(rank)));
+    let values = shape.round.map(|round| match round {
+        Round::Ternary => "three values".to_owned(),
+        Round::Int8 => "8 bits".to_owned(),
+    });
+    let ways: Vec<String> = rank.into_iter().chain(values).collect();
+    if !ways.is_empty() {
+        second += &format!(", matrices of {}", ways.join(" and "));
+    }
     [format!("{layers} layers of width {width}, {heads}, SwiGLU {ffn}"), second]
 }
 

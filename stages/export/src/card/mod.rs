@@ -8,7 +8,7 @@ use crate::params::{Dtype, Format, Params};
 use crate::source::Source;
 use muse_artifacts::checkpoint::About;
 use muse_artifacts::checkpoint::Weights;
-use muse_model::config::Model;
+use muse_model::config::{Linear, Model, Round};
 use muse_model::exchange::hf::Class;
 use muse_stage::Story;
 use std::fmt::Write;
@@ -31,7 +31,7 @@ impl Card<'_> {
             params: self.params,
             model: &self.source.model,
             about,
-            rank: self.source.rank,
+            trained: self.source.trained,
             chat: self.source.end_of_turn.is_some(),
             notes: self.notes,
             story: self.story,
@@ -45,7 +45,8 @@ struct Says<'a> {
     params: &'a Params,
     model: &'a Model,
     about: &'a About,
-    rank: Option<usize>,
+    /// What the matrices of blocks were while it was trained.
+    trained: Option<Linear>,
     /// Whether it answers by a chat template.
     chat: bool,
     notes: &'a [String],
@@ -102,9 +103,18 @@ impl Says<'_> {
             ("window of attention", model.window.map_or("no".into(), |window| window.to_string())),
             ("weights", stored),
         ];
-        if let Some(rank) = self.rank {
-            let merged = if model.low_rank().is_none() { ", merged to whole ones" } else { "" };
+        let as_it_is = model.linear.is_some();
+        if let Some(rank) = self.trained.and_then(|linear| linear.low_rank) {
+            let merged = if as_it_is { "" } else { ", merged to whole ones" };
             rows.push(("rank of the matrices of blocks", format!("{rank}{merged}")));
+        }
+        if let Some(round) = self.trained.and_then(|linear| linear.round) {
+            let how = match round {
+                Round::Ternary => "three values",
+                Round::Int8 => "8 bits",
+            };
+            let when = if as_it_is { " whenever they are used" } else { ", as they are here" };
+            rows.push(("matrices of blocks are rounded to", format!("{how}{when}")));
         }
         table("Sizes", ["", ""], rows)
     }
@@ -192,7 +202,8 @@ mod tests {
         let params: Params = serde_json::from_value(params).unwrap();
         let mut model = Model::new(4, 128, 4, 384);
         (model.vocab_size, model.context) = (Some(4096), Some(256));
-        Says { params: &params, model: &model, about: &about(), rank: None, chat: true, notes, story }.text()
+        Says { params: &params, model: &model, about: &about(), trained: None, chat: true, notes, story }
+            .text()
     }
 
     #[test]

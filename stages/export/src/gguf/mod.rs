@@ -63,7 +63,7 @@ pub(crate) fn write(
         file.put(tensor, &bytes)?;
     }
     file.finish()?;
-    Ok(vocabulary.notes)
+    Ok([vocabulary.notes, source.notes()].concat())
 }
 
 fn general(params: &Params, source: &Source, wanted: Kind) -> Vec<(String, Value)> {

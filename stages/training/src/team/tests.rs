@@ -95,7 +95,7 @@ fn any_number_of_devices_learns_the_same() {
             (model.qk_norm, model.tied) = (false, true);
         }),
         Box::new(|recipe, _| recipe.lora = Some(LoraConfig { rank: 4, alpha: None, targets: None })),
-        Box::new(|_, model| model.linear = Some(Linear { low_rank: Some(3) })),
+        Box::new(|_, model| model.linear = Some(Linear { low_rank: Some(3), round: None })),
     ];
     for change in changes {
         let place = Place::new(change);

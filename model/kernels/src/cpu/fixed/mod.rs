@@ -3,45 +3,109 @@
 mod codes;
 mod pages;
 mod panels;
+mod trits;
 
-pub(super) use codes::Coded;
+pub(super) use codes::{Coded, CodedRows};
 
 use super::memory::to_fill;
 use super::numbers::{Floats, made};
 use super::share::{by_columns, by_rows};
 use super::threads;
-use super::tiles::{Instructions, PANEL, Pairs, QUAD, Quads, Singles, Way, products};
-use crate::decode::Kept;
+use super::tiles::{self, Instructions, PANEL, Pairs, QUAD, Quads, Singles, Way, products};
+use crate::decode::{Kept, Parts};
 use burn::backend::Flex;
 use burn::prelude::*;
 use burn::tensor::DType;
 use panels::Panels;
+use trits::Trits;
 
 /// A matrix `[out, in]`.
-pub struct Fixed(Panels);
+pub struct Fixed(Vec<Weight>);
+
+/// One of those that a matrix is of, each for numbers of its own.
+enum Weight {
+    Panels(Panels),
+    Trits(Trits),
+}
 
 impl Fixed {
-    pub(super) fn new(weight: Tensor<Flex, 2>, kept: Kept) -> Self {
-        let shape = weight.dims();
-        Self(Panels::new(Floats::of(weight).get(), shape, kept))
+    pub(super) fn new(parts: &Parts<'_>, kept: Kept) -> Self {
+        let width = parts.width;
+        let weight = |numbers: &[&[f32]]| {
+            if parts.ternary {
+                return Weight::Trits(Trits::new(numbers, width));
+            }
+            let all = numbers.concat();
+            Weight::Panels(Panels::new(&all, [all.len() / width.max(1), width], kept))
+        };
+        Self(if parts.apart {
+            parts.numbers.chunks(1).map(weight).collect()
+        } else {
+            vec![weight(parts.numbers)]
+        })
     }
 }
 
-pub(super) fn times(x: Tensor<Flex, 2>, Fixed(weight): &Fixed) -> Tensor<Flex, 2> {
-    let ([count, width], rows) = (x.dims(), weight.rows);
-    assert_eq!(width, weight.width, "x has other rows than the weight");
+impl Weight {
+    /// How many numbers it gives, and how many it is multiplied by.
+    fn shape(&self) -> [usize; 2] {
+        match self {
+            Self::Panels(Panels { rows, width, .. }) | Self::Trits(Trits { rows, width, .. }) => {
+                [*rows, *width]
+            }
+        }
+    }
+
+    fn widen(&self, row: usize, out: &mut [f32]) {
+        match self {
+            Self::Panels(panels) => panels.widen(row, out),
+            Self::Trits(trits) => trits.widen(row, out),
+        }
+    }
+}
+
+pub(super) fn times(x: Tensor<Flex, 2>, Fixed(parts): &Fixed) -> Tensor<Flex, 2> {
+    let [count, width] = x.dims();
+    let sum = |at: usize| parts.iter().map(|part| part.shape()[at]).sum::<usize>();
+    let rows = sum(0);
+    assert_eq!(width, sum(1), "x has other rows than the weight");
     let x = Floats::of(x);
     let mut out = to_fill(count * rows);
-    multiply(x.get(), weight, &mut out, Instructions::at_hand());
+    if let [weight] = &parts[..] {
+        multiply(x.get(), weight, &mut out, Instructions::at_hand());
+        return made(out, [count, rows], DType::F32);
+    }
+    let (mut row, mut column) = (0, 0);
+    for part in parts {
+        let [rows_of_part, wide] = part.shape();
+        let own: Vec<f32> =
+            x.get().chunks_exact(width).flat_map(|x| &x[column..column + wide]).copied().collect();
+        let mut given = to_fill(count * rows_of_part);
+        multiply(&own, part, &mut given, Instructions::at_hand());
+        let places = out.chunks_exact_mut(rows).zip(given.chunks_exact(rows_of_part));
+        places.for_each(|(out, given)| out[row..row + rows_of_part].copy_from_slice(given));
+        (row, column) = (row + rows_of_part, column + wide);
+    }
     made(out, [count, rows], DType::F32)
 }
 
-fn multiply(x: &[f32], weight: &Panels, out: &mut [f32], instructions: Instructions) {
-    let (width, panels) = (weight.width, weight.all());
+fn multiply(x: &[f32], weight: &Weight, out: &mut [f32], instructions: Instructions) {
+    match weight {
+        Weight::Panels(panels) => by_panels(x, panels, out, instructions),
+        Weight::Trits(trits) => {
+            let x = &CodedRows::new(x, trits.width);
+            let way = tiles::Trits { panels: trits.all(), words: trits.words_of_row(), x };
+            shared(way, [trits.rows, trits.words_of_panel()], out, instructions);
+        }
+    }
+}
+
+fn by_panels(x: &[f32], weight: &Panels, out: &mut [f32], instructions: Instructions) {
+    let (width, panels, shape) = (weight.width, weight.all(), [weight.rows, weight.words_of_panel()]);
     match weight.kept {
         Kept::F32 => {
             let way = Singles { panels, step: width * PANEL, depth: width, x, stride: width };
-            shared(way, weight, out, instructions);
+            shared(way, shape, out, instructions);
         }
         Kept::Bf16 => {
             let padded: Vec<f32>;
@@ -51,27 +115,27 @@ fn multiply(x: &[f32], weight: &Panels, out: &mut [f32], instructions: Instructi
                 padded = x.chunks_exact(width).flat_map(|row| row.iter().copied().chain([0.0])).collect();
                 &padded
             };
-            shared(Pairs { panels, pairs: width.div_ceil(2), x }, weight, out, instructions);
+            shared(Pairs { panels, pairs: width.div_ceil(2), x }, shape, out, instructions);
         }
         Kept::Int8 => {
             let x = &Coded::new(x, width);
-            shared(Quads { panels, quads: width.div_ceil(QUAD), x }, weight, out, instructions);
+            shared(Quads { panels, quads: width.div_ceil(QUAD), x }, shape, out, instructions);
         }
     }
 }
 
 /// Panels that are one part of a product's work, which may depend on the threads: no sum is cut. Memory is read faster the longer it
 /// goes on, but each thread shall have a part or two, and each part be worth a thread's while.
-fn panels_of_part(weight: &Panels) -> usize {
+fn panels_of_part([rows, words]: [usize; 2]) -> usize {
     const LONG: usize = 1 << 17;
     const SHORT: usize = 1 << 13;
-    let (all, words) = (weight.rows.div_ceil(PANEL), weight.words_of_panel().max(1));
+    let (all, words) = (rows.div_ceil(PANEL), words.max(1));
     (LONG / words).min(all / (2 * threads::count())).max(SHORT / words).max(1)
 }
 
-/// Shares the panels among the threads.
-fn shared(way: impl Way + Sync, weight: &Panels, out: &mut [f32], instructions: Instructions) {
-    let (rows, part) = (weight.rows, panels_of_part(weight));
+/// Shares the panels of a weight of so many rows, and so many words a panel, among the threads.
+fn shared(way: impl Way + Sync, shape: [usize; 2], out: &mut [f32], instructions: Instructions) {
+    let (rows, part) = (shape[0], panels_of_part(shape));
     let count = out.len() / rows.max(1);
     by_columns(out, rows, part * PANEL, |column, mut columns| {
         let first = column / PANEL;
@@ -84,8 +148,10 @@ fn shared(way: impl Way + Sync, weight: &Panels, out: &mut [f32], instructions: 
     });
 }
 
-pub(super) fn looked_up(Fixed(weight): &Fixed, ids: &[u32]) -> Tensor<Flex, 2> {
-    let width = weight.width;
+/// Rows of a matrix whose parts are all for the same numbers.
+pub(super) fn looked_up(Fixed(parts): &Fixed, ids: &[u32]) -> Tensor<Flex, 2> {
+    let [weight] = &parts[..] else { unreachable!("tokens have rows in one part") };
+    let [_, width] = weight.shape();
     let mut out = to_fill(ids.len() * width);
     by_rows(&mut out, width, |first, out| {
         let rows = out.chunks_exact_mut(width.max(1));
@@ -113,8 +179,12 @@ mod tests {
         for [rows, width] in [[7, 5], [150, 33], [333, 64], [70, 1100]] {
             let count = 15;
             let (weight, x) = (narrow(rows * width, 1), narrow(count * width, 2));
-            for kept in [Kept::F32, Kept::Bf16, Kept::Int8] {
-                let weight = Panels::new(&weight, [rows, width], kept);
+            let kept = [Kept::F32, Kept::Bf16, Kept::Int8].map(Some);
+            for kept in kept.into_iter().chain([None]) {
+                let weight = match kept {
+                    Some(kept) => Weight::Panels(Panels::new(&weight, [rows, width], kept)),
+                    None => Weight::Trits(Trits::new(&[&weight], width)),
+                };
                 // Each row by itself.
                 let mut right = vec![0.0; count * rows];
                 for (x, out) in x.chunks_exact(width).zip(right.chunks_exact_mut(rows)) {

@@ -34,12 +34,23 @@ pub(in crate::cpu) trait Lanes {
     unsafe fn quads(sums: Self::Words, codes: Self::Words, x: i32) -> Self::Words;
     /// Whole numbers as floats.
     unsafe fn floats(words: Self::Words) -> Self::Floats;
+
+    /// The same whole number in each word.
+    unsafe fn repeated(number: i32) -> Self::Words;
+    /// The last two bits of each byte.
+    unsafe fn twos(words: Self::Words) -> Self::Words;
+    /// All bits two places on, so that the next ones are the last.
+    unsafe fn on_by_two(words: Self::Words) -> Self::Words;
+    /// Adds to each word the product of four codes without a sign, of two bits each, and four of `x`.
+    unsafe fn trits(sums: Self::Words, codes: Self::Words, x: i32) -> Self::Words;
 }
 
 /// What every CPU has.
 pub(super) struct Base;
 
 const FOUR: usize = 4;
+/// The last two bits of each byte.
+pub(super) const TWOS: u32 = 0x0303_0303;
 
 /// Its exponent counts from 112 less than that of f32.
 pub(super) const HALF: f32 = f32::from_bits(0x7780_0000);
@@ -119,5 +130,29 @@ impl Lanes for Base {
     #[inline(always)]
     unsafe fn floats(words: Self::Words) -> Self::Floats {
         words.map(|word| word as i32 as f32)
+    }
+
+    #[inline(always)]
+    unsafe fn repeated(number: i32) -> Self::Words {
+        [number as u32; FOUR]
+    }
+
+    #[inline(always)]
+    unsafe fn twos(words: Self::Words) -> Self::Words {
+        words.map(|word| word & TWOS)
+    }
+
+    #[inline(always)]
+    unsafe fn on_by_two(words: Self::Words) -> Self::Words {
+        words.map(|word| word >> 2)
+    }
+
+    #[inline(always)]
+    unsafe fn trits(sums: Self::Words, codes: Self::Words, x: i32) -> Self::Words {
+        let x = x.to_ne_bytes().map(|code| i32::from(code as i8));
+        std::array::from_fn(|at| {
+            let products = codes[at].to_ne_bytes().into_iter().zip(x).map(|(code, x)| i32::from(code) * x);
+            sums[at].wrapping_add_signed(products.sum::<i32>())
+        })
     }
 }

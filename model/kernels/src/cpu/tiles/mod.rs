@@ -4,10 +4,13 @@
 //! Each sum is one chain along the row, whatever else is computed beside it: so products are the same to the bit for one row of
 //! `x` and for many, and on any CPU.
 mod lanes;
+mod trits;
 mod ways;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+pub(super) use crate::plain::BLOCK;
+pub(super) use trits::Trits;
 pub(super) use ways::{Pairs, Quads, Singles, Way};
 
 use lanes::{Base, Lanes};
@@ -15,12 +18,12 @@ use std::ops::Range;
 
 /// Rows of a panel.
 pub(super) const PANEL: usize = 32;
-/// Codes that share a scale.
-pub(super) const BLOCK: usize = 32;
 /// Codes of a row in a word.
 pub(super) const QUAD: usize = 4;
 /// Codes stand as bytes without a sign, off by so much.
 pub(super) const OFFSET: u8 = 128;
+/// Codes of a row in a word, where they are of three values.
+pub(super) const SIXTEEN: usize = 16;
 /// Words of the scales before each block's codes.
 pub(super) const SCALES: usize = PANEL / 2;
 /// Words of a block.

@@ -1,6 +1,6 @@
 //! Registers of x86 CPUs.
 use super::OFFSET;
-use super::lanes::{HALF, Lanes};
+use super::lanes::{HALF, Lanes, TWOS};
 use std::arch::x86_64::*;
 
 /// Registers of 256 bits.
@@ -89,6 +89,30 @@ impl Lanes for Avx2 {
     unsafe fn floats(words: __m256i) -> __m256 {
         unsafe { _mm256_cvtepi32_ps(words) }
     }
+
+    #[inline(always)]
+    unsafe fn repeated(number: i32) -> __m256i {
+        unsafe { _mm256_set1_epi32(number) }
+    }
+
+    #[inline(always)]
+    unsafe fn twos(words: __m256i) -> __m256i {
+        unsafe { _mm256_and_si256(words, _mm256_set1_epi32(TWOS as i32)) }
+    }
+
+    #[inline(always)]
+    unsafe fn on_by_two(words: __m256i) -> __m256i {
+        unsafe { _mm256_srli_epi32(words, 2) }
+    }
+
+    #[inline(always)]
+    unsafe fn trits(sums: __m256i, codes: __m256i, x: i32) -> __m256i {
+        unsafe {
+            // Two products are 762 at most.
+            let twos = _mm256_maddubs_epi16(codes, _mm256_set1_epi32(x));
+            _mm256_add_epi32(sums, _mm256_madd_epi16(twos, _mm256_set1_epi16(1)))
+        }
+    }
 }
 
 #[expect(unsafe_code, reason = "as the trait says")]
@@ -164,5 +188,25 @@ impl Lanes for Avx512 {
     #[inline(always)]
     unsafe fn floats(words: __m512i) -> __m512 {
         unsafe { _mm512_cvtepi32_ps(words) }
+    }
+
+    #[inline(always)]
+    unsafe fn repeated(number: i32) -> __m512i {
+        unsafe { _mm512_set1_epi32(number) }
+    }
+
+    #[inline(always)]
+    unsafe fn twos(words: __m512i) -> __m512i {
+        unsafe { _mm512_and_si512(words, _mm512_set1_epi32(TWOS as i32)) }
+    }
+
+    #[inline(always)]
+    unsafe fn on_by_two(words: __m512i) -> __m512i {
+        unsafe { _mm512_srli_epi32::<2>(words) }
+    }
+
+    #[inline(always)]
+    unsafe fn trits(sums: __m512i, codes: __m512i, x: i32) -> __m512i {
+        unsafe { _mm512_dpbusd_epi32(sums, codes, _mm512_set1_epi32(x)) }
     }
 }

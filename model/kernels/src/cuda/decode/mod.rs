@@ -11,7 +11,7 @@ mod source;
 mod step;
 mod whole;
 
-use crate::decode::{CacheSize, Decode, DeviceError, DeviceResult, Heads, Kept, Step};
+use crate::decode::{CacheSize, Decode, DeviceError, DeviceResult, Heads, Kept, Parts, Step};
 use attention::Cache;
 use device::{Arg, Device};
 use matrix::{Given, Matrix, WARPS, Way};
@@ -133,6 +133,20 @@ impl Gpu {
     }
 }
 
+/// Refuses parts that no kernel here multiplies by.
+fn plain(parts: &Parts<'_>) -> DeviceResult<()> {
+    match (parts.ternary, parts.apart) {
+        (true, _) => Err(strange("weights of three values")),
+        (_, true) => Err(strange("parts that are multiplied by numbers of their own")),
+        _ => Ok(()),
+    }
+}
+
+fn strange(what: &str) -> DeviceError {
+    let message = format!("{what}, which nothing on a GPU multiplies by");
+    DeviceError { message, help: Some("use the model with `--device cpu`".into()) }
+}
+
 impl Decode for Gpu {
     type Matrix = Matrix;
     type Vector = Vector;
@@ -141,12 +155,15 @@ impl Decode for Gpu {
     // Rows that are multiplied stand in another type, and in other rows.
     const CHAINS: bool = false;
 
-    fn matrix(&mut self, parts: &[&[f32]], width: usize) -> DeviceResult<Matrix> {
-        Matrix::new(&self.device, self.kept, parts, width)
+    fn matrix(&mut self, parts: &Parts<'_>) -> DeviceResult<Matrix> {
+        plain(parts)?;
+        Matrix::new(&self.device, self.kept, parts.numbers, parts.width)
     }
 
-    fn pair(&mut self, gate: &[f32], up: &[f32], width: usize) -> DeviceResult<Matrix> {
-        Matrix::pair(&self.device, self.kept, gate, up, width)
+    fn pair(&mut self, parts: &Parts<'_>) -> DeviceResult<Matrix> {
+        plain(parts)?;
+        let &[gate, up] = parts.numbers else { return Err(strange("a pair of other than two")) };
+        Matrix::pair(&self.device, self.kept, gate, up, parts.width)
     }
 
     fn vector(&mut self, numbers: &[f32]) -> DeviceResult<Vector> {
