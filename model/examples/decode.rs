@@ -1,15 +1,15 @@
 //! How many tokens a second a model of any size gives: `cargo run --release -p muse-model --example decode -- cpu`, or `gpu`.
 //!
-//! A precision behind it (`bf16`) asks for that one alone. Numbers are those of threads, two if it is left out, then sizes: layers, width,
+//! A precision behind it (`bf16`) asks for that one alone; `ternary` is a model whose blocks have three values, with the rest in int8. Numbers are those of threads, two if it is left out, then sizes: layers, width,
 //! heads, heads of keys, SwiGLU, vocabulary, and the length of the prompt. First one text is written, then several side by side; each
 //! token is the likeliest.
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
 use burn::backend::Flex;
-use muse_model::config::Model;
+use muse_model::config::{Linear, Model, Round};
 use muse_model::decode::{Cpu, Decode, Decoder, DeviceError, DeviceResult, Kept, More, Room, Wanted, gpu};
 use muse_model::kernels::{Ops, with_threads};
-use muse_model::net::Weight;
+use muse_model::net::{Role, Weight};
 use std::time::Instant;
 
 #[global_allocator]
@@ -35,19 +35,28 @@ fn run(
     let mut model = Model { kv_heads: Some(kv_heads), tied: true, ..Model::new(layers, width, heads, ffn) };
     model.vocab_size = Some(vocabulary);
     let room = Room { slots: TEXTS[TEXTS.len() - 1], context: prompt + TEXTS.len() * TOKENS };
-    let weights: usize = Weight::all(&model.shape(1, room.context)).iter().map(Weight::len).sum();
+    let all = Weight::all(&model.shape(1, room.context));
+    let weights: usize = all.iter().map(Weight::len).sum();
+    let matrices =
+        all.iter().filter(|weight| weight.role == Role::Matrix).map(Weight::len).sum::<usize>() as f64;
     println!("{weights} parameters, a prompt of {prompt}, {TOKENS} tokens behind it");
     let texts: String = TEXTS[1..].iter().map(|texts| format!("{:>9}", format!("{texts} texts"))).collect();
     println!(
-        "{:>6} {:>14} {:>14} {:>10} {:>12}{texts}",
+        "{:>7} {:>14} {:>14} {:>10} {:>12}{texts}",
         "kept", "prompt, tok/s", "decode, tok/s", "ms/token", "GB/s read"
     );
-    for (name, kept, bytes) in
-        [("f32", Kept::F32, 4.0), ("bf16", Kept::Bf16, 2.0), ("int8", Kept::Int8, 1.0625)]
-    {
-        if std::env::args().any(|word| ["f32", "bf16", "int8"].contains(&&*word) && word != name) {
+    let ways = [
+        ("f32", Kept::F32, 4.0, None),
+        ("bf16", Kept::Bf16, 2.0, None),
+        ("int8", Kept::Int8, 1.0625, None),
+        ("ternary", Kept::Int8, 1.0625, Some(Round::Ternary)),
+    ];
+    let wanted = std::env::args().find(|word| ways.iter().any(|(name, ..)| word == name));
+    for (name, kept, bytes, round) in ways {
+        if wanted.as_ref().is_some_and(|wanted| wanted != name) || on_gpu && round.is_some() {
             continue;
         }
+        model.linear = round.map(|round| Linear { low_rank: None, round: Some(round) });
         let read = |weight: &Weight| {
             let numbers = Flex::noise(weight.len(), 1, &Default::default()).sub_scalar(0.5).mul_scalar(0.05);
             Ok::<Vec<f32>, DeviceError>(numbers.into_data().iter::<f32>().collect())
@@ -58,9 +67,10 @@ fn run(
             rates(Decoder::new(&model, room, Cpu::new(kept), read)?, prompt)?
         };
         let (one, more) = (rates[0], &rates[1..]);
-        let read = weights as f64 * bytes * one / 1e9;
+        let of_matrix = if round.is_some() { 0.25 } else { bytes };
+        let read = (matrices * of_matrix + (weights as f64 - matrices) * bytes) * one / 1e9;
         let more: String = more.iter().map(|rate| format!("{rate:>9.1}")).collect();
-        println!("{name:>6} {prefill:>14.0} {one:>14.1} {:>10.3} {read:>12.1}{more}", 1e3 / one);
+        println!("{name:>7} {prefill:>14.0} {one:>14.1} {:>10.3} {read:>12.1}{more}", 1e3 / one);
     }
     Ok(())
 }

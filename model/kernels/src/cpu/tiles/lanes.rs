@@ -37,6 +37,8 @@ pub(in crate::cpu) trait Lanes {
 
     /// The same whole number in each word.
     unsafe fn repeated(number: i32) -> Self::Words;
+    /// Whole numbers, added.
+    unsafe fn plus(a: Self::Words, b: Self::Words) -> Self::Words;
     /// The last two bits of each byte.
     unsafe fn twos(words: Self::Words) -> Self::Words;
     /// All bits two places on, so that the next ones are the last.
@@ -135,6 +137,11 @@ impl Lanes for Base {
     #[inline(always)]
     unsafe fn repeated(number: i32) -> Self::Words {
         [number as u32; FOUR]
+    }
+
+    #[inline(always)]
+    unsafe fn plus(a: Self::Words, b: Self::Words) -> Self::Words {
+        std::array::from_fn(|at| a[at].wrapping_add(b[at]))
     }
 
     #[inline(always)]

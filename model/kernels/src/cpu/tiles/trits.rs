@@ -16,6 +16,9 @@ pub(in crate::cpu) struct Trits<'a> {
 
 #[expect(unsafe_code, reason = "as the trait says")]
 impl Way for Trits<'_> {
+    // More of them, and codes leave the registers.
+    const ROWS: usize = 4;
+
     fn holds(&self, panels: usize, rows: usize) -> bool {
         panels * (1 + self.words) * PANEL <= self.panels.len()
             && rows * self.words * SIXTEEN / QUAD <= self.x.quads.len()
@@ -34,8 +37,10 @@ impl Way for Trits<'_> {
             let at = self.panels.as_ptr().add(panel * (1 + self.words) * PANEL);
             let x = self.x.quads.as_ptr().add(row * self.words * QUADS);
             let rows = self.x.rows.as_ptr().add(row);
-            let mut whole = [[L::repeated(0); V]; C];
-            for (c, whole) in whole.iter_mut().enumerate() {
+            // Where rows are few, sums of their own for each quad, so that none waits for the one before it.
+            let own = C <= 2;
+            let mut whole = [[[L::repeated(0); V]; C]; QUADS];
+            for (c, whole) in whole[0].iter_mut().enumerate() {
                 // Codes are more by one than what they stand for.
                 *whole = [L::repeated(-(*rows.add(c)).1); V];
             }
@@ -45,14 +50,15 @@ impl Way for Trits<'_> {
                     *words = L::words(at.add((1 + word) * PANEL + v * L::COUNT));
                 }
                 for quad in 0..QUADS {
-                    let codes = words.map(|words| L::twos(words));
-                    for (c, whole) in whole.iter_mut().enumerate() {
+                    for (c, whole) in whole[if own { quad } else { 0 }].iter_mut().enumerate() {
                         let x = *x.add((c * self.words + word) * QUADS + quad);
-                        for (whole, codes) in whole.iter_mut().zip(codes) {
-                            *whole = L::trits(*whole, codes, x);
+                        for (whole, words) in whole.iter_mut().zip(words) {
+                            *whole = L::trits(*whole, L::twos(words), x);
                         }
                     }
-                    words = words.map(|words| L::on_by_two(words));
+                    for words in &mut words {
+                        *words = L::on_by_two(*words);
+                    }
                 }
             }
             let mut sums = [[L::zero(); V]; C];
@@ -60,7 +66,11 @@ impl Way for Trits<'_> {
                 let scales = L::load(at.cast::<f32>().add(v * L::COUNT));
                 for (c, sums) in sums.iter_mut().enumerate() {
                     let scale = L::times(scales, L::all((*rows.add(c)).0));
-                    sums[v] = L::times(L::floats(whole[c][v]), scale);
+                    let mut sum = whole[0][c][v];
+                    for whole in &whole[1..] {
+                        sum = L::plus(sum, whole[c][v]);
+                    }
+                    sums[v] = L::times(L::floats(sum), scale);
                 }
             }
             sums

@@ -96,6 +96,11 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn plus(a: __m256i, b: __m256i) -> __m256i {
+        unsafe { _mm256_add_epi32(a, b) }
+    }
+
+    #[inline(always)]
     unsafe fn twos(words: __m256i) -> __m256i {
         unsafe { _mm256_and_si256(words, _mm256_set1_epi32(TWOS as i32)) }
     }
@@ -193,6 +198,11 @@ impl Lanes for Avx512 {
     #[inline(always)]
     unsafe fn repeated(number: i32) -> __m512i {
         unsafe { _mm512_set1_epi32(number) }
+    }
+
+    #[inline(always)]
+    unsafe fn plus(a: __m512i, b: __m512i) -> __m512i {
+        unsafe { _mm512_add_epi32(a, b) }
     }
 
     #[inline(always)]
