@@ -1,6 +1,6 @@
 //! What stands under `with:`.
 use muse_artifacts::checkpoint::Weights;
-use muse_model::config::Model;
+use muse_model::config::{Model, Round};
 use muse_model::exchange::gguf;
 use muse_stage::schemars::{self, JsonSchema};
 use muse_stage::{Above, FieldError};
@@ -13,8 +13,8 @@ pub struct Params {
     /// For whom the folder is.
     #[serde(default)]
     pub format: Format,
-    /// What the weights are stored in. Left out, `bf16` for `hf` and `gguf`, and as they are for `muse`. `q8_0` and `q4_0`
-    /// are for `gguf` alone.
+    /// What the weights are stored in. Left out, `bf16` for `hf` and `gguf`, and as they are for `muse`. `q8_0`, `q4_0`, and
+    /// for models of three values `tq2_0` and `tq1_0`, are for `gguf` alone.
     #[serde(default)]
     pub dtype: Option<Dtype>,
     /// Which weights of the training.
@@ -54,6 +54,12 @@ pub enum Dtype {
     /// 4 bits, and 16 for every 32 numbers. The last product, which suffers most, is in `q8_0`.
     #[serde(rename = "q4_0")]
     Q4,
+    /// 2 bits, and 16 for every 256 numbers: for matrices of three values, the rest in `q8_0`.
+    #[serde(rename = "tq2_0")]
+    Tq2,
+    /// 1.6 bits, likewise.
+    #[serde(rename = "tq1_0")]
+    Tq1,
 }
 
 impl Format {
@@ -74,6 +80,8 @@ impl Dtype {
             Self::Bf16 => "bf16",
             Self::Q8 => "q8_0",
             Self::Q4 => "q4_0",
+            Self::Tq2 => "tq2_0",
+            Self::Tq1 => "tq1_0",
         }
     }
 }
@@ -89,7 +97,7 @@ impl Params {
 
     /// What the schema cannot say.
     pub(crate) fn check(&self) -> Result<(), FieldError> {
-        if let Some(dtype @ (Dtype::Q8 | Dtype::Q4)) = self.dtype
+        if let Some(dtype @ (Dtype::Q8 | Dtype::Q4 | Dtype::Tq2 | Dtype::Tq1)) = self.dtype
             && self.format != Format::Gguf
         {
             let message =
@@ -116,6 +124,12 @@ impl Params {
             };
             let packed = given.port("data").into_iter().find_map(|data| data.params["context"].as_u64());
             model.context = model.context.or(packed.and_then(|context| usize::try_from(context).ok()));
+            let ternary = model.round() == Some(Round::Ternary) && model.low_rank().is_none();
+            if matches!(self.dtype, Some(Dtype::Tq2 | Dtype::Tq1)) && !ternary {
+                return Err(
+                    FieldError::new("/dtype", super::gguf::NOT_THREE).help(super::gguf::NOT_THREE_HELP)
+                );
+            }
             gguf::check(&model)
                 .map_err(|wrong| FieldError::new("/format", wrong.message).help(wrong.help))?;
         }

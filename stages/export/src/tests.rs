@@ -200,6 +200,39 @@ fn matrices_that_are_rounded_in_use_are_so_for_others() {
 }
 
 #[test]
+fn gguf_holds_matrices_of_three_values_in_two_bits_and_less() {
+    // SwiGLU's last matrix has whole blocks of 256 in its rows, and the others have none.
+    let linear = Some(Linear { low_rank: None, round: Some(Round::Ternary) });
+    let bench = Bench::new(|model| (model.linear, model.ffn) = (linear, 512));
+    for dtype in ["tq2_0", "tq1_0"] {
+        assert_eq!(bench.run(json!({ "format": "gguf", "dtype": dtype })), StageEvent::Done);
+        let gguf = Gguf::read(&bench.out().join("model.gguf"));
+        for (weight, numbers) in &bench.weights {
+            let found = &gguf.tensors[&muse_model::exchange::gguf::tensor_name(&weight.name).unwrap()];
+            let columns = *weight.shape.last().unwrap();
+            let kind = match weight.role {
+                Role::Norm => "f32",
+                Role::Matrix if columns == 512 => dtype,
+                _ if columns % 32 == 0 => "q8_0",
+                _ => "f16",
+            };
+            assert_eq!(found.kind, kind, "{}", weight.name);
+            if kind == dtype {
+                let right = rounded_to(numbers.clone(), columns, Rounding::Ternary);
+                assert_eq!(found.numbers, rounded(&right, Dtype::F16), "{}", weight.name);
+            }
+        }
+        let card = fs::read_to_string(bench.out().join("README.md")).unwrap();
+        assert!(card.contains(&format!("| weights | `{dtype}`, norms in `f32` |")), "{card}");
+    }
+    for other in [None, Some(Linear { low_rank: Some(3), round: Some(Round::Ternary) })] {
+        let bench = Bench::new(|model| model.linear = other);
+        let (message, help) = said(bench.run(json!({ "format": "gguf", "dtype": "tq2_0" })));
+        assert!(message.contains("hold three values") && help.contains("ternary"), "{message}: {help}");
+    }
+}
+
+#[test]
 fn gguf_holds_every_weight_in_its_type() {
     // A width of 40 is no whole number of blocks, and stays in 16 bits.
     for (qk_norm, tied, width) in [(true, false, 40), (false, true, 64), (true, false, 64)] {

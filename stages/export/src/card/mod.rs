@@ -83,7 +83,7 @@ impl Says<'_> {
         let yes = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
         let stored = match (self.params.format, self.params.dtype()) {
             (_, None) => "as they were trained".to_owned(),
-            (Format::Gguf, Some(dtype @ (Dtype::Q8 | Dtype::Q4))) => {
+            (Format::Gguf, Some(dtype @ (Dtype::Q8 | Dtype::Q4 | Dtype::Tq2 | Dtype::Tq1))) => {
                 format!("`{}`, norms in `f32`", dtype.name())
             }
             (_, Some(dtype)) => format!("`{}`", dtype.name()),

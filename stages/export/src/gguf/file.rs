@@ -1,5 +1,5 @@
 //! A GGUF file, version 3: keys with their values, then what tensors there are, then their bytes.
-use super::quantize;
+use super::{quantize, trits};
 use muse_model::exchange::gguf;
 use muse_stage::StageError;
 use std::fs;
@@ -48,6 +48,10 @@ pub(crate) enum Kind {
     Bf16,
     Q8,
     Q4,
+    /// Three values, two bits each.
+    Tq2,
+    /// Three values, five to a byte.
+    Tq1,
 }
 
 impl Kind {
@@ -59,6 +63,8 @@ impl Kind {
             Self::Q4 => 2,
             Self::Q8 => 8,
             Self::Bf16 => 30,
+            Self::Tq1 => 34,
+            Self::Tq2 => 35,
         }
     }
 
@@ -70,6 +76,8 @@ impl Kind {
             Self::Q4 => 2,
             Self::Q8 => 7,
             Self::Bf16 => 32,
+            Self::Tq1 => 36,
+            Self::Tq2 => 37,
         }
     }
 }
@@ -92,6 +100,8 @@ impl Tensor {
             Kind::F16 | Kind::Bf16 => numbers * 2,
             Kind::Q8 => numbers / quantize::BLOCK * quantize::Q8_BYTES,
             Kind::Q4 => numbers / quantize::BLOCK * quantize::Q4_BYTES,
+            Kind::Tq2 => numbers / trits::BLOCK * trits::TQ2_BYTES,
+            Kind::Tq1 => numbers / trits::BLOCK * trits::TQ1_BYTES,
         }
     }
 }

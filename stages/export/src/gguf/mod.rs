@@ -1,12 +1,14 @@
 //! `format: gguf`: one file for llama.cpp, with model, tokenizer and chat template.
 pub(crate) mod file;
 pub(crate) mod quantize;
+pub(crate) mod trits;
 mod vocabulary;
 
 use crate::params::{Dtype, Params};
 use crate::source::{Source, refused};
 use file::{File, Kind, Tensor, Value};
 use muse_artifacts::checkpoint;
+use muse_model::config::Round;
 use muse_model::exchange::gguf;
 use muse_model::net::{Role, Weight};
 use muse_stage::{Context, StageError};
@@ -16,6 +18,11 @@ use vocabulary::Vocabulary;
 
 /// The file's name.
 pub(crate) const NAME: &str = "model.gguf";
+/// What is wrong with three values for other weights, and what to do.
+pub(crate) const NOT_THREE: &str =
+    "`tq1_0` and `tq2_0` hold three values, and those of this model are others";
+pub(crate) const NOT_THREE_HELP: &str =
+    "train a model with `linear: { round: ternary }`, or take `q8_0` or `q4_0`";
 /// What to do about a tokenizer that llama.cpp has no words for.
 pub(crate) const OTHERWISE: &str = "`format: hf` and `format: muse` hold it as it is";
 
@@ -30,8 +37,16 @@ pub(crate) fn write(
         Some(Dtype::F16) => Kind::F16,
         Some(Dtype::Q8) => Kind::Q8,
         Some(Dtype::Q4) => Kind::Q4,
+        Some(Dtype::Tq2) => Kind::Tq2,
+        Some(Dtype::Tq1) => Kind::Tq1,
         _ => Kind::Bf16,
     };
+    let three = source
+        .trained
+        .is_some_and(|linear| linear.round == Some(Round::Ternary) && linear.low_rank.is_none());
+    if matches!(wanted, Kind::Tq2 | Kind::Tq1) && !three {
+        return Err(StageError::new(NOT_THREE).help(NOT_THREE_HELP));
+    }
     let vocabulary = Vocabulary::of(source)?;
     let mut keys = general(params, source, wanted);
     let model = gguf::keys(&source.model).map_err(refused)?;
@@ -74,7 +89,7 @@ fn general(params: &Params, source: &Source, wanted: Kind) -> Vec<(String, Value
         ("general.alignment".into(), Value::U32(file::ALIGNMENT as u32)),
         ("general.file_type".into(), Value::U32(wanted.file_type())),
     ];
-    if matches!(wanted, Kind::Q8 | Kind::Q4) {
+    if matches!(wanted, Kind::Q8 | Kind::Q4 | Kind::Tq2 | Kind::Tq1) {
         keys.push(("general.quantization_version".into(), Value::U32(2)));
     }
     if let Some(name) = &params.name {
@@ -112,8 +127,12 @@ fn tensor(source: &Source, weight: &Weight, wanted: Kind) -> Result<Tensor, Stag
     let kind = match wanted {
         // Norms are few, and llama.cpp computes with them in 32 bits.
         _ if weight.role == Role::Norm => Kind::F32,
+        Kind::Tq2 | Kind::Tq1 if weight.role == Role::Matrix && columns.is_multiple_of(trits::BLOCK) => {
+            wanted
+        }
         // Blocks never reach across rows.
-        Kind::Q8 | Kind::Q4 if !columns.is_multiple_of(quantize::BLOCK) => Kind::F16,
+        Kind::Q8 | Kind::Q4 | Kind::Tq2 | Kind::Tq1 if !columns.is_multiple_of(quantize::BLOCK) => Kind::F16,
+        Kind::Tq2 | Kind::Tq1 => Kind::Q8,
         Kind::Q4 if last => Kind::Q8,
         kind => kind,
     };
@@ -126,7 +145,7 @@ fn bytes(source: &Source, weight: &Weight, tensor: &Tensor) -> Result<Vec<u8>, S
         Kind::F16 => Some(checkpoint::Dtype::F16),
         Kind::Bf16 => Some(checkpoint::Dtype::BF16),
         Kind::F32 => Some(checkpoint::Dtype::F32),
-        Kind::Q8 | Kind::Q4 => None,
+        Kind::Q8 | Kind::Q4 | Kind::Tq2 | Kind::Tq1 => None,
     };
     let bytes = source.floats(&weight.name, floats.unwrap_or(checkpoint::Dtype::F32))?;
     let columns = weight.shape.last().copied().unwrap_or(1);
@@ -145,7 +164,12 @@ fn bytes(source: &Source, weight: &Weight, tensor: &Tensor) -> Result<Vec<u8>, S
         return Ok(bytes);
     }
     let numbers: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|four| f32::from_le_bytes(*four)).collect();
-    let quantized = if tensor.kind == Kind::Q8 { quantize::q8_0(&numbers) } else { quantize::q4_0(&numbers) };
+    let quantized = match tensor.kind {
+        Kind::Tq2 => trits::tq2_0(&numbers),
+        Kind::Tq1 => trits::tq1_0(&numbers),
+        Kind::Q4 => quantize::q4_0(&numbers),
+        _ => quantize::q8_0(&numbers),
+    };
     quantized.map_err(|unfit| {
         let (message, help) = unfit.said(&weight.name);
         StageError::new(message).help(help)

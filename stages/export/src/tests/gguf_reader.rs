@@ -1,5 +1,6 @@
 //! A small reader of GGUF files, by the format's description alone.
 use super::{from_q4_0, from_q8_0};
+use crate::gguf::trits::tests::{from_tq1_0, from_tq2_0};
 use half::{bf16, f16};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -89,6 +90,8 @@ impl Gguf {
                 2 => ("q4_0", count / 32 * 18),
                 8 => ("q8_0", count / 32 * 34),
                 30 => ("bf16", count * 2),
+                34 => ("tq1_0", count / 256 * 54),
+                35 => ("tq2_0", count / 256 * 66),
                 other => panic!("a tensor of kind {other}"),
             };
             assert_eq!(place % 32, 0);
@@ -103,6 +106,8 @@ impl Gguf {
                 "f16" => two().map(|two| f16::from_le_bytes(two).to_f32()).collect(),
                 "bf16" => two().map(|two| bf16::from_le_bytes(two).to_f32()).collect(),
                 "q8_0" => from_q8_0(bytes),
+                "tq1_0" => from_tq1_0(bytes),
+                "tq2_0" => from_tq2_0(bytes),
                 _ => from_q4_0(bytes),
             };
             (name, Found { shape, kind, numbers })
