@@ -1,13 +1,13 @@
 //! How much memory a model takes in use.
 use super::{Device, Parameters};
-use crate::config::Shape;
+use crate::config::{Round, Shape};
 use muse_kernels::Kept;
 use serde::Serialize;
 
 /// The memory of a model in use, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Inference {
-    /// The weights, in bf16.
+    /// The weights, in bf16; matrices of three values in two bits each.
     pub weights: u64,
     /// Keys and values of one token, in bf16.
     pub cache_per_token: u64,
@@ -20,7 +20,7 @@ pub struct Inference {
 impl Inference {
     /// That of one sequence of the shape's context.
     pub fn of(shape: &Shape) -> Self {
-        let weights = 2 * Parameters::of(shape).total();
+        let weights = weights_in_use(shape, Kept::Bf16, Device::Cpu);
         let cache_per_token = 2 * 2 * (shape.layers * shape.key_width()) as u64;
         let cache = cache_per_token * shape.seen() as u64;
         Self { weights, cache_per_token, cache, total: weights + cache }
@@ -30,26 +30,43 @@ impl Inference {
 /// What the decoder holds at least, in bytes: weights as they are kept, and keys and values of so many texts, which are in f32 on a
 /// CPU, and on a GPU where weights are.
 pub fn held_in_use(shape: &Shape, kept: Kept, texts: usize, device: Device) -> u64 {
-    // A GPU has matrices whole.
-    let numbers = match device {
-        Device::Cpu => Parameters::of(shape).total(),
-        Device::Gpu => Parameters::of(&shape.dense()).total(),
-    };
-    let weights = match kept {
-        Kept::F32 => 4 * numbers,
-        Kept::Bf16 => 2 * numbers,
-        // A scale in half precision stands beside 32 of them.
-        Kept::Int8 => numbers + numbers / 16,
-    };
+    let weights = weights_in_use(shape, kept, device);
     let number = if device == Device::Gpu && kept != Kept::F32 { 2 } else { 4 };
     let keys_and_values = number * 2 * (shape.layers * shape.key_width() * shape.context) as u64;
     weights + texts as u64 * keys_and_values
 }
 
+/// The bytes of all weights as they are kept.
+pub fn weights_in_use(shape: &Shape, kept: Kept, device: Device) -> u64 {
+    let bytes = |numbers: u64| match kept {
+        Kept::F32 => 4 * numbers,
+        Kept::Bf16 => 2 * numbers,
+        // A scale in half precision stands beside 32 of them.
+        Kept::Int8 => numbers + numbers / 16,
+    };
+    match device {
+        // It has matrices whole.
+        Device::Gpu => bytes(Parameters::of(&shape.dense()).total()),
+        Device::Cpu if shape.round == Some(Round::Ternary) => {
+            let parts = Parameters::of(shape);
+            let matrices = parts.attention + parts.mlp;
+            bytes(parts.total() - matrices) + matrices / 4 + 4 * rows(shape)
+        }
+        Device::Cpu => bytes(Parameters::of(shape).total()),
+    }
+}
+
+/// Rows of all matrices of blocks, each of which has a scale where they are of three values.
+fn rows(shape: &Shape) -> u64 {
+    let of_block = shape.query_width() + 2 * shape.key_width() + 2 * shape.width + 2 * shape.ffn;
+    let between = shape.low_rank.map_or(0, |rank| 7 * rank);
+    (shape.layers * (of_block + between)) as u64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Model;
+    use crate::config::{Linear, Model};
 
     #[test]
     fn what_is_held_goes_by_how_weights_are_kept_and_by_texts() {
@@ -62,6 +79,22 @@ mod tests {
         assert_eq!(of(Kept::F32, 3) - of(Kept::F32, 0), cached * 4);
         let on_gpu = |kept| held_in_use(&shape, kept, 3, Device::Gpu) - of(kept, 0);
         assert_eq!([Kept::F32, Kept::Bf16, Kept::Int8].map(on_gpu), [cached * 4, cached * 2, cached * 2]);
+    }
+
+    #[test]
+    fn three_values_are_two_bits_and_a_scale_a_row() {
+        let linear = |low_rank| Some(Linear { low_rank, round: Some(Round::Ternary) });
+        let model = Model { kv_heads: Some(2), ..Model::new(4, 256, 4, 512) };
+        let of = |low_rank| {
+            let shape = Model { linear: linear(low_rank), ..model.clone() }.shape(1000, 128);
+            weights_in_use(&shape, Kept::Bf16, Device::Cpu)
+        };
+        let (attention, mlp) = (4 * (2 * 256 * 256 + 2 * 256 * 128), 4 * 3 * 256 * 512);
+        let rest = 2_874_112 - attention - mlp;
+        let rows = 4 * (256 + 2 * 128 + 256 + 2 * 512 + 256);
+        assert_eq!(of(None), 2 * rest + (attention + mlp) / 4 + 4 * rows);
+        let two = 4 * 16 * (2 * (256 + 256) + 2 * (256 + 128) + 3 * (256 + 512));
+        assert_eq!(of(Some(16)), 2 * rest + two / 4 + 4 * (rows + 4 * 7 * 16));
     }
 
     #[test]

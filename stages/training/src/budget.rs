@@ -4,6 +4,8 @@ pub use muse_model::count::{
     Device, Flops, Inference, Optimizer, Parameters, Precision, States, Training, TrainingMemory,
 };
 
+use muse_model::count::weights_in_use;
+use muse_model::decode::Kept;
 use muse_stage::FieldError;
 use muse_stage::schemars::generate::SchemaSettings;
 use serde::Serialize;
@@ -61,6 +63,9 @@ pub struct Bytes {
     pub bf16: u64,
     /// One byte.
     pub int8: u64,
+    /// Two bits for matrices of three values, with a scale for each row, and two bytes for all else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ternary: Option<u64>,
 }
 
 impl Cost {
@@ -73,7 +78,13 @@ impl Cost {
             total,
             active: total,
             dense_equivalent: Parameters::of(&shape.dense()).total(),
-            bytes: Bytes { f32: 4 * total, bf16: 2 * total, int8: total },
+            bytes: Bytes {
+                f32: 4 * total,
+                bf16: 2 * total,
+                int8: total,
+                ternary: (shape.round == Some(Round::Ternary))
+                    .then(|| weights_in_use(shape, Kept::Bf16, Device::Cpu)),
+            },
             flops_per_token: Flops::of(shape),
             training: TrainingMemory::of(shape, training, device),
             inference: Inference::of(shape),

@@ -309,6 +309,12 @@ mod tests {
     }
 
     #[test]
+    fn matrices_of_low_rank_and_of_three_values_are_counted_as_they_are() {
+        let yaml = GPT2.to_owned() + "linear: { low_rank: 16, round: ternary }\n";
+        insta::assert_snapshot!(printed(&yaml, &["--device", "cpu", "--precision", "f32"]).1);
+    }
+
+    #[test]
     fn json_has_every_number() {
         let text = printed(GPT2, &["--json", "--micro-batch", "4", "--vocab-size", "64000"]).1;
         let value: Value = serde_json::from_str(&text).unwrap();

@@ -83,6 +83,9 @@ impl Page {
         self.row("f32", bytes(cost.bytes.f32));
         self.row("bf16", bytes(cost.bytes.bf16));
         self.row("int8", bytes(cost.bytes.int8));
+        if let Some(packed) = cost.bytes.ternary {
+            self.row("three values, the rest in bf16", bytes(packed));
+        }
     }
 
     fn operations(&mut self, shape: &Shape, cost: &Cost) {
@@ -128,7 +131,8 @@ impl Page {
 
     fn inference(&mut self, shape: &Shape, cost: &Cost) {
         let memory = cost.inference;
-        self.heading("memory to use, bf16");
+        let matrices = if cost.bytes.ternary.is_some() { ", matrices in two bits" } else { "" };
+        self.heading(&format!("memory to use, bf16{matrices}"));
         let cache = format!("keys and values of {}", exact(shape.seen() as u64));
         self.parts(&[("weights", memory.weights), (&cache, memory.cache)], memory.total, bytes);
         self.row("keys and values of a token", bytes(memory.cache_per_token));
