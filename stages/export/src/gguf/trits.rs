@@ -84,7 +84,7 @@ pub(crate) mod tests {
             let scale = f16::from_le_bytes([block[52], block[53]]).to_f32();
             let digit = |byte: u8, which: u32| {
                 let turned = u16::from(byte.wrapping_mul(3_u8.pow(which)));
-                (f32::from(turned * 3 >> 8) - 1.0) * scale
+                (f32::from((turned * 3) >> 8) - 1.0) * scale
             };
             let first = (0..160).map(|at| digit(block[at % 32], at as u32 / 32));
             let second = (0..80).map(|at| digit(block[32 + at % 16], at as u32 / 16));
