@@ -48,6 +48,8 @@ CASES = {
     "llama_llama3": ({"qk_norm": False, "rope": LLAMA3}, "gpt4", True),
     "qwen3_llama3": ({"rope": LLAMA3}, "gpt4", False),
     "mistral": ({"qk_norm": False, "window": 16}, "unigram", False),
+    "qwen3_low_rank": ({"linear": {"low_rank": 8}}, "gpt4", True),
+    "llama_int8": ({"qk_norm": False, "linear": {"low_rank": 12, "round": "int8"}}, "gpt4", True),
     "odd_width": ({"qk_norm": False, "width": 60, "heads": 8, "head_width": 8}, "gpt4", True),
 }
 TOKENIZERS = {

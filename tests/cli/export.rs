@@ -61,6 +61,34 @@ fn a_model_goes_out_with_its_story_and_comes_back_the_same() {
 }
 
 #[test]
+fn a_model_of_low_rank_and_three_values_is_used_as_it_was_trained() {
+    let context = project(", linear: { low_rank: 4, round: ternary }");
+    let packed = "  packed2: { uses: export, inputs: { model: base, tokenizer: tokenizer }, with: { format: muse, dtype: ternary } }\n";
+    context.edit(&format!("{PAGE}{packed}"));
+    context.run(["-q"]).ok();
+    let (own, packed) =
+        (context.get("own").display().to_string(), context.get("packed2").display().to_string());
+    let written = |model: &str| {
+        let words =
+            ["generate", model, "--prompt", "むかし", "--max-tokens", "8", "--temperature", "0", "-q"];
+        context.muse(words).ok().stdout
+    };
+    assert_eq!(written(&own), written("pipelines/p.yaml:base"));
+    assert!(!written(&packed).trim().is_empty(), "it is used in two bits, too");
+    let card = |stage: &str| fs::read_to_string(context.get(stage).join("README.md")).unwrap();
+    assert!(
+        card("own").contains("| matrices of blocks are rounded to | three values whenever they are used |")
+    );
+    // Others have its matrices whole, and do not round what these are multiplied by.
+    let file = card("file");
+    assert!(file.contains("| rank of the matrices of blocks | 4, merged to whole ones |"), "{file}");
+    assert!(file.contains("> **Note.** While it was trained"), "{file}");
+    context.replace("pipelines/p.yaml", "format: gguf }", "format: gguf, dtype: tq2_0 }");
+    let said = context.muse(["validate", "pipelines/p.yaml"]).ends(2).stderr;
+    assert!(said.contains("`tq2_0` holds three values") && said.contains("pipelines/p.yaml:11:"), "{said}");
+}
+
+#[test]
 fn what_a_format_has_no_word_for_is_said_before_anything_runs() {
     let context = project(", window: 8");
     let said = context.muse(["validate", "pipelines/p.yaml"]).ends(2).stderr;

@@ -90,6 +90,22 @@ fn a_head_width_that_does_not_divide_says_what_would_do() {
 }
 
 #[test]
+fn a_rank_beyond_the_smallest_matrix_is_underlined_in_the_model() {
+    let context = project("", &format!("{MODEL}linear: {{ low_rank: 40 }}\n"));
+    snapshot!(context, refused(&context), @"
+    error: a rank of 40, and the smallest side of a matrix is 32
+     --> configs/models/small.yaml:5:21
+      |
+    5 | linear: { low_rank: 40 }
+      |                     ^^
+      |
+      = help: 1 to 32
+
+    error: 1 error
+    ");
+}
+
+#[test]
 fn a_vocabulary_smaller_than_the_tokenizer_s_is_found_in_the_model() {
     let context = project("", &format!("vocab_size: 200\n{MODEL}"));
     snapshot!(context, refused(&context), @"

@@ -34,7 +34,11 @@ pub(crate) fn write_by(
         Some(Dtype::F16) => (checkpoint::Dtype::F16, "float16"),
         _ => (checkpoint::Dtype::BF16, "bfloat16"),
     };
-    let config = hf::config(&source.model, &source.roles, torch).map_err(refused)?;
+    let mut config = hf::config(&source.model, &source.roles, torch).map_err(refused)?;
+    let ternary = params.dtype() == Some(Dtype::Ternary);
+    if ternary {
+        config["quantization_config"] = bitnet();
+    }
     source.copy_tokenizer(out)?;
     put(out, "config.json", &config)?;
     put(out, "generation_config.json", &hf::generation_config(&source.roles))?;
@@ -43,18 +47,32 @@ pub(crate) fn write_by(
         put(out, SETTINGS, &json!({ "tokenizer_class": "PreTrainedTokenizerFast" }))?;
     }
     let weights = source.weights.iter();
-    let tensors: Vec<_> =
-        weights.map(|weight| Tensor::new(&weight.name, dtype, weight.shape.clone())).collect();
+    let tensors: Vec<_> = if ternary {
+        source.tensors_in_two_bits(dtype)
+    } else {
+        weights.map(|weight| Tensor::new(&weight.name, dtype, weight.shape.clone())).collect()
+    };
     let total = tensors.iter().filter_map(Tensor::bytes).sum::<usize>() as u64;
     let mut done = 0;
     write_weights::<_, StageError>(out, &tensors, Some(shard_bytes), |tensor| {
         context.go_on()?;
-        let bytes = source.floats(&tensor.name, dtype)?;
+        let bytes = if ternary { source.in_two_bits(tensor)? } else { source.floats(&tensor.name, dtype)? };
         done += bytes.len() as u64;
         context.progress(done, Some(total), "bytes");
         Ok(bytes)
     })?;
-    Ok(source.notes())
+    // There transformers rounds what matrices are multiplied by, as we do.
+    Ok(if ternary { Vec::new() } else { source.notes() })
+}
+
+/// What tells transformers that matrices are of three values, in two bits each, and that what they are multiplied by is rounded.
+fn bitnet() -> Value {
+    json!({
+        "quant_method": "bitnet",
+        "linear_class": "autobitlinear",
+        "quantization_mode": "offline",
+        "modules_to_not_convert": ["lm_head"],
+    })
 }
 
 fn put(out: &Path, name: &str, value: &Value) -> Result<(), StageError> {

@@ -58,6 +58,13 @@ impl Stage for Export {
 
     fn run(&self, context: &mut Context, params: Params) -> Result<(), StageError> {
         let source = Source::open(context, params.weights, params.format != Format::Muse)?;
+        if let Err(FieldError { message, help, .. }) = params.check_three(source.trained) {
+            let said = StageError::new(message);
+            return Err(match help {
+                Some(help) => said.help(help),
+                None => said,
+            });
+        }
         let out = context.output("folder");
         let notes = match params.format {
             Format::Hf => hf::write(context, &params, &source, &out)?,

@@ -15,9 +15,10 @@ pub(crate) fn write(
     source: &Source,
     out: &Path,
 ) -> Result<Vec<String>, StageError> {
+    let ternary = params.dtype() == Some(Dtype::Ternary);
     let dtype = params.dtype().map(|dtype| match dtype {
         Dtype::F16 => checkpoint::Dtype::F16,
-        Dtype::Bf16 => checkpoint::Dtype::BF16,
+        Dtype::Bf16 | Dtype::Ternary => checkpoint::Dtype::BF16,
         _ => checkpoint::Dtype::F32,
     });
     let tensors: Vec<Tensor> = source.checkpoint.model().iter().cloned().collect();
@@ -33,12 +34,14 @@ pub(crate) fn write(
             _ => tensor,
         })
         .collect();
+    let tensors = if ternary { source.tensors_in_two_bits(checkpoint::Dtype::BF16) } else { tensors };
     let total = tensors.iter().filter_map(Tensor::bytes).sum::<usize>() as u64;
     let mut done = 0;
     let mut writer = CheckpointWriter::create(out)?;
     writer.model::<_, StageError>(&tensors, |tensor| {
         context.go_on()?;
-        let bytes = source.floats(&tensor.name, tensor.dtype)?;
+        let bytes =
+            if ternary { source.in_two_bits(tensor)? } else { source.floats(&tensor.name, tensor.dtype)? };
         done += bytes.len() as u64;
         context.progress(done, Some(total), "bytes");
         Ok(bytes)

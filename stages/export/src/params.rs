@@ -1,6 +1,6 @@
 //! What stands under `with:`.
 use muse_artifacts::checkpoint::Weights;
-use muse_model::config::{Model, Round};
+use muse_model::config::{Linear, Model, Round};
 use muse_model::exchange::gguf;
 use muse_stage::schemars::{self, JsonSchema};
 use muse_stage::{Above, FieldError};
@@ -60,6 +60,8 @@ pub enum Dtype {
     /// 1.6 bits, likewise.
     #[serde(rename = "tq1_0")]
     Tq1,
+    /// 2 bits for matrices of three values, as transformers' BitNet has them: for `hf` and `muse`. The rest is in `bf16`.
+    Ternary,
 }
 
 impl Format {
@@ -82,6 +84,7 @@ impl Dtype {
             Self::Q4 => "q4_0",
             Self::Tq2 => "tq2_0",
             Self::Tq1 => "tq1_0",
+            Self::Ternary => "ternary",
         }
     }
 }
@@ -104,6 +107,10 @@ impl Params {
                 format!("`{}` is for `format: gguf`, and this is `{}`", dtype.name(), self.format.name());
             return Err(FieldError::new("/dtype", message).help("`f32`, `f16` or `bf16`, or leave it out"));
         }
+        if self.dtype == Some(Dtype::Ternary) && self.format == Format::Gguf {
+            let message = "`ternary` is for `format: hf` and `format: muse`, and this is `gguf`";
+            return Err(FieldError::new("/dtype", message).help("`tq2_0` or `tq1_0`"));
+        }
         match &self.name {
             Some(name) if name.trim().is_empty() || name.contains(char::is_control) => {
                 Err(FieldError::new("/name", "the name is empty, or has a line break in it"))
@@ -112,24 +119,34 @@ impl Params {
         }
     }
 
-    /// Whether the format has words for the model and the tokenizer that the stages above will make.
-    pub(crate) fn check_above(&self, above: &Above<'_>) -> Result<(), FieldError> {
-        if self.format != Format::Gguf {
+    /// What is wrong with three values, where they are asked for and the matrices of a model are others.
+    pub(crate) fn check_three(&self, linear: Option<Linear>) -> Result<(), FieldError> {
+        let Some(dtype @ (Dtype::Tq2 | Dtype::Tq1 | Dtype::Ternary)) = self.dtype else { return Ok(()) };
+        let ternary = linear.is_some_and(|linear| linear.round == Some(Round::Ternary));
+        // Others have a matrix where we have two.
+        let fits = self.format == Format::Muse || linear.is_some_and(|linear| linear.low_rank.is_none());
+        if ternary && fits {
             return Ok(());
         }
+        let message =
+            format!("`{}` holds three values, and the matrices of this model have others", dtype.name());
+        let help = "train a model with `linear: { round: ternary }` and whole matrices, or take another type";
+        Err(FieldError::new("/dtype", message).help(help))
+    }
+
+    /// Whether the format has words for the model and the tokenizer that the stages above will make.
+    pub(crate) fn check_above(&self, above: &Above<'_>) -> Result<(), FieldError> {
         for given in above.port("model") {
             // Of other kinds it is seen when there is a checkpoint.
             let Ok(mut model) = serde_json::from_value::<Model>(given.params["model"].clone()) else {
                 continue;
             };
+            self.check_three(model.linear)?;
+            if self.format != Format::Gguf {
+                continue;
+            }
             let packed = given.port("data").into_iter().find_map(|data| data.params["context"].as_u64());
             model.context = model.context.or(packed.and_then(|context| usize::try_from(context).ok()));
-            let ternary = model.round() == Some(Round::Ternary) && model.low_rank().is_none();
-            if matches!(self.dtype, Some(Dtype::Tq2 | Dtype::Tq1)) && !ternary {
-                return Err(
-                    FieldError::new("/dtype", super::gguf::NOT_THREE).help(super::gguf::NOT_THREE_HELP)
-                );
-            }
             gguf::check(&model)
                 .map_err(|wrong| FieldError::new("/format", wrong.message).help(wrong.help))?;
         }
@@ -138,7 +155,7 @@ impl Params {
                 && given.params["algorithm"] == "unigram"
                 && given.port("base").is_empty()
         };
-        if above.port("tokenizer").iter().any(unigram) {
+        if self.format == Format::Gguf && above.port("tokenizer").iter().any(unigram) {
             let message = "llama.cpp has no tokenizer that cuts words as `algorithm: unigram` does";
             return Err(FieldError::new("/format", message).help(super::gguf::OTHERWISE));
         }

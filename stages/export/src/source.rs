@@ -1,7 +1,7 @@
 //! What is exported: a checkpoint and its tokenizer, held against each other.
 use crate::numbers::floats;
 use muse_artifacts::ArtifactError;
-use muse_artifacts::checkpoint::{ABOUT, Checkpoint, Dtype, Weights};
+use muse_artifacts::checkpoint::{ABOUT, Checkpoint, Dtype, Tensor, Weights, scale_of, two_bits};
 use muse_artifacts::tokenizer::Tokenizer;
 use muse_model::config::{Linear, Model};
 use muse_model::decode::{rounded, whole};
@@ -113,6 +113,40 @@ impl Source {
         let [first, second] = factors(name);
         let rank = self.trained.and_then(|linear| linear.low_rank).unwrap_or(1);
         Ok(whole(self.acting(&first)?, self.acting(&second)?, rank))
+    }
+
+    /// The tensors of the weights, with matrices in two bits each, where their rows can be shared out to four; others are in `dtype`, and
+    /// norms as they are.
+    pub(crate) fn tensors_in_two_bits(&self, dtype: Dtype) -> Vec<Tensor> {
+        let of = |weight: &Weight| match (weight.role, weight.shape.as_slice()) {
+            (Role::Matrix, &[rows, columns]) if rows.is_multiple_of(4) => vec![
+                Tensor::new(&weight.name, Dtype::U8, [rows / 4, columns]),
+                Tensor::new(scale_of(&weight.name), Dtype::F32, [1]),
+            ],
+            (Role::Norm, _) => {
+                let as_it_is = self.checkpoint.model().get(&weight.name).map_or(dtype, |tensor| tensor.dtype);
+                vec![Tensor::new(&weight.name, as_it_is, weight.shape.clone())]
+            }
+            _ => vec![Tensor::new(&weight.name, dtype, weight.shape.clone())],
+        };
+        self.weights.iter().flat_map(of).collect()
+    }
+
+    /// The bytes of one of these.
+    pub(crate) fn in_two_bits(&self, tensor: &Tensor) -> Result<Vec<u8>, StageError> {
+        let matrix =
+            |name: &str| self.weights.iter().find(|one| one.role == Role::Matrix && one.name == name);
+        let (weight, wants_scale) = match matrix(tensor.name.trim_end_matches("_scale")) {
+            Some(weight) if tensor.name != weight.name => (weight, true),
+            Some(weight) if tensor.dtype == Dtype::U8 => (weight, false),
+            _ => return self.floats(&tensor.name, tensor.dtype),
+        };
+        let numbers = self.checkpoint.model().read_f32(&weight.name)?;
+        let width = weight.shape[1];
+        let Some((bytes, size)) = two_bits(&rounded(numbers, width, Rounding::Ternary), width) else {
+            return Err(StageError::new(format!("`{}` holds what is no number", weight.name)));
+        };
+        Ok(if wants_scale { size.to_le_bytes().to_vec() } else { bytes })
     }
 
     /// What others do not do as it was trained.

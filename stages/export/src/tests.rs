@@ -200,6 +200,54 @@ fn matrices_that_are_rounded_in_use_are_so_for_others() {
 }
 
 #[test]
+fn matrices_of_three_values_are_two_bits_each_for_transformers_and_for_muse() {
+    let linear = |low_rank| Some(Linear { low_rank, round: Some(Round::Ternary) });
+    let bench = Bench::new(|model| model.linear = linear(None));
+    for format in ["hf", "muse"] {
+        assert_eq!(bench.run(json!({ "format": format, "dtype": "ternary" })), StageEvent::Done);
+        let tensors = Tensors::open([bench.out().join("model.safetensors")]).unwrap();
+        assert_eq!(
+            tensors.iter().count(),
+            bench.weights.len(),
+            "what stands beside matrices is a part of them"
+        );
+        for (weight, numbers) in &bench.weights {
+            let found = tensors.get(&weight.name).unwrap();
+            assert_eq!(found.shape, weight.shape, "{}", weight.name);
+            let read = tensors.read_f32(&weight.name).unwrap();
+            match weight.role {
+                Role::Matrix => {
+                    assert_eq!(tensors.read(&weight.name).unwrap().len(), weight.len() / 4);
+                    let columns = weight.shape[1];
+                    let again = rounded_to(read, columns, Rounding::Ternary);
+                    let right = rounded_to(numbers.clone(), columns, Rounding::Ternary);
+                    assert!(again.iter().zip(&right).all(|(a, b)| (a - b).abs() < 1e-6), "{}", weight.name);
+                }
+                Role::Norm => assert_eq!(&read, numbers),
+                _ => assert_eq!(read, rounded(numbers, Dtype::BF16)),
+            }
+        }
+        let card = fs::read_to_string(bench.out().join("README.md")).unwrap();
+        assert!(card.contains("| weights | `ternary` |") && !card.contains("**Note.**"), "{card}");
+    }
+    let about = Checkpoint::open(&bench.out()).unwrap();
+    assert_eq!(
+        about.about().parameters,
+        bench.weights.iter().map(|(weight, _)| weight.len() as u64).sum::<u64>()
+    );
+    assert_eq!(bench.run(json!({ "dtype": "ternary" })), StageEvent::Done);
+    assert_eq!(json_of(&bench.out().join("config.json"))["quantization_config"]["quant_method"], "bitnet");
+    // Three rows of a factor cannot be shared out to four, and stay as they are; others have no such factors.
+    let two = Bench::new(|model| model.linear = linear(Some(3)));
+    assert_eq!(two.run(json!({ "format": "muse", "dtype": "ternary" })), StageEvent::Done);
+    let tensors = Tensors::open([two.out().join("model.safetensors")]).unwrap();
+    let dtype =
+        |which: &str| tensors.get(&format!("model.layers.0.mlp.up_proj.{which}.weight")).unwrap().dtype;
+    assert_eq!((dtype("a"), dtype("b")), (Dtype::BF16, Dtype::U8));
+    assert!(said(two.run(json!({ "dtype": "ternary" }))).1.contains("whole matrices"));
+}
+
+#[test]
 fn gguf_holds_matrices_of_three_values_in_two_bits_and_less() {
     // SwiGLU's last matrix has whole blocks of 256 in its rows, and the others have none.
     let linear = Some(Linear { low_rank: None, round: Some(Round::Ternary) });
@@ -228,7 +276,7 @@ fn gguf_holds_matrices_of_three_values_in_two_bits_and_less() {
     for other in [None, Some(Linear { low_rank: Some(3), round: Some(Round::Ternary) })] {
         let bench = Bench::new(|model| model.linear = other);
         let (message, help) = said(bench.run(json!({ "format": "gguf", "dtype": "tq2_0" })));
-        assert!(message.contains("hold three values") && help.contains("ternary"), "{message}: {help}");
+        assert!(message.contains("holds three values") && help.contains("ternary"), "{message}: {help}");
     }
 }
 

@@ -10,6 +10,7 @@ mod kept;
 mod reader;
 mod shards;
 mod tensors;
+mod two_bits;
 mod weights;
 mod writer;
 
@@ -19,6 +20,7 @@ pub use kept::{Checkpoints, Kept, Look};
 pub use reader::Checkpoint;
 pub use safetensors::Dtype;
 pub use tensors::Tensors;
+pub use two_bits::{scale_of, two_bits};
 pub use weights::{BEST, Weights};
 pub use writer::{CheckpointWriter, write_weights};
 

@@ -1,5 +1,5 @@
 //! Reads tensors one by one from safetensors files: none is in memory before it is asked for.
-use super::{Tensor, header};
+use super::{Tensor, header, two_bits};
 use crate::{ArtifactError, Result};
 use half::{bf16, f16};
 use safetensors::Dtype;
@@ -21,6 +21,17 @@ pub struct Tensors {
 struct Place {
     file: usize,
     bytes: Range<u64>,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Its own numbers.
+    Plain,
+    /// A matrix of three values in two bits each, with the size of its numbers in a tensor beside.
+    TwoBits,
+    /// What stands beside such a matrix.
+    Beside,
 }
 
 impl Tensors {
@@ -37,16 +48,33 @@ impl Tensors {
                     }
                     Entry::Vacant(free) => free.insert(all.tensors.len()),
                 };
-                all.tensors.push((tensor, Place { file: all.files.len(), bytes }));
+                all.tensors.push((tensor, Place { file: all.files.len(), bytes, kind: Kind::Plain }));
             }
             all.files.push((path, file));
         }
+        all.find_matrices_in_two_bits();
         Ok(all)
+    }
+
+    /// Gives matrices in two bits the sizes of what they hold, and takes the tensors beside them for a part of them.
+    fn find_matrices_in_two_bits(&mut self) {
+        for beside in 0..self.tensors.len() {
+            let (tensor, _) = &self.tensors[beside];
+            let at = two_bits::of_scale(&tensor.name).and_then(|name| self.by_name.get(name).copied());
+            let Some(at) = at.filter(|_| tensor.dtype == Dtype::F32 && tensor.shape == [1]) else { continue };
+            let (matrix, place) = &mut self.tensors[at];
+            if let (Dtype::U8, [rows, _]) = (matrix.dtype, matrix.shape.as_mut_slice()) {
+                // The head was held against the file, so this is far from the end of numbers.
+                *rows = rows.saturating_mul(two_bits::FOUR);
+                place.kind = Kind::TwoBits;
+                self.tensors[beside].1.kind = Kind::Beside;
+            }
+        }
     }
 
     /// All of them, in the order in which they stand.
     pub fn iter(&self) -> impl Iterator<Item = &Tensor> {
-        self.tensors.iter().map(|(tensor, _)| tensor)
+        self.tensors.iter().filter(|(_, place)| place.kind != Kind::Beside).map(|(tensor, _)| tensor)
     }
 
     /// One of them.
@@ -74,7 +102,7 @@ impl Tensors {
         self.fill(place, bytes)
     }
 
-    /// The numbers of a tensor, whatever kind of floats it holds.
+    /// The numbers of a tensor, whatever kind of floats it holds. Those of a matrix in two bits come as what is rounded to them.
     pub fn read_f32(&self, name: &str) -> Result<Vec<f32>> {
         let (tensor, place) = self.must_find(name)?;
         let bytes = self.read(name)?;
@@ -82,6 +110,12 @@ impl Tensors {
             Dtype::F32 => Ok(numbers(&bytes, f32::from_le_bytes)),
             Dtype::F16 => Ok(numbers(&bytes, |two| f16::from_le_bytes(two).to_f32())),
             Dtype::BF16 => Ok(numbers(&bytes, |two| bf16::from_le_bytes(two).to_f32())),
+            Dtype::U8 if place.kind == Kind::TwoBits => {
+                let size = self.read_f32(&two_bits::scale_of(name))?.first().copied().unwrap_or(0.0);
+                two_bits::before_rounding(&bytes, size).map_err(|wrong| {
+                    ArtifactError::format(self.path(place), format!("tensor `{name}`: {wrong}"))
+                })
+            }
             other => {
                 let said = format!("tensor `{name}` is of {other}, and weights are F32, F16 or BF16");
                 Err(ArtifactError::format(self.path(place), said))

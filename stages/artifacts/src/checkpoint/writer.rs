@@ -1,6 +1,6 @@
 //! Writes a checkpoint: tensor by tensor, into a folder beside, which takes its name when all of it is on the disk.
 use super::disk::{self, Output};
-use super::{About, Facts, FileFacts, MODEL, OPTIMIZER, STATE, Tensor, header, shards};
+use super::{About, Facts, FileFacts, MODEL, OPTIMIZER, STATE, Tensor, header, shards, two_bits};
 use crate::{ArtifactError, Result};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -48,8 +48,7 @@ impl CheckpointWriter {
         B: AsRef<[u8]>,
         E: From<ArtifactError>,
     {
-        self.parameters =
-            tensors.iter().filter_map(Tensor::numbers).fold(0, |sum, numbers| sum + numbers as u64);
+        self.parameters = two_bits::parameters(tensors);
         self.tensors(MODEL, tensors, give)
     }
 

@@ -8,7 +8,6 @@ use crate::params::{Dtype, Params};
 use crate::source::{Source, refused};
 use file::{File, Kind, Tensor, Value};
 use muse_artifacts::checkpoint;
-use muse_model::config::Round;
 use muse_model::exchange::gguf;
 use muse_model::net::{Role, Weight};
 use muse_stage::{Context, StageError};
@@ -18,11 +17,6 @@ use vocabulary::Vocabulary;
 
 /// The file's name.
 pub(crate) const NAME: &str = "model.gguf";
-/// What is wrong with three values for other weights, and what to do.
-pub(crate) const NOT_THREE: &str =
-    "`tq1_0` and `tq2_0` hold three values, and those of this model are others";
-pub(crate) const NOT_THREE_HELP: &str =
-    "train a model with `linear: { round: ternary }`, or take `q8_0` or `q4_0`";
 /// What to do about a tokenizer that llama.cpp has no words for.
 pub(crate) const OTHERWISE: &str = "`format: hf` and `format: muse` hold it as it is";
 
@@ -41,12 +35,6 @@ pub(crate) fn write(
         Some(Dtype::Tq1) => Kind::Tq1,
         _ => Kind::Bf16,
     };
-    let three = source
-        .trained
-        .is_some_and(|linear| linear.round == Some(Round::Ternary) && linear.low_rank.is_none());
-    if matches!(wanted, Kind::Tq2 | Kind::Tq1) && !three {
-        return Err(StageError::new(NOT_THREE).help(NOT_THREE_HELP));
-    }
     let vocabulary = Vocabulary::of(source)?;
     let mut keys = general(params, source, wanted);
     let model = gguf::keys(&source.model).map_err(refused)?;
