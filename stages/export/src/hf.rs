@@ -48,7 +48,8 @@ pub(crate) fn write_by(
     }
     let weights = source.weights.iter();
     let tensors: Vec<_> = if ternary {
-        source.tensors_in_two_bits(dtype)
+        // transformers computes with sizes and norms in the types that they are in, and wants one.
+        source.tensors_in_two_bits(dtype, false)
     } else {
         weights.map(|weight| Tensor::new(&weight.name, dtype, weight.shape.clone())).collect()
     };

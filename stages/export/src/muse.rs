@@ -34,7 +34,7 @@ pub(crate) fn write(
             _ => tensor,
         })
         .collect();
-    let tensors = if ternary { source.tensors_in_two_bits(checkpoint::Dtype::BF16) } else { tensors };
+    let tensors = if ternary { source.tensors_in_two_bits(checkpoint::Dtype::BF16, true) } else { tensors };
     let total = tensors.iter().filter_map(Tensor::bytes).sum::<usize>() as u64;
     let mut done = 0;
     let mut writer = CheckpointWriter::create(out)?;

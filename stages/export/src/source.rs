@@ -115,15 +115,15 @@ impl Source {
         Ok(whole(self.acting(&first)?, self.acting(&second)?, rank))
     }
 
-    /// The tensors of the weights, with matrices in two bits each, where their rows can be shared out to four; others are in `dtype`, and
-    /// norms as they are.
-    pub(crate) fn tensors_in_two_bits(&self, dtype: Dtype) -> Vec<Tensor> {
+    /// The tensors of the weights, with matrices in two bits each, where their rows can be shared out to four; others are in `dtype`. Norms,
+    /// and the sizes of what matrices hold, are so too, or as they are.
+    pub(crate) fn tensors_in_two_bits(&self, dtype: Dtype, exact: bool) -> Vec<Tensor> {
         let of = |weight: &Weight| match (weight.role, weight.shape.as_slice()) {
             (Role::Matrix, &[rows, columns]) if rows.is_multiple_of(4) => vec![
                 Tensor::new(&weight.name, Dtype::U8, [rows / 4, columns]),
-                Tensor::new(scale_of(&weight.name), Dtype::F32, [1]),
+                Tensor::new(scale_of(&weight.name), if exact { Dtype::F32 } else { dtype }, [1]),
             ],
-            (Role::Norm, _) => {
+            (Role::Norm, _) if exact => {
                 let as_it_is = self.checkpoint.model().get(&weight.name).map_or(dtype, |tensor| tensor.dtype);
                 vec![Tensor::new(&weight.name, as_it_is, weight.shape.clone())]
             }
@@ -146,7 +146,13 @@ impl Source {
         let Some((bytes, size)) = two_bits(&rounded(numbers, width, Rounding::Ternary), width) else {
             return Err(StageError::new(format!("`{}` holds what is no number", weight.name)));
         };
-        Ok(if wants_scale { size.to_le_bytes().to_vec() } else { bytes })
+        if !wants_scale {
+            return Ok(bytes);
+        }
+        floats(&[size], tensor.dtype).map_err(|unfit| {
+            let (message, help) = unfit.said(&weight.name);
+            StageError::new(message).help(help)
+        })
     }
 
     /// What others do not do as it was trained.

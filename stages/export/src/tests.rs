@@ -221,9 +221,11 @@ fn matrices_of_three_values_are_two_bits_each_for_transformers_and_for_muse() {
                     let columns = weight.shape[1];
                     let again = rounded_to(read, columns, Rounding::Ternary);
                     let right = rounded_to(numbers.clone(), columns, Rounding::Ternary);
-                    assert!(again.iter().zip(&right).all(|(a, b)| (a - b).abs() < 1e-6), "{}", weight.name);
+                    // A size in bf16 is off by one part in 256 at most.
+                    let most = if format == "muse" { 1e-6 } else { 4e-3 };
+                    assert!(again.iter().zip(&right).all(|(a, b)| (a - b).abs() < most), "{}", weight.name);
                 }
-                Role::Norm => assert_eq!(&read, numbers),
+                Role::Norm if format == "muse" => assert_eq!(&read, numbers),
                 _ => assert_eq!(read, rounded(numbers, Dtype::BF16)),
             }
         }

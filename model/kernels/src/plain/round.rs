@@ -10,7 +10,7 @@ pub(crate) const BLOCK: usize = 32;
 pub(crate) const MOST: f32 = 127.0;
 /// What codes of rows are made by in its place. Numbers that weights of three values give are whole ones times a scale, and so are often
 /// half-way between two codes: these come to the larger one, however their sums were rounded.
-pub(crate) const A_LITTLE_MORE: f32 = MOST * (1.0 + 1.0 / 16_384.0);
+pub(crate) const A_LITTLE_MORE: f32 = MOST * (1.0 + 1.0 / 131_072.0);
 
 pub(crate) fn rounded<B: Backend>(weight: Tensor<B, 2>, to: Rounding) -> Tensor<B, 2> {
     let dtype = weight.dtype();

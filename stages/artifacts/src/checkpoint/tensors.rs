@@ -61,7 +61,9 @@ impl Tensors {
         for beside in 0..self.tensors.len() {
             let (tensor, _) = &self.tensors[beside];
             let at = two_bits::of_scale(&tensor.name).and_then(|name| self.by_name.get(name).copied());
-            let Some(at) = at.filter(|_| tensor.dtype == Dtype::F32 && tensor.shape == [1]) else { continue };
+            let is_size =
+                matches!(tensor.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) && tensor.shape == [1];
+            let Some(at) = at.filter(|_| is_size) else { continue };
             let (matrix, place) = &mut self.tensors[at];
             if let (Dtype::U8, [rows, _]) = (matrix.dtype, matrix.shape.as_mut_slice()) {
                 // The head was held against the file, so this is far from the end of numbers.
