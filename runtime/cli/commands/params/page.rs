@@ -131,8 +131,11 @@ impl Page {
 
     fn inference(&mut self, shape: &Shape, cost: &Cost) {
         let memory = cost.inference;
-        let matrices = if cost.bytes.ternary.is_some() { ", matrices in two bits" } else { "" };
-        self.heading(&format!("memory to use, bf16{matrices}"));
+        let ternary = cost.bytes.ternary.is_some();
+        let matrices = if ternary { ", matrices in two bits" } else { "" };
+        // A GPU has matrices whole, and none of three values.
+        let place = if shape.low_rank.is_some() || ternary { " on the CPU" } else { "" };
+        self.heading(&format!("memory to use{place}, bf16{matrices}"));
         let cache = format!("keys and values of {}", exact(shape.seen() as u64));
         self.parts(&[("weights", memory.weights), (&cache, memory.cache)], memory.total, bytes);
         self.row("keys and values of a token", bytes(memory.cache_per_token));
