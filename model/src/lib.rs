@@ -1,4 +1,5 @@
 //! The model: its configuration, layers, losses, optimizers and weights. It knows no files but weights, and no stage.
+pub mod acting;
 pub mod buckets;
 pub mod config;
 pub mod count;

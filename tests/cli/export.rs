@@ -63,11 +63,11 @@ fn a_model_goes_out_with_its_story_and_comes_back_the_same() {
 #[test]
 fn a_model_of_low_rank_and_three_values_is_used_as_it_was_trained() {
     let context = project(", linear: { low_rank: 4, round: ternary }");
-    let packed = "  packed2: { uses: export, inputs: { model: base, tokenizer: tokenizer }, with: { format: muse, dtype: ternary } }\n";
+    let packed = "  in_bits: { uses: export, inputs: { model: base, tokenizer: tokenizer }, with: { format: muse, dtype: ternary } }\n";
     context.edit(&format!("{PAGE}{packed}"));
     context.run(["-q"]).ok();
     let (own, packed) =
-        (context.get("own").display().to_string(), context.get("packed2").display().to_string());
+        (context.get("own").display().to_string(), context.get("in_bits").display().to_string());
     let written = |model: &str| {
         let words =
             ["generate", model, "--prompt", "むかし", "--max-tokens", "8", "--temperature", "0", "-q"];

@@ -1,9 +1,7 @@
 //! Products of a model in use with matrices of a block: each is one, or two with few numbers between them.
+use crate::acting::{rounded, whole};
 use crate::config::{Round, Shape};
-use burn::backend::Flex;
-use burn::prelude::*;
-use burn::tensor::DType;
-use muse_kernels::{Decode, DeviceResult, Ops, Parts, Rounding, Turned};
+use muse_kernels::{Decode, DeviceResult, Parts, Rounding};
 
 /// A matrix `[out, in]` as its weights say it: itself, or the two whose product it is.
 pub(super) struct Numbers {
@@ -33,22 +31,6 @@ impl Numbers {
             Self { first: whole(first, second, rank), second: None }
         })
     }
-}
-
-fn matrix(numbers: Vec<f32>, width: usize) -> Tensor<Flex, 2> {
-    let rows = numbers.len() / width;
-    Tensor::from_data(TensorData::new(numbers, [rows, width]), (&Default::default(), DType::F32))
-}
-
-/// The numbers of a matrix `[.., width]` as they act where they are rounded.
-pub fn rounded(numbers: Vec<f32>, width: usize, to: Rounding) -> Vec<f32> {
-    Flex::rounded(matrix(numbers, width), to).into_data().iter().collect()
-}
-
-/// The product of the two matrices that a matrix is: `second` `[out, rank]`, `first` `[rank, in]`.
-pub fn whole(first: Vec<f32>, second: Vec<f32>, rank: usize) -> Vec<f32> {
-    let columns = first.len() / rank;
-    Flex::product(matrix(second, rank), matrix(first, columns), Turned::Neither).into_data().iter().collect()
 }
 
 /// Matrices that the same numbers are multiplied by, side by side.

@@ -7,7 +7,6 @@ mod sample;
 #[cfg(test)]
 mod tests;
 
-pub use linear::{rounded, whole};
 pub use muse_kernels::{Cpu, Decode, DeviceError, DeviceResult, Gpu, GpuModel, Kept};
 pub use sample::{Sampler, Sampling};
 

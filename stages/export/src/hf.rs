@@ -3,6 +3,7 @@ use crate::params::{Dtype, Params};
 use crate::source::{Source, refused};
 use muse_artifacts::checkpoint::{self, Tensor, write_weights};
 use muse_model::exchange::hf;
+use muse_model::net::{Role, Weight};
 use muse_stage::{Context, StageError};
 use serde_json::{Value, json};
 use std::fs;
@@ -37,6 +38,13 @@ pub(crate) fn write_by(
     let mut config = hf::config(&source.model, &source.roles, torch).map_err(refused)?;
     let ternary = params.dtype() == Some(Dtype::Ternary);
     if ternary {
+        let odd = |weight: &&Weight| weight.role == Role::Matrix && !weight.shape[0].is_multiple_of(4);
+        if let Some(odd) = source.weights.iter().find(odd) {
+            let message =
+                format!("`{}` has {} rows, and a byte holds numbers of four", odd.name, odd.shape[0]);
+            return Err(StageError::new(message)
+                .help("`dtype: bf16`, or `format: muse`, which keeps such a matrix as it is"));
+        }
         config["quantization_config"] = bitnet();
     }
     source.copy_tokenizer(out)?;

@@ -3,8 +3,8 @@ use crate::numbers::floats;
 use muse_artifacts::ArtifactError;
 use muse_artifacts::checkpoint::{ABOUT, Checkpoint, Dtype, Tensor, Weights, scale_of, two_bits};
 use muse_artifacts::tokenizer::Tokenizer;
+use muse_model::acting::{rounded, whole};
 use muse_model::config::{Linear, Model};
-use muse_model::decode::{rounded, whole};
 use muse_model::exchange::Refusal;
 use muse_model::exchange::hf::Roles;
 use muse_model::kernels::Rounding;
@@ -134,19 +134,19 @@ impl Source {
 
     /// The bytes of one of these.
     pub(crate) fn in_two_bits(&self, tensor: &Tensor) -> Result<Vec<u8>, StageError> {
-        let matrix =
-            |name: &str| self.weights.iter().find(|one| one.role == Role::Matrix && one.name == name);
-        let (weight, wants_scale) = match matrix(tensor.name.trim_end_matches("_scale")) {
-            Some(weight) if tensor.name != weight.name => (weight, true),
-            Some(weight) if tensor.dtype == Dtype::U8 => (weight, false),
-            _ => return self.floats(&tensor.name, tensor.dtype),
+        let holds = |weight: &&Weight| match tensor.dtype {
+            Dtype::U8 => tensor.name == weight.name,
+            _ => weight.role == Role::Matrix && tensor.name == scale_of(&weight.name),
+        };
+        let Some(weight) = self.weights.iter().find(holds) else {
+            return self.floats(&tensor.name, tensor.dtype);
         };
         let numbers = self.checkpoint.model().read_f32(&weight.name)?;
         let width = weight.shape[1];
         let Some((bytes, size)) = two_bits(&rounded(numbers, width, Rounding::Ternary), width) else {
             return Err(StageError::new(format!("`{}` holds what is no number", weight.name)));
         };
-        if !wants_scale {
+        if tensor.dtype == Dtype::U8 {
             return Ok(bytes);
         }
         floats(&[size], tensor.dtype).map_err(|unfit| {

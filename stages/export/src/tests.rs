@@ -10,8 +10,8 @@ use gguf_reader::Gguf;
 use muse_artifacts::checkpoint::Weights;
 use muse_artifacts::checkpoint::{Checkpoint, Dtype, Tensors};
 use muse_artifacts::tokenizer::Tokenizer;
+use muse_model::acting::{rounded as rounded_to, whole};
 use muse_model::config::{Linear, Model, Round, ScalingKind};
-use muse_model::decode::{rounded as rounded_to, whole};
 use muse_model::kernels::Rounding;
 use muse_model::net::{Role, Weight, factors};
 use muse_stage::StageEvent;
@@ -247,6 +247,8 @@ fn matrices_of_three_values_are_two_bits_each_for_transformers_and_for_muse() {
         |which: &str| tensors.get(&format!("model.layers.0.mlp.up_proj.{which}.weight")).unwrap().dtype;
     assert_eq!((dtype("a"), dtype("b")), (Dtype::BF16, Dtype::U8));
     assert!(said(two.run(json!({ "dtype": "ternary" }))).1.contains("whole matrices"));
+    let odd = Bench::new(|model| (model.linear, model.ffn) = (linear(None), 66));
+    assert!(said(odd.run(json!({ "dtype": "ternary" }))).0.contains("has 66 rows"));
 }
 
 #[test]

@@ -86,7 +86,7 @@ mod tests {
         let (bytes, size) = two_bits(&numbers, 2).unwrap();
         assert_eq!(size, 0.5);
         assert_eq!(bytes, [0b00_01_10_10, 0b01_01_00_01, 0b00_10_01_00, 0b10_01_01_01]);
-        // Nine of sixteen are none: rounding finds the mean size.
+        // Half of them are zero: rounding finds the mean size.
         let back = before_rounding(&bytes, size).unwrap();
         let mean = back.iter().map(|x| x.abs()).sum::<f32>() / 16.0;
         assert!((mean - 0.5).abs() < 1e-6, "{mean}");
