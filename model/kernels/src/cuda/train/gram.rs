@@ -12,6 +12,15 @@ const DEEP: usize = 64;
 /// Bytes of what a block has there or on its way: three times both sides of a tile.
 const SHARED: usize = 3 * 2 * SIDE * DEEP * 2;
 
+/// How the norms of matrices are found: the squares of each are summed up in parts.
+pub(super) struct Norms {
+    pub(super) parts: Numbers,
+    /// How many parts a matrix has.
+    pub(super) shares: usize,
+    /// Added to each norm.
+    pub(super) smallest: f64,
+}
+
 /// Matrices side by side.
 #[derive(Clone, Copy)]
 pub(super) struct Gram {
@@ -33,18 +42,27 @@ impl Gram {
     }
 
     /// Asks for them, and waits for nothing. Of symmetric matrices for the polynomial `one + first x + second x²`, if it is given.
-    pub(super) fn start(&self, from: &Numbers, to: &Numbers, polynomial: Option<[f64; 3]>) {
+    /// What comes is divided by the norms of the matrices as often as is said.
+    pub(super) fn start(
+        &self,
+        from: &Numbers,
+        to: &Numbers,
+        polynomial: Option<[f64; 3]>,
+        norms: &Norms,
+        normed: usize,
+    ) {
         let added = usize::from(polynomial.is_some());
         let defines = vec![("NARROW", 1), ("TURNED", usize::from(self.turned)), ("ADDED", added)];
         let [one, first, second] = polynomial.unwrap_or([0.0, 0.0, 1.0]);
         let words = Words::default().long(self.apart[0]).long(self.apart[1]).int(self.side);
-        let words = words.int(self.deep / DEEP).float(second).float(first).float(one).int(0);
+        let words = words.int(self.deep / DEEP).float(second).float(first).float(one);
+        let words = words.int(normed).int(norms.shares).float(norms.smallest);
         let tiles = self.side / SIDE;
         let blocks = [tiles * (tiles + 1) / 2, self.count, 1];
         Kernel::of("gram", SOURCE, defines, THREADS, SHARED).start(
             from.client(),
             blocks,
-            vec![from.at(), to.at()],
+            vec![from.at(), to.at(), norms.parts.at()],
             words,
         );
     }

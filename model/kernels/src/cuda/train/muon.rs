@@ -1,7 +1,7 @@
 //! The step of Muon: the matrices of one shape as a stack in bf16, which is what Muon's authors iterate in, through products that
 //! take all of them at once.
 use super::blas::{Product, Shape, apart};
-use super::gram::Gram;
+use super::gram::{Gram, Norms};
 use super::kernel::{Kernel, Source, Words};
 use super::product::{multiplies, multiply_all};
 use super::tensor::Numbers;
@@ -53,7 +53,6 @@ pub(crate) fn muon(
     let parts = Numbers::room(&like, [count, shares], DType::F32);
     let over = |x: &Numbers| if x.alone() { x.clone() } else { Numbers::room(x, [len], DType::F32) };
     let scale = Numbers::of(push.scale.clone());
-    let lies = || Words::default().long(len).long(apart(rows, columns));
     let mut kept = Vec::with_capacity(count);
     for some in matrices.chunks(EIGHT) {
         let first = kept.len();
@@ -64,23 +63,20 @@ pub(crate) fn muon(
         let momenta = (0..EIGHT).map(|at| some[own(at)][1].at());
         let news = (0..EIGHT).map(|at| kept[first + own(at)].at());
         let buffers = grads.chain(momenta).chain(news).chain([stack.at(), parts.at(), scale.at()]).collect();
-        let words = lies().int(first).float(push.momentum);
-        let words = words.int(usize::from(push.nesterov));
+        let words = Words::default().long(len).long(apart(rows, columns)).int(first);
+        let words = words.float(push.momentum).int(usize::from(push.nesterov));
         kernel("push_all", DType::BF16).start(like.client(), [shares, some.len(), 1], buffers, words);
     }
     // Gradients make room for what follows.
     drop(matrices);
-    let words = lies().int(shares).float(SMALLEST);
-    let buffers = vec![stack.at(), parts.at()];
-    kernel("to_one", DType::BF16).start(like.client(), [shares, count, 1], buffers, words);
-    let stack = near_one(&stack, count, shape);
+    let stack = near_one(&stack, count, shape, &Norms { parts, shares, smallest: SMALLEST });
     let way = |at: usize| stack.part(at * apart(rows, columns), len).tensor();
     kept.into_iter().enumerate().map(|(at, kept)| [way(at), kept.tensor()]).collect()
 }
 
-/// Brings the singular values of a stack of matrices whose norms are one near to one, by the iteration of Newton and Schulz, and
-/// to the size of a step. What is multiplied and added besides is done by the products themselves.
-fn near_one(stack: &Numbers, count: usize, [rows, columns]: [usize; 2]) -> Numbers {
+/// Divides a stack of matrices by their norms and brings their singular values near to one, by the iteration of Newton and Schulz,
+/// and to the size of a step. What is multiplied and added besides is done by the products themselves.
+fn near_one(stack: &Numbers, count: usize, [rows, columns]: [usize; 2], norms: &Norms) -> Numbers {
     let (short, long, tall) = (rows.min(columns), rows.max(columns), rows > columns);
     let (whole, square) = (apart(rows, columns), apart(short, short));
     let room = |apart| Numbers::room(stack, [count, apart], DType::BF16);
@@ -90,6 +86,11 @@ fn near_one(stack: &Numbers, count: usize, [rows, columns]: [usize; 2]) -> Numbe
     let of_gram = Gram { count, side: short, deep: short, turned: false, apart: [square; 2] };
     // Half of the work where there is a kernel for it.
     let half = capability(stack.device().index).is_some_and(|it| of_all.fits(it) && of_gram.fits(it));
+    if !half {
+        let words = Words::default().long(rows * columns).long(whole).int(norms.shares).float(norms.smallest);
+        let buffers = vec![stack.at(), norms.parts.at()];
+        kernel("to_one", DType::BF16).start(stack.client(), [norms.shares, count, 1], buffers, words);
+    }
     let [a, b, c] = QUINTIC;
     for round in 0..ROUNDS {
         let (from, to) = (round % 2, 1 - round % 2);
@@ -100,8 +101,10 @@ fn near_one(stack: &Numbers, count: usize, [rows, columns]: [usize; 2]) -> Numbe
             products.push(Product { shape, places, times: [times as f32, added as f32] });
         };
         if half {
-            of_all.start(&memory[from], &memory[gram], None);
-            of_gram.start(&memory[gram], &memory[factor], Some([a, b, c]));
+            // The first ones take the norm along: twice in a matrix times itself, once in what it is multiplied by.
+            let [twice, once] = if round == 0 { [2, 1] } else { [0, 0] };
+            of_all.start(&memory[from], &memory[gram], None, norms, twice);
+            of_gram.start(&memory[gram], &memory[factor], Some([a, b, c]), norms, once);
         } else {
             let turned = if tall { Turned::Left } else { Turned::Right };
             product(turned, [short, long, short], [from, from, gram, gram], [1.0, 0.0]);

@@ -1,6 +1,6 @@
 // Products of the rows of each matrix of a stack with each other or, where TURNED says so, of its columns, on Hopper. They are symmetric:
 // a block makes a tile on the diagonal or above it, and writes it to both places. ADDED: the matrix, symmetric too, is added, and a number on
-// the diagonal.
+// the diagonal. What a matrix is short of a norm of one may be made up for on the way.
 typedef unsigned long long u64;
 
 // Rows and columns of a tile, and numbers that are summed at a time.
@@ -21,7 +21,10 @@ struct Gram {
     float times;
     float added;
     float on_diagonal;
-    u32 unused;
+    // How often a result is divided by the norm of its matrix, how many sums of squares that is found by, and what it is at least.
+    u32 normed;
+    u32 shares;
+    float smallest;
 };
 
 // Rows lie in blocks of 64 columns, 128 bytes wide, whose pieces change places from row to row so that eight rows lie in all banks.
@@ -66,7 +69,7 @@ __device__ __forceinline__ void product(float (&sums)[16][4], u32 left, u32 righ
 }
 
 extern "C" __global__ void __launch_bounds__(256, 2)
-gram(const u16* from, u16* to, const __grid_constant__ Gram g) {
+gram(const u16* from, u16* to, const float* parts, const __grid_constant__ Gram g) {
     extern __shared__ __align__(1024) char shared[];
     u32 begin = (u32)__cvta_generic_to_shared(shared), row = 0, column = blockIdx.x, rest = g.side / SIDE;
     for (; column >= rest; rest--, row++) column -= rest;
@@ -91,6 +94,14 @@ gram(const u16* from, u16* to, const __grid_constant__ Gram g) {
     };
     bring(0);
     bring(1);
+    float by = 1.0f;
+    if (g.normed) {
+        float sum = 0.0f;
+        for (u32 share = threadIdx.x; share < g.shares; share += 256) sum += parts[blockIdx.y * g.shares + share];
+        // Nothing comes to the third stage before all have settled.
+        by = 1.0f / (sqrtf(sum_of_block(sum, (float*)(shared + 2 * 2 * HALF))) + g.smallest);
+        if (g.normed == 2) by *= by;
+    }
 
     float sums[16][4];
     u32 team = threadIdx.x / 128, warp = threadIdx.x / 32 % 4, lane = threadIdx.x % 32;
@@ -118,6 +129,7 @@ gram(const u16* from, u16* to, const __grid_constant__ Gram g) {
 #pragma unroll
             for (int at = 0; at < 4; at++) asm volatile("" : "+f"(sums[n][at])::"memory");
     }
+    float times = g.times * by, added = g.added * by, on_diagonal = g.on_diagonal * by;
     // A tile as it is, where what is added comes to lie, and one that is turned.
     char* tile = shared + g.steps % STAGES * 2 * HALF;
 #if ADDED
@@ -133,14 +145,14 @@ gram(const u16* from, u16* to, const __grid_constant__ Gram g) {
         for (int at = 0; at < 4; at++) {
             const float* pair = sums[n + at / 2] + at % 2 * 2;
             u32* place = (u32*)(tile + place_of(team * 64 + warp * 16 + at % 2 * 8 + lane / 4, n + at / 2, SIDE) + lane % 4 * 4);
-            float first = pair[0] * g.times, second = pair[1] * g.times;
+            float first = pair[0] * times, second = pair[1] * times;
 #if ADDED
-            first += __uint_as_float(*place << 16) * g.added;
-            second += __uint_as_float(*place & 0xffff0000u) * g.added;
+            first += __uint_as_float(*place << 16) * added;
+            second += __uint_as_float(*place & 0xffff0000u) * added;
             if (diagonal) {
                 int beyond = (n + at / 2) * 8 + lane % 4 * 2 - (team * 64 + warp * 16 + at % 2 * 8 + lane / 4);
-                if (beyond == 0) first += g.on_diagonal;
-                if (beyond == -1) second += g.on_diagonal;
+                if (beyond == 0) first += on_diagonal;
+                if (beyond == -1) second += on_diagonal;
             }
 #endif
             two[at] = pair_of(first, second);
