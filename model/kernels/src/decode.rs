@@ -117,9 +117,6 @@ pub trait Decode {
     /// The keys and values of one block.
     type Cache;
 
-    /// Whether what comes of [`Decode::times`] goes into the next product as it is.
-    const CHAINS: bool;
-
     /// A matrix of parts.
     fn matrix(&mut self, parts: &Parts<'_>) -> DeviceResult<Self::Matrix>;
 
@@ -158,6 +155,9 @@ pub trait Decode {
 
     /// `x wᵀ`
     fn times(&mut self, x: &Self::Rows, weight: &Self::Matrix) -> DeviceResult<Self::Rows>;
+
+    /// The same, as what the next product multiplies.
+    fn inner(&mut self, x: &Self::Rows, weight: &Self::Matrix) -> DeviceResult<Self::Rows>;
 
     /// `sum + x wᵀ`
     fn add_times(

@@ -45,8 +45,7 @@ pub fn weights_in_use(shape: &Shape, kept: Kept, device: Device) -> u64 {
         Kept::Int8 => numbers + numbers / 16,
     };
     match device {
-        // It has matrices whole.
-        Device::Gpu => bytes(Parameters::of(&shape.dense()).total()),
+        Device::Gpu => bytes(Parameters::of(shape).total() + beside(shape)),
         Device::Cpu if shape.round == Some(Round::Ternary) => {
             let parts = Parameters::of(shape);
             let matrices = parts.attention + parts.mlp;
@@ -54,6 +53,16 @@ pub fn weights_in_use(shape: &Shape, kept: Kept, device: Device) -> u64 {
         }
         Device::Cpu => bytes(Parameters::of(shape).total()),
     }
+}
+
+/// What a GPU has in zeros beside second matrices of low rank: rows are as wide as a multiple of 32, and as all that lies between the
+/// matrices that have their input in common.
+fn beside(shape: &Shape) -> u64 {
+    let Some(rank) = shape.low_rank else { return 0 };
+    let of = |rows: usize, parts: usize| rows * ((parts * rank).next_multiple_of(32) - rank);
+    let of_attention = of(shape.query_width() + 2 * shape.key_width(), 3) + of(shape.width, 1);
+    let of_mlp = of(2 * shape.ffn, 2) + of(shape.width, 1);
+    (shape.layers * (of_attention + of_mlp)) as u64
 }
 
 /// Rows of all matrices of blocks, each of which has a scale where they are of three values.
@@ -95,6 +104,19 @@ mod tests {
         assert_eq!(of(None), 2 * rest + (attention + mlp) / 4 + 4 * rows);
         let two = 4 * 16 * (2 * (256 + 256) + 2 * (256 + 128) + 3 * (256 + 512));
         assert_eq!(of(Some(16)), 2 * rest + two / 4 + 4 * (rows + 4 * 7 * 16));
+    }
+
+    #[test]
+    fn a_gpu_has_rows_of_low_rank_as_wide_as_its_products_read_them() {
+        let model = Model { kv_heads: Some(2), ..Model::new(4, 256, 4, 512) };
+        let of = |rank, device| {
+            let linear = Some(Linear { low_rank: Some(rank), round: None });
+            weights_in_use(&Model { linear, ..model.clone() }.shape(1000, 128), Kept::F32, device) / 4
+        };
+        let beside = |rank| of(rank, Device::Gpu) - of(rank, Device::Cpu);
+        // Rows of 96 in the place of 32 for the three that attention begins with, of 64 for gate and up.
+        assert_eq!(beside(32), 4 * ((256 + 2 * 128) * 64 + 2 * 512 * 32));
+        assert_eq!(beside(16), 4 * ((256 + 2 * 128) * 48 + 2 * 512 * 16 + 2 * 256 * 16));
     }
 
     #[test]

@@ -24,14 +24,14 @@ impl<D: Decode> Block<D> {
     ) -> Result<Self, E> {
         let (width, attended) = (shape.width, shape.query_width());
         let attention_norm = device.vector(&next()?)?;
-        let mut matrix = |width| Numbers::read::<D, E>(shape, width, next);
+        let mut matrix = |width| Numbers::read(shape, width, next);
         let sources = [matrix(width)?, matrix(width)?, matrix(width)?];
         let queries_keys_values = Linear::new(device, shape, &sources, width)?;
         let output = Linear::new(device, shape, &[matrix(attended)?], attended)?;
         let mut norm = || if shape.qk_norm { Ok::<_, E>(Some(device.vector(&next()?)?)) } else { Ok(None) };
         let (query_norm, key_norm) = (norm()?, norm()?);
         let mlp_norm = device.vector(&next()?)?;
-        let mut matrix = |width| Numbers::read::<D, E>(shape, width, next);
+        let mut matrix = |width| Numbers::read(shape, width, next);
         let gate_and_up = Gated::new(device, shape, &[matrix(width)?, matrix(width)?], width)?;
         let down = Linear::new(device, shape, &[matrix(shape.ffn)?], shape.ffn)?;
         Ok(Self {

@@ -1,5 +1,5 @@
 //! Products of a model in use with matrices of a block: each is one, or two with few numbers between them.
-use crate::acting::{rounded, whole};
+use crate::acting::rounded;
 use crate::config::{Round, Shape};
 use muse_kernels::{Decode, DeviceResult, Parts, Rounding};
 
@@ -10,9 +10,8 @@ pub(super) struct Numbers {
 }
 
 impl Numbers {
-    /// Takes the weights of a matrix `[.., width]`, in their order. Where the device does not hand what comes of one product to the
-    /// next, both are made one.
-    pub(super) fn read<D: Decode, E>(
+    /// Takes the weights of a matrix `[.., width]`, in their order.
+    pub(super) fn read<E>(
         shape: &Shape,
         width: usize,
         next: &mut impl FnMut() -> Result<Vec<f32>, E>,
@@ -24,12 +23,7 @@ impl Numbers {
         };
         let first = round(next()?, width);
         let Some(rank) = shape.low_rank else { return Ok(Self { first, second: None }) };
-        let second = round(next()?, rank);
-        Ok(if D::CHAINS || shape.round == Some(Round::Ternary) {
-            Self { first, second: Some(second) }
-        } else {
-            Self { first: whole(first, second, rank), second: None }
-        })
+        Ok(Self { first, second: Some(round(next()?, rank)) })
     }
 }
 
@@ -52,10 +46,12 @@ impl<D: Decode> Linear<D> {
 
     /// `x wᵀ`
     pub(super) fn times(&self, device: &mut D, x: &D::Rows) -> DeviceResult<D::Rows> {
-        let inner = device.times(x, &self.first)?;
         match &self.second {
-            None => Ok(inner),
-            Some(second) => device.times(&inner, second),
+            None => device.times(x, &self.first),
+            Some(second) => {
+                let inner = device.inner(x, &self.first)?;
+                device.times(&inner, second)
+            }
         }
     }
 
@@ -64,7 +60,7 @@ impl<D: Decode> Linear<D> {
         match &self.second {
             None => device.add_times(sum, x, &self.first),
             Some(second) => {
-                let inner = device.times(x, &self.first)?;
+                let inner = device.inner(x, &self.first)?;
                 device.add_times(sum, &inner, second)
             }
         }
@@ -101,7 +97,7 @@ impl<D: Decode> Gated<D> {
         match &self.first {
             None => device.gated(x, &self.pair),
             Some(first) => {
-                let inner = device.times(x, first)?;
+                let inner = device.inner(x, first)?;
                 device.gated(&inner, &self.pair)
             }
         }

@@ -35,7 +35,6 @@ impl Decode for Cpu {
     type Vector = Tensor<Flex, 1>;
     type Rows = Rows;
     type Cache = cached::Cache;
-    const CHAINS: bool = true;
 
     fn matrix(&mut self, parts: &Parts<'_>) -> DeviceResult<Self::Matrix> {
         Ok(fixed::Fixed::new(parts, self.kept))
@@ -96,6 +95,10 @@ impl Decode for Cpu {
 
     fn times(&mut self, x: &Rows, weight: &Self::Matrix) -> DeviceResult<Rows> {
         Ok(fixed::times(x.clone(), weight))
+    }
+
+    fn inner(&mut self, x: &Rows, weight: &Self::Matrix) -> DeviceResult<Rows> {
+        self.times(x, weight)
     }
 
     fn add_times(&mut self, sum: Rows, x: &Rows, weight: &Self::Matrix) -> DeviceResult<Rows> {

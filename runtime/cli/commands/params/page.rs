@@ -133,8 +133,8 @@ impl Page {
         let memory = cost.inference;
         let ternary = cost.bytes.ternary.is_some();
         let matrices = if ternary { ", matrices in two bits" } else { "" };
-        // A GPU has matrices whole, and none of three values.
-        let place = if shape.low_rank.is_some() || ternary { " on the CPU" } else { "" };
+        // A GPU has none of three values.
+        let place = if ternary { " on the CPU" } else { "" };
         self.heading(&format!("memory to use{place}, bf16{matrices}"));
         let cache = format!("keys and values of {}", exact(shape.seen() as u64));
         self.parts(&[("weights", memory.weights), (&cache, memory.cache)], memory.total, bytes);

@@ -2,7 +2,8 @@
 use super::device::{Arg, Device};
 use super::memory::Memory;
 use super::{BUSY, CHUNK, Gpu, Rows};
-use crate::decode::{DeviceResult, Kept};
+use crate::decode::{DeviceResult, Kept, Parts};
+use std::borrow::Cow;
 
 /// Rows of a weight that are multiplied at once; of a pair half of them are gates.
 pub(super) const TILE: usize = 16;
@@ -27,8 +28,6 @@ pub struct Matrix {
     /// What it gives: rows, or pairs of them. Of pairs as many as are multiplied of what comes out.
     pub(super) rows: usize,
     pub(super) width: usize,
-    /// Whether its rows are gates and the other halves, by turns.
-    pair: bool,
 }
 
 /// What becomes of products.
@@ -42,46 +41,45 @@ pub(super) enum Way {
     Gate = 2,
     /// The number of the largest of each row is all that is wanted, where a step is one kernel.
     Best = 3,
+    /// They stand where nothing was, as what is multiplied, with zeros behind them.
+    Inner = 4,
 }
 
 impl Matrix {
     /// A matrix of parts, one below the other.
-    pub(super) fn new(device: &Device, kept: Kept, parts: &[&[f32]], width: usize) -> DeviceResult<Self> {
-        let rows = parts.iter().map(|part| part.len() / width).sum();
-        let matrix = Self::empty(device, kept, rows, width, false)?;
+    pub(super) fn new(device: &Device, kept: Kept, parts: &Parts<'_>) -> DeviceResult<Self> {
+        let rows = parts.numbers.iter().map(|part| part.len() / parts.width).sum();
+        let matrix = Self::empty(device, kept, rows, multiplied_by(parts), false)?;
         let mut first = 0;
-        for part in parts {
-            matrix.keep(device, part, first, 0)?;
-            first += part.len() / width;
+        for (at, part) in parts.numbers.iter().enumerate() {
+            matrix.keep(device, &among(parts, at), first, 0)?;
+            first += part.len() / parts.width;
         }
         Ok(matrix)
     }
 
     /// The two matrices of a gated layer.
-    pub(super) fn pair(
-        device: &Device,
-        kept: Kept,
-        gate: &[f32],
-        up: &[f32],
-        width: usize,
-    ) -> DeviceResult<Self> {
-        let matrix = Self::empty(device, kept, (gate.len() / width).next_multiple_of(CHUNK), width, true)?;
-        matrix.keep(device, gate, 0, 1)?;
-        matrix.keep(device, up, 0, 2)?;
+    pub(super) fn pair(device: &Device, kept: Kept, parts: &Parts<'_>) -> DeviceResult<Self> {
+        let rows = parts.numbers.iter().map(|part| part.len() / parts.width).max().unwrap_or(0);
+        let matrix = Self::empty(device, kept, rows.next_multiple_of(CHUNK), multiplied_by(parts), true)?;
+        for at in 0..parts.numbers.len() {
+            matrix.keep(device, &among(parts, at), 0, at + 1)?;
+        }
         Ok(matrix)
     }
 
     fn empty(device: &Device, kept: Kept, rows: usize, width: usize, pair: bool) -> DeviceResult<Self> {
         device.bind()?;
         let (all, chunks) = (if pair { 2 * rows } else { rows }, width.div_ceil(CHUNK));
-        let (tiled, numbers) = (all.next_multiple_of(TILE), chunks * CHUNK);
+        // As many as a row that is multiplied has numbers, which is a multiple of a tile.
+        let (tiled, numbers) = (all.next_multiple_of(CHUNK), chunks * CHUNK);
         let bytes = match kept {
-            Kept::F32 => all * numbers * 4,
+            Kept::F32 => tiled * numbers * 4,
             Kept::Bf16 => tiled * numbers * 2,
             Kept::Int8 => tiled * numbers,
         };
         let scales = if kept == Kept::Int8 { Some(device.zeros(tiled * chunks * 2)?) } else { None };
-        Ok(Self { numbers: device.zeros(bytes)?, scales, kept, rows, width, pair })
+        Ok(Self { numbers: device.zeros(bytes)?, scales, kept, rows, width })
     }
 
     /// Brings rows to their places.
@@ -131,7 +129,11 @@ impl Matrix {
     /// Rows times its own, which goes to where `out` is.
     pub(super) fn product(&self, gpu: &mut Gpu, x: &Rows, out: &Rows, way: Way) -> DeviceResult<()> {
         debug_assert_eq!(x.stride, self.stride(), "x has other rows than the weight");
-        let wide = if self.pair { 2 * self.rows } else { self.rows };
+        let wide = match way {
+            Way::Gate => 2 * self.rows,
+            Way::Inner => self.rows.next_multiple_of(CHUNK),
+            Way::Store | Way::Add | Way::Best => self.rows,
+        };
         let (tile, eights) = if self.kept == Kept::F32 { (2 * WARPS, 1) } else { (TILE, EIGHT) };
         let near = lies_near(self.kept, x);
         let (name, count) = match x.count.div_ceil(eights) {
@@ -183,6 +185,23 @@ impl Matrix {
             _ => gpu.launch_one(name, [across, down, splits], given),
         }
     }
+}
+
+/// How many numbers a row has that parts are multiplied by.
+fn multiplied_by(parts: &Parts<'_>) -> usize {
+    if parts.apart { parts.width * parts.numbers.len() } else { parts.width }
+}
+
+/// The numbers of a part; where parts are multiplied by numbers of their own, with zeros for those of the others.
+fn among<'a>(parts: &Parts<'a>, at: usize) -> Cow<'a, [f32]> {
+    let part = parts.numbers[at];
+    if !parts.apart {
+        return Cow::Borrowed(part);
+    }
+    let mut wide = vec![0.0; part.len() * parts.numbers.len()];
+    let rows = wide.chunks_exact_mut(multiplied_by(parts)).zip(part.chunks_exact(parts.width));
+    rows.for_each(|(wide, own)| wide[at * parts.width..][..parts.width].copy_from_slice(own));
+    Cow::Owned(wide)
 }
 
 /// Whether rows are so few, and so short, that all of them lie near while they are multiplied.

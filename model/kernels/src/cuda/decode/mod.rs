@@ -134,17 +134,12 @@ impl Gpu {
 }
 
 /// Refuses parts that no kernel here multiplies by.
-fn plain(parts: &Parts<'_>) -> DeviceResult<()> {
-    match (parts.ternary, parts.apart) {
-        (true, _) => Err(strange("weights of three values")),
-        (_, true) => Err(strange("parts that are multiplied by numbers of their own")),
-        _ => Ok(()),
+fn multiplied(parts: &Parts<'_>) -> DeviceResult<()> {
+    if !parts.ternary {
+        return Ok(());
     }
-}
-
-fn strange(what: &str) -> DeviceError {
-    let message = format!("{what}, which nothing on a GPU multiplies by");
-    DeviceError { message, help: Some("use the model with `--device cpu`".into()) }
+    let message = "weights of three values, which nothing on a GPU multiplies by".into();
+    Err(DeviceError { message, help: Some("use the model with `--device cpu`".into()) })
 }
 
 impl Decode for Gpu {
@@ -152,18 +147,15 @@ impl Decode for Gpu {
     type Vector = Vector;
     type Rows = Rows;
     type Cache = Cache;
-    // Rows that are multiplied stand in another type, and in other rows.
-    const CHAINS: bool = false;
 
     fn matrix(&mut self, parts: &Parts<'_>) -> DeviceResult<Matrix> {
-        plain(parts)?;
-        Matrix::new(&self.device, self.kept, parts.numbers, parts.width)
+        multiplied(parts)?;
+        Matrix::new(&self.device, self.kept, parts)
     }
 
     fn pair(&mut self, parts: &Parts<'_>) -> DeviceResult<Matrix> {
-        plain(parts)?;
-        let &[gate, up] = parts.numbers else { return Err(strange("a pair of other than two")) };
-        Matrix::pair(&self.device, self.kept, gate, up, parts.width)
+        multiplied(parts)?;
+        Matrix::pair(&self.device, self.kept, parts)
     }
 
     fn vector(&mut self, numbers: &[f32]) -> DeviceResult<Vector> {
@@ -263,6 +255,12 @@ impl Decode for Gpu {
     fn times(&mut self, x: &Rows, weight: &Matrix) -> DeviceResult<Rows> {
         let rows = self.rows(x.count, weight.rows, 4)?;
         weight.product(self, x, &rows, Way::Store)?;
+        Ok(rows)
+    }
+
+    fn inner(&mut self, x: &Rows, weight: &Matrix) -> DeviceResult<Rows> {
+        let rows = self.rows(x.count, weight.rows.next_multiple_of(CHUNK), self.number())?;
+        weight.product(self, x, &rows, Way::Inner)?;
         Ok(rows)
     }
 

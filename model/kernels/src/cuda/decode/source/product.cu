@@ -1,11 +1,12 @@
 // Rows times weights: what products in all ways share.
 
 // What becomes of the products: they are stored; or added to what is there; or the two of a pair are joined; or the number of each row's
-// largest is all that is wanted.
+// largest is all that is wanted; or they are stored as what is multiplied next.
 #define STORE 0
 #define ADD 1
 #define GATE 2
 #define BEST 3
+#define INNER 4
 
 __device__ __forceinline__ float gated(float gate, float up) { return gate / (1.0f + __expf(-gate)) * up; }
 

@@ -107,6 +107,14 @@ __device__ __forceinline__ void give(const Given& given, int row, int tile, int 
     int column = tile * TILE + group;
     i64 at = (i64)row * stride + column;
     bool upper = column < given.wide, lower = column + 8 < given.wide;
+    if (given.way == INNER) {
+        u16* out = (u16*)given.out;
+        if (first && upper) put(out, hand, at, to_bf16(sum.x));
+        if (second && upper) put(out, hand, at + stride, to_bf16(sum.y));
+        if (first && lower) put(out, hand, at + 8, to_bf16(sum.z));
+        if (second && lower) put(out, hand, at + stride + 8, to_bf16(sum.w));
+        return;
+    }
     float* out = (float*)given.out;
     if (first && upper) put(out, hand, at, sum.x);
     if (second && upper) put(out, hand, at + stride, sum.y);
