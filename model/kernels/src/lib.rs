@@ -20,8 +20,8 @@ pub use decode::{CacheSize, Decode, DeviceError, DeviceResult, Feed, Heads, Kept
 pub use grad::back_from;
 pub use group::{Bucket, By, Member};
 pub use ops::{
-    AdamStep, Angles, Attended, Dropout, Gated, HeadLoss, Later, Move, NO_LABEL, Normed, Objective, Ops,
-    Placing, Push, Rounding, Sight, Turned,
+    AdamStep, Angles, Attended, Cores, Dropout, Gated, HeadLoss, Later, LogitLoss, Move, NO_LABEL, Normed,
+    Objective, Ops, Placing, Push, Rounding, Sight, Turned,
 };
 pub use plain::{ahead, newton_schulz};
 

@@ -4,13 +4,13 @@ use super::numbers::{Floats, Ints, made};
 use super::product::{Matrix, multiply_shared};
 use super::share::by_rows_with;
 use super::vector::{exp, largest, sum_of, wide};
-use crate::ops::{HeadLoss, NO_LABEL, Objective};
+use crate::ops::{HeadLoss, LogitLoss, NO_LABEL, Objective};
 use burn::backend::Flex;
 use burn::prelude::*;
 use burn::tensor::DType;
 
 /// How many logits exist at once: as many as caches hold.
-const LOGITS: usize = 1 << 21;
+pub(super) const LOGITS: usize = 1 << 21;
 
 /// What a row gives: the objective and plain cross-entropy.
 type Losses = (f64, f64);
@@ -51,15 +51,8 @@ pub(crate) fn head_loss_by(
         let (x, labels) = (&x[start * width..][..len * width], &labels[start..][..len]);
         let (head, tokens) = (Matrix::new(weight, width), Matrix::new(x, width));
         multiply_shared([len, vocabulary, width], tokens, head.turned(), logits, false);
-        let mut losses: Vec<Losses> = vec![(0.0, 0.0); len];
-        by_rows_with(logits, vocabulary, &mut losses, |first, logits, losses| {
-            for ((at, row), loss) in (first..).zip(logits.chunks_exact_mut(vocabulary)).zip(losses) {
-                *loss = of_row(row, labels[at], objective, share);
-            }
-        });
-        for (loss, plain) in losses {
-            all = (all.0 + loss, all.1 + plain);
-        }
+        let (loss, plain) = of_rows(logits, labels, vocabulary, objective, share);
+        all = (all.0 + loss, all.1 + plain);
         if back {
             let grad = Matrix::new(logits, vocabulary);
             let to = &mut of_x[start * width..][..len * width];
@@ -70,8 +63,44 @@ pub(crate) fn head_loss_by(
     give_back(logits);
     let number = |x: f64| made(vec![(x * share) as f32], [1], DType::F32);
     let back =
-        back.then(|| (made(of_x, [rows, width], dtype), made(of_weight, [vocabulary, width], DType::F32)));
+        back.then(|| (made(of_x, [rows, width], dtype), [made(of_weight, [vocabulary, width], DType::F32)]));
     HeadLoss { loss: number(all.0), plain: number(all.1), back }
+}
+
+pub(super) fn logit_loss(
+    logits: Tensor<Flex, 2>,
+    labels: Tensor<Flex, 1, Int>,
+    objective: &Objective,
+    share: f64,
+    back: bool,
+) -> LogitLoss<Flex> {
+    let ([rows, vocabulary], dtype) = (logits.dims(), logits.dtype());
+    let (logits, labels) = (Floats::of(logits), Ints::of(labels));
+    let mut grad = logits.get().to_vec();
+    let (loss, plain) = of_rows(&mut grad, labels.get(), vocabulary, objective, share);
+    let number = |x: f64| made(vec![(x * share) as f32], [1], DType::F32);
+    LogitLoss {
+        loss: number(loss),
+        plain: number(plain),
+        grad: back.then(|| made(grad, [rows, vocabulary], dtype)),
+    }
+}
+
+/// The losses of all tokens; their logits become their gradient, times `share`.
+fn of_rows(
+    logits: &mut [f32],
+    labels: &[i32],
+    vocabulary: usize,
+    objective: &Objective,
+    share: f64,
+) -> Losses {
+    let mut losses: Vec<Losses> = vec![(0.0, 0.0); labels.len()];
+    by_rows_with(logits, vocabulary, &mut losses, |first, logits, losses| {
+        for ((at, row), loss) in (first..).zip(logits.chunks_exact_mut(vocabulary)).zip(losses) {
+            *loss = of_row(row, labels[at], objective, share);
+        }
+    });
+    losses.into_iter().fold((0.0, 0.0), |all, (loss, plain)| (all.0 + loss, all.1 + plain))
 }
 
 wide! {

@@ -33,7 +33,8 @@ pub use threads::with_threads;
 pub use weights::{likeliest, weights};
 
 use crate::ops::{
-    AdamStep, Attended, Dropout, Gated, HeadLoss, Normed, Objective, Ops, Placing, Rounding, Sight, Turned,
+    AdamStep, Attended, Dropout, Gated, HeadLoss, LogitLoss, Normed, Objective, Ops, Placing, Rounding,
+    Sight, Turned,
 };
 use burn::backend::Flex;
 use burn::prelude::*;
@@ -135,6 +136,18 @@ impl Ops for Flex {
         back: bool,
     ) -> HeadLoss<Self> {
         head::head_loss(x, weight, labels, objective, share, back)
+    }
+
+    const BETWEEN: usize = head::LOGITS;
+
+    fn logit_loss(
+        logits: Tensor<Self, 2>,
+        labels: Tensor<Self, 1, Int>,
+        objective: &Objective,
+        share: f64,
+        back: bool,
+    ) -> LogitLoss<Self> {
+        head::logit_loss(logits, labels, objective, share, back)
     }
 
     fn noise(len: usize, seed: u64, _: &Self::Device) -> Tensor<Self, 1> {

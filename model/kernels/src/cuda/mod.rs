@@ -12,8 +12,8 @@ pub use train::{failure as gpu_failure, on_gpus};
 use crate::decode::DeviceResult;
 use crate::group::{Bucket, Member};
 use crate::ops::{
-    AdamStep, Attended, Dropout, Gated, HeadLoss, Later, Move, Normed, Objective, Ops, Placing, Push, Sight,
-    Turned,
+    AdamStep, Attended, Dropout, Gated, HeadLoss, Later, LogitLoss, Move, Normed, Objective, Ops, Placing,
+    Push, Sight, Turned,
 };
 use crate::plain;
 use burn::backend::Cuda;
@@ -140,6 +140,20 @@ impl Ops for Cuda {
     ) -> HeadLoss<Self> {
         train::head_loss(&x, &weight, &labels, objective, share, back)
             .unwrap_or_else(|| plain::head_loss(x, weight, labels, objective, share, back))
+    }
+
+    fn logit_loss(
+        logits: Tensor<Self, 2>,
+        labels: Tensor<Self, 1, Int>,
+        objective: &Objective,
+        share: f64,
+        back: bool,
+    ) -> LogitLoss<Self> {
+        if train::can_tell(&logits, &labels) {
+            train::logit_loss(logits, labels, objective, share, back)
+        } else {
+            plain::logit_loss(logits, labels, objective, share, back)
+        }
     }
 
     fn sum_squares(x: Tensor<Self, 1>) -> Tensor<Self, 1> {

@@ -1,7 +1,9 @@
 //! What each operation keeps. Of the gradients of a result only those that are wanted are made.
 use super::{Tracked, apart, behind, inner, raw, tracked, tracked_with};
 use crate::decode::DeviceResult;
-use crate::ops::{Angles, Attended, Dropout, HeadLoss, Objective, Ops, Placing, Rounding, Sight, Turned};
+use crate::ops::{
+    Angles, Attended, Cores, Dropout, HeadLoss, Objective, Ops, Placing, Rounding, Sight, Turned,
+};
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::prelude::*;
 
@@ -175,12 +177,35 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Tracked<B, C> {
         let (rows, head, labels) = (inner(&x), inner(&weight), labels.inner());
         let made = B::head_loss(rows, head, labels, objective, share, back);
         let plain = Tensor::from_inner(made.plain);
-        let Some((of_x, of_weight)) = made.back else {
+        let Some((of_x, [of_weight])) = made.back else {
             return HeadLoss { loss: Tensor::from_inner(made.loss), plain, back: None };
         };
         let loss = tracked([raw(x), raw(weight)], made.loss, move |grad: Tensor<B, 1>, _| {
             let times = |x: Tensor<B, 2>| x.clone() * grad.clone().cast(x.dtype()).unsqueeze();
             [Some(raw(times(of_x))), Some(raw(times(of_weight)))]
+        });
+        HeadLoss { loss, plain, back: None }
+    }
+
+    fn cores_loss(
+        x: Tensor<Self, 2>,
+        cores: Cores<Self>,
+        labels: Tensor<Self, 1, Int>,
+        objective: &Objective,
+        share: f64,
+        back: bool,
+    ) -> HeadLoss<Self, 2> {
+        let Cores { first, second, ranks, rows, width } = cores;
+        let below = Cores { first: inner(&first), second: inner(&second), ranks, rows, width };
+        let made = B::cores_loss(inner(&x), below, labels.inner(), objective, share, back);
+        let plain = Tensor::from_inner(made.plain);
+        let Some((of_x, [of_first, of_second])) = made.back else {
+            return HeadLoss { loss: Tensor::from_inner(made.loss), plain, back: None };
+        };
+        let sources = [raw(x), raw(first), raw(second)];
+        let loss = tracked(sources, made.loss, move |grad: Tensor<B, 1>, _| {
+            let times = |x: Tensor<B, 2>| x.clone() * grad.clone().cast(x.dtype()).unsqueeze();
+            [of_x, of_first, of_second].map(|grad| Some(raw(times(grad))))
         });
         HeadLoss { loss, plain, back: None }
     }

@@ -135,15 +135,43 @@ impl Objective {
         Self { cross_entropy: 1.0, focal: 0.0, gamma: 0.0, smooth: 0.0, epsilon: 0.0, z: 0.0 };
 }
 
-/// The loss of a batch, from the last hidden state to the number.
+/// A table of rows, one for each token, that is made of two cores: for each of some ranks, row `i` has the outer product of a part of
+/// row `i / n` of the first and of one of row `i % n` of the second, which has `n` rows. The sum of these is the row, but for what is
+/// behind its end.
 #[derive(Clone, Debug)]
-pub struct HeadLoss<B: Backend> {
+pub struct Cores<B: Backend> {
+    /// `[m, ranks * a]`
+    pub first: Tensor<B, 2>,
+    /// `[n, ranks * b]`
+    pub second: Tensor<B, 2>,
+    /// How many outer products a row is the sum of.
+    pub ranks: usize,
+    /// How many rows the table has: `m n` at most.
+    pub rows: usize,
+    /// How wide they are: `a b` at most.
+    pub width: usize,
+}
+
+/// The loss of rows of logits.
+#[derive(Clone, Debug)]
+pub struct LogitLoss<B: Backend> {
+    /// `[1]`: the objective, as [`HeadLoss`] has it.
+    pub loss: Tensor<B, 1>,
+    /// `[1]`: plain cross-entropy.
+    pub plain: Tensor<B, 1>,
+    /// The gradient of the logits, in their type, where it was asked for.
+    pub grad: Option<Tensor<B, 2>>,
+}
+
+/// The loss of a batch, from the last hidden state to the number. `N` weights make the logits.
+#[derive(Clone, Debug)]
+pub struct HeadLoss<B: Backend, const N: usize = 1> {
     /// `[1]`: the objective, summed over the tokens that have a label, times the caller's share. Always f32.
     pub loss: Tensor<B, 1>,
     /// `[1]`: plain cross-entropy, likewise. Nothing flows back from it.
     pub plain: Tensor<B, 1>,
-    /// The gradient for the hidden state and for the head's weight, where they were asked for.
-    pub back: Option<(Tensor<B, 2>, Tensor<B, 2>)>,
+    /// The gradient for the hidden state and for the head's weights, where they were asked for.
+    pub back: Option<(Tensor<B, 2>, [Tensor<B, 2>; N])>,
 }
 
 /// One step of AdamW, but for the tensors that it changes.

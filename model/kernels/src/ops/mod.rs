@@ -3,8 +3,8 @@
 mod given;
 
 pub use given::{
-    AdamStep, Angles, Attended, Dropout, Gated, HeadLoss, Later, Move, NO_LABEL, Normed, Objective, Placing,
-    Push, Rounding, Sight, Turned,
+    AdamStep, Angles, Attended, Cores, Dropout, Gated, HeadLoss, Later, LogitLoss, Move, NO_LABEL, Normed,
+    Objective, Placing, Push, Rounding, Sight, Turned,
 };
 
 use crate::decode::DeviceResult;
@@ -212,6 +212,35 @@ pub trait Ops: Backend {
         back: bool,
     ) -> HeadLoss<Self> {
         plain::head_loss(x, weight, labels, objective, share, back)
+    }
+
+    /// How many numbers a head of two cores has at once, of logits and of what lies between both cores.
+    const BETWEEN: usize = 1 << 26;
+
+    /// [`Ops::head_loss`] where the head is a table of two cores, which is never made.
+    fn cores_loss(
+        x: Tensor<Self, 2>,
+        cores: Cores<Self>,
+        labels: Tensor<Self, 1, Int>,
+        objective: &Objective,
+        share: f64,
+        back: bool,
+    ) -> HeadLoss<Self, 2> {
+        plain::cores_loss(x, cores, labels, objective, share, back)
+    }
+
+    /// The loss of logits that are there, and their gradient.
+    ///
+    /// # Shapes
+    /// logits `[rows, vocabulary]`, labels `[rows]`
+    fn logit_loss(
+        logits: Tensor<Self, 2>,
+        labels: Tensor<Self, 1, Int>,
+        objective: &Objective,
+        share: f64,
+        back: bool,
+    ) -> LogitLoss<Self> {
+        plain::logit_loss(logits, labels, objective, share, back)
     }
 
     /// Numbers in `[0, 1)` that depend on the seed and their place alone: the same on every backend.

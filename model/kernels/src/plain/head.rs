@@ -1,6 +1,6 @@
 //! The last product and the loss, in chunks of tokens.
 use super::{narrow, product, wide};
-use crate::ops::{HeadLoss, NO_LABEL, Objective, Ops, Turned};
+use crate::ops::{HeadLoss, LogitLoss, NO_LABEL, Objective, Ops, Turned};
 use burn::prelude::*;
 use burn::tensor::DType;
 
@@ -29,7 +29,7 @@ pub(crate) fn head_loss_by<B: Ops>(
     share: f64,
     back: bool,
 ) -> HeadLoss<B> {
-    let ([rows, _], dtype) = (x.dims(), x.dtype());
+    let [rows, _] = x.dims();
     let chunk = chunk.clamp(1, rows.max(1));
     let mut sums: Option<(Tensor<B, 1>, Tensor<B, 1>)> = None;
     let (mut of_x, mut of_weight) = (Vec::new(), None);
@@ -37,15 +37,13 @@ pub(crate) fn head_loss_by<B: Ops>(
         let len = chunk.min(rows - start);
         let x = x.clone().narrow(0, start, len);
         let labels = labels.clone().narrow(0, start, len);
-        let logits = wide(product(x.clone(), weight.clone(), Turned::Right));
-        let part = of_logits(logits, labels, objective, back);
-        let (loss, plain) = (part.loss.mul_scalar(share), part.plain.mul_scalar(share));
+        let logits = product(x.clone(), weight.clone(), Turned::Right);
+        let LogitLoss { loss, plain, grad } = logit_loss(logits, labels, objective, share, back);
         sums = Some(match sums {
             None => (loss, plain),
             Some((all, all_plain)) => (all + loss, all_plain + plain),
         });
-        if let Some(grad) = part.grad {
-            let grad = narrow(grad.mul_scalar(share), dtype);
+        if let Some(grad) = grad {
             of_x.push(product(grad.clone(), weight.clone(), Turned::Neither));
             let more = wide(product(grad, x, Turned::Left));
             of_weight = Some(match of_weight {
@@ -58,24 +56,38 @@ pub(crate) fn head_loss_by<B: Ops>(
     let (loss, plain) = sums.unwrap_or_else(|| (zero(), zero()));
     // Without a row nothing was added up, and the gradients are nothing.
     let nothing = || (x.zeros_like(), weight.zeros_like().cast(DType::F32));
-    let back = back.then(|| of_weight.map_or_else(nothing, |of_weight| (Tensor::cat(of_x, 0), of_weight)));
+    let back = back.then(|| {
+        let (of_x, of_weight) = of_weight.map_or_else(nothing, |of_weight| (Tensor::cat(of_x, 0), of_weight));
+        (of_x, [of_weight])
+    });
     HeadLoss { loss, plain, back }
 }
 
-struct Part<B: Backend> {
-    loss: Tensor<B, 1>,
-    plain: Tensor<B, 1>,
-    grad: Option<Tensor<B, 2>>,
+/// The loss of these logits, and its gradient.
+pub(crate) fn logit_loss<B: Backend>(
+    logits: Tensor<B, 2>,
+    labels: Tensor<B, 1, Int>,
+    objective: &Objective,
+    share: f64,
+    back: bool,
+) -> LogitLoss<B> {
+    let dtype = logits.dtype();
+    let all = of_logits(wide(logits), labels, objective, back);
+    LogitLoss {
+        loss: all.loss.mul_scalar(share),
+        plain: all.plain.mul_scalar(share),
+        grad: all.grad.map(|grad| narrow(grad.mul_scalar(share), dtype)),
+    }
 }
 
-/// The loss of these logits, and its gradient, which has the same form for every objective: a multiple of the
+/// The same where each token counts as one. The gradient has the same form for every objective: a multiple of the
 /// probabilities, less a constant, with an entry of its own at the label.
 fn of_logits<B: Backend>(
     logits: Tensor<B, 2>,
     labels: Tensor<B, 1, Int>,
     objective: &Objective,
     back: bool,
-) -> Part<B> {
+) -> LogitLoss<B> {
     let ([rows, vocabulary], device) = (logits.dims(), logits.device());
     let o = *objective;
     let none = labels.clone().equal_elem(NO_LABEL).unsqueeze_dim::<2>(1);
@@ -109,5 +121,5 @@ fn of_logits<B: Backend>(
         let ones = Tensor::<B, 2>::zeros([rows, vocabulary], &device);
         all + ones.scatter(1, label, at_label, burn::tensor::IndexingUpdateOp::Add)
     });
-    Part { loss: total(each), plain: total(entropy), grad }
+    LogitLoss { loss: total(each), plain: total(entropy), grad }
 }

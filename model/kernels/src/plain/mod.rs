@@ -1,5 +1,6 @@
 //! The operations in plain Burn: the reference that every other body is tested against.
 mod attention;
+mod cores;
 #[cfg(test)]
 pub(crate) mod decode;
 mod head;
@@ -12,9 +13,12 @@ mod together;
 mod update;
 
 pub(crate) use attention::{attend, attend_back};
-pub(crate) use head::head_loss;
+pub(crate) use cores::cores_loss;
+#[cfg(test)]
+pub(crate) use cores::cores_loss_by;
 #[cfg(test)]
 pub(crate) use head::head_loss_by;
+pub(crate) use head::{head_loss, logit_loss};
 pub(crate) use muon::{QUINTIC, ROUNDS, SMALLEST, moved, muon, size};
 pub use muon::{ahead, newton_schulz};
 pub(crate) use noise::{at, dropout, noise, threshold, words};

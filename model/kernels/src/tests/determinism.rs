@@ -42,7 +42,7 @@ fn all() -> Vec<Vec<u32>> {
     let back = B::rms_norm_back(x.clone(), weight.clone(), 1e-5, x.clone(), Some(x.clone()), true);
     let head = head_of(9, 50, width);
     let loss = B::head_loss(x.clone(), head, ids.clone(), &Objective::PLAIN, 0.01, true);
-    let (back_x, back_head) = loss.back.unwrap();
+    let (back_x, [back_head]) = loss.back.unwrap();
     let flat: Tensor<B, 1> = y.clone().reshape([rows * wide]);
     let step = adam(1.0);
     let [moved, ..] = B::adamw(vec![[0; 4].map(|_| flat.clone().abs())], &step).remove(0);

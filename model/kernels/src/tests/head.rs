@@ -37,7 +37,7 @@ fn the_loss_and_its_gradients() {
             let what = format!("{body} {objective:?}");
             near(&what, &floats(made.loss), &[loss * share], 1e-5);
             near(&what, &floats(made.plain), &[entropy * share], 1e-5);
-            let (back_x, back_weight) = made.back.unwrap();
+            let (back_x, [back_weight]) = made.back.unwrap();
             near(&format!("{what} back to x"), &floats(back_x), &of_x, 3e-5);
             near(&format!("{what} back to weight"), &floats(back_weight), &of_weight, 3e-5);
         }
@@ -47,7 +47,7 @@ fn the_loss_and_its_gradients() {
 
 /// What a loss gives, as numbers.
 fn all(made: HeadLoss<B>) -> [Vec<f64>; 4] {
-    let (of_x, of_weight) = made.back.unwrap();
+    let (of_x, [of_weight]) = made.back.unwrap();
     [floats(made.loss), floats(made.plain), floats(of_x), floats(of_weight)]
 }
 
@@ -90,7 +90,7 @@ fn no_rows_give_no_loss_and_no_gradient() {
         plain::head_loss(x.clone(), weight.clone(), labels.clone(), &MULTI, 1.0, true),
         B::head_loss(x.clone(), weight.clone(), labels.clone(), &MULTI, 1.0, true),
     ] {
-        let (of_x, of_weight) = made.back.clone().unwrap();
+        let (of_x, [of_weight]) = made.back.clone().unwrap();
         assert_eq!((of_x.dims(), of_weight.dims()), ([0, 2], [5, 2]));
         assert_eq!(all(made), [vec![0.0], vec![0.0], vec![], vec![0.0; 10]]);
     }

@@ -1,5 +1,6 @@
 //! Every operation, plain and on the CPU, forward against loops in f64 and back against finite differences of these.
 mod attention;
+mod cores;
 mod decode;
 mod determinism;
 mod head;

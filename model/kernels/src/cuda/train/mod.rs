@@ -27,7 +27,7 @@ pub(super) use adamw::{adamw, can_step};
 pub(super) use attention::{attend, attend_back};
 pub(super) use embed::embed_back;
 pub use failure::{failure, on_gpus};
-pub(super) use head::head_loss;
+pub(super) use head::{can_tell, head_loss, logit_loss};
 pub(super) use moved::{can_move, moved};
 pub(super) use muon::{TOGETHER, can_find, muon};
 pub(super) use norm::{rms_norm, rms_norm_back};
