@@ -7,7 +7,7 @@ use burn::prelude::*;
 use burn::tensor::DType;
 use half::{bf16, f16};
 use muse_model::buckets::Onto;
-use muse_model::config::{Linear, Model};
+use muse_model::config::{Embedding, Linear, Model};
 use muse_model::decode::{Cpu, Decode, Decoder, DeviceError, Kept, More, Room, Wanted, gpu};
 use muse_model::kernels::{NO_LABEL, Objective, Ops, keep_kernels_in};
 use muse_model::net::{Batch, Dropped, Net, Role, Setting, Weight};
@@ -81,6 +81,7 @@ fn a_gpu_gives_what_the_cpu_gives() {
         model(|_| ()),
         model(|model| (model.tied, model.qk_norm) = (true, false)),
         model(|model| model.linear = Some(Linear { low_rank: Some(7), round: None })),
+        model(|model| model.embedding = Some(Embedding { tensor_train: 3, round: None })),
         model(|model| (model.window, model.dropout, model.attention_dropout) = (Some(7), 0.2, 0.3)),
     ] {
         for recompute in [Recompute::Nothing, Recompute::BlockOffloaded] {
@@ -249,6 +250,13 @@ fn a_gpu_writes_what_the_cpu_writes() {
         (model(|_| ()), 160),
         (model(|model| (model.tied, model.qk_norm) = (true, false)), 160),
         (model(|model| model.linear = Some(Linear { low_rank: Some(7), round: None })), 140),
+        (
+            model(|model| {
+                model.tied = true;
+                model.embedding = Some(Embedding { tensor_train: 3, round: None });
+            }),
+            130,
+        ),
         (model(|model| (model.window, model.kv_heads) = (Some(70), None)), 400),
         // Far enough that blocks share what is seen; and a window that is wider than all there is.
         (model(|model| model.window = Some(600)), 1100),

@@ -53,9 +53,9 @@ impl Model {
         self.linear.and_then(|linear| linear.round)
     }
 
-    /// The same model with each matrix of its blocks in one, and nothing rounded.
+    /// The same model with each matrix in one, and nothing rounded.
     pub fn whole(&self) -> Self {
-        Self { linear: None, ..self.clone() }
+        Self { linear: None, embedding: None, ..self.clone() }
     }
 
     /// What is wrong with the ways of its matrices, whatever else there is.

@@ -1,10 +1,12 @@
 //! What a model is: the values of a file of `configs/models/`, checked, and with their defaults filled in.
 mod check;
+mod embedding;
 mod linear;
 pub mod rope;
 mod shape;
 
 pub use check::Problem;
+pub use embedding::Embedding;
 pub use linear::{Linear, Round};
 pub use rope::{Rope, RopeScaling, ScalingKind};
 pub use shape::Shape;
@@ -44,6 +46,9 @@ pub struct Model {
     /// What the matrices of blocks are. Left out, whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub linear: Option<Linear>,
+    /// What the rows for tokens are, of the embedding and of the head. Left out, a matrix.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embedding: Option<Embedding>,
     /// The longest sequence. Left out, that of the packed data.
     #[serde(default)]
     #[schemars(range(min = 1, max = 134_217_728))]
@@ -108,6 +113,7 @@ impl Model {
             head_width: None,
             ffn,
             linear: None,
+            embedding: None,
             context: None,
             rope: Rope::default(),
             norm_eps: norm_eps(),
@@ -148,6 +154,7 @@ impl Model {
             ffn: self.ffn,
             low_rank: self.low_rank(),
             round: self.round(),
+            embedding: self.embedding,
             context: self.context.unwrap_or(context),
             window: self.window,
             qk_norm: self.qk_norm,

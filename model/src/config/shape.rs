@@ -1,5 +1,5 @@
 //! Every size of a model, none left open: what layers are made by and parameters are counted from.
-use super::Round;
+use super::{Embedding, Round};
 use serde::Serialize;
 
 /// Every size of a model.
@@ -25,6 +25,9 @@ pub struct Shape {
     /// What the matrices of blocks are rounded to while they are used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub round: Option<Round>,
+    /// What the rows for tokens are made of, where they are not kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub embedding: Option<Embedding>,
     /// Tokens of a sequence.
     pub context: usize,
     /// Tokens that attention sees.
@@ -48,7 +51,7 @@ impl Shape {
 
     /// The same sizes with each matrix whole, and nothing rounded.
     pub fn dense(&self) -> Self {
-        Self { low_rank: None, round: None, ..*self }
+        Self { low_rank: None, round: None, embedding: None, ..*self }
     }
 
     /// How many tokens the last one of a sequence sees.

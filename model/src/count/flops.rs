@@ -24,16 +24,24 @@ impl Flops {
     pub fn of(shape: &Shape) -> Self {
         let parts = Parameters::of(shape);
         let attention = 4 * (shape.layers * shape.query_width()) as u64 * shape.seen() as u64;
-        let forward = 2 * parts.products() + attention;
         let blocks = 2 * (parts.attention + parts.mlp) + attention;
+        let forward = blocks + 2 * of_logits(shape, &parts);
         Self { forward, training: 3 * forward, training_with_recompute: 3 * forward + blocks }
     }
+}
+
+/// Multiplications that make a token's logits: one for each number of a table, or those of one core and then of the other.
+fn of_logits(shape: &Shape, parts: &Parameters) -> u64 {
+    let Some(embedding) = shape.embedding else { return parts.of_logits() };
+    let [[m, first], [n, second]] = embedding.cores(shape.vocab_size, shape.width);
+    let b = second / embedding.tensor_train;
+    (m * first * b + m * n * second) as u64
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Model;
+    use crate::config::{Embedding, Model};
 
     #[test]
     fn a_token_takes_what_the_formula_says() {
@@ -44,6 +52,16 @@ mod tests {
         assert_eq!(flops.forward * 3, flops.training);
         let head = 2 * 32_000 * 768;
         assert_eq!(flops.training_with_recompute - flops.training, flops.forward - head);
+    }
+
+    #[test]
+    fn a_head_of_two_cores_multiplies_by_one_and_then_by_the_other() {
+        let of =
+            |embedding| Flops::of(&Model { embedding, ..Model::new(2, 64, 4, 128) }.shape(120, 32)).forward;
+        // 11 rows of 3 ranks of 8, and 11 of 3 of 8.
+        let cores = 8 * 8 * 11 * 3 + 11 * 11 * 3 * 8;
+        let embedding = Some(Embedding { tensor_train: 3, round: None });
+        assert_eq!(of(None) - 2 * 120 * 64, of(embedding) - 2 * cores);
     }
 
     #[test]

@@ -44,6 +44,8 @@ pub fn weights_in_use(shape: &Shape, kept: Kept, device: Device) -> u64 {
         // A scale in half precision stands beside 32 of them.
         Kept::Int8 => numbers + numbers / 16,
     };
+    // A table of cores is made once, and kept whole.
+    let shape = &Shape { embedding: None, ..*shape };
     match device {
         Device::Gpu => bytes(Parameters::of(shape).total() + beside(shape)),
         Device::Cpu if shape.round == Some(Round::Ternary) => {

@@ -17,6 +17,8 @@ pub(super) fn logits(device: Device) -> u64 {
 }
 /// Times they are there, in f32: themselves, and their gradients.
 pub(super) const LOGITS_TIMES: u64 = 2;
+/// Times what lies between both cores of a table is there: twice on the way forward, once for each core, and so its gradient.
+pub(super) const BETWEEN_TIMES: u64 = 4;
 /// Numbers of 8-bit state that share a scale in f32.
 pub(super) const STATE_BLOCK: u64 = 256;
 /// Times the largest parameter is there once more while AdamW or SGD changes it, in f32: in pieces, and as a whole.

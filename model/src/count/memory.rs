@@ -2,6 +2,7 @@
 use super::Parameters;
 use super::kept;
 use super::moments::{Moment, moments, product, tokens};
+use super::parameters::tables;
 use crate::config::Shape;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -158,7 +159,7 @@ impl Optimizer {
     fn workspace(self, shape: &Shape, device: Device) -> u64 {
         let width = shape.width as u64;
         let hidden = width * shape.query_width().max(shape.ffn) as u64;
-        let largest = hidden.max(width * shape.vocab_size as u64);
+        let largest = tables(shape).into_iter().fold(hidden, u64::max);
         let changed = 4 * kept::CHANGED * largest;
         match (self, device) {
             (Self::Muon, Device::Cpu) => changed.max(4 * kept::NEWTON_SCHULZ * hidden),

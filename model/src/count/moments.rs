@@ -44,7 +44,7 @@ pub(super) fn moments(shape: &Shape, training: &Training, device: Device) -> ([M
         (true, true) => (product([2, input]), block),
     };
     // Gradients of earlier micro-batches are there already, and each new one is added to them at once.
-    let (of_head, of_all) = (4 * width * vocabulary, 4 * training.changes(&parts));
+    let (of_head, of_all) = (4 * parts.of_logits(), 4 * training.changes(&parts));
     // Of a block the gradients are whole, also where they become those of factors.
     let of_block = 4 * parts.total() / layers.max(1);
     let (first, later) = match (training.adds_up, training.lora) {
@@ -53,11 +53,16 @@ pub(super) fn moments(shape: &Shape, training: &Training, device: Device) -> ([M
         (false, Some(_)) => (0, of_all),
     };
     let backward = product([tokens, kept::backward_of_a_block(shape), bytes]);
+    // Beside the logits of a chunk there is what lies between both cores of a table.
+    let between = shape.embedding.map_or(0, |embedding| {
+        let [[rows, _], [_, second]] = embedding.cores(shape.vocab_size, shape.width);
+        kept::BETWEEN_TIMES * bytes * kept::logits(device).min(product([tokens, (rows * second) as u64]))
+    });
     let at_the_loss = Moment {
         gradients: if training.adds_up { of_all + of_head } else { of_head },
         activations: waiting,
         loss: product([2, input]),
-        workspace: kept::LOGITS_TIMES * 4 * kept::logits(device).min(product([tokens, vocabulary])),
+        workspace: kept::LOGITS_TIMES * 4 * kept::logits(device).min(product([tokens, vocabulary])) + between,
     };
     let in_the_last_block = Moment {
         gradients: first + of_block,

@@ -5,7 +5,7 @@ use serde::Serialize;
 /// The parameters of a model by what they are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Parameters {
-    /// A row for each token.
+    /// A row for each token, or what rows are made of.
     pub embedding: u64,
     /// Queries, keys, values and what becomes of their answers, in all blocks.
     pub attention: u64,
@@ -23,15 +23,15 @@ impl Parameters {
         let whole = |value: usize| value as u64;
         let (layers, width, ffn) = (whole(shape.layers), whole(shape.width), whole(shape.ffn));
         let (queries, keys) = (whole(shape.query_width()), whole(shape.key_width()));
-        let rows = whole(shape.vocab_size) * width;
+        let table: u64 = tables(shape).into_iter().sum();
         let qk_norms = if shape.qk_norm { 2 * whole(shape.head_width) } else { 0 };
         let matrix = |out: u64| shape.low_rank.map_or(out * width, |rank| whole(rank) * (out + width));
         Self {
-            embedding: rows,
+            embedding: table,
             attention: layers * 2 * (matrix(queries) + matrix(keys)),
             mlp: layers * 3 * matrix(ffn),
             norms: layers * (2 * width + qk_norms) + width,
-            head: if shape.tied { 0 } else { rows },
+            head: if shape.tied { 0 } else { table },
         }
     }
 
@@ -40,18 +40,23 @@ impl Parameters {
         self.embedding + self.attention + self.mlp + self.norms + self.head
     }
 
-    /// Those that a token is multiplied by: all but the norms and the embedding, of which a token takes one row. An
-    /// embedding that is the head too counts as the head.
-    pub fn products(&self) -> u64 {
-        let head = if self.head == 0 { self.embedding } else { self.head };
-        self.attention + self.mlp + head
+    /// Those of the table that logits are made by: the head, or the embedding that is the head too.
+    pub fn of_logits(&self) -> u64 {
+        if self.head == 0 { self.embedding } else { self.head }
     }
+}
+
+/// The numbers of the tensors that the rows for tokens are, or are made of.
+pub(super) fn tables(shape: &Shape) -> Vec<u64> {
+    let Some(embedding) = shape.embedding else { return vec![(shape.vocab_size * shape.width) as u64] };
+    let cores = embedding.cores(shape.vocab_size, shape.width).map(|[rows, width]| (rows * width) as u64);
+    cores.into_iter().chain([embedding.tensor_train as u64]).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Linear, Model};
+    use crate::config::{Embedding, Linear, Model};
 
     fn model(layers: usize, width: usize, heads: (usize, usize), ffn: usize) -> Model {
         Model { kv_heads: Some(heads.1), ..Model::new(layers, width, heads.0, ffn) }
@@ -81,7 +86,7 @@ mod tests {
         assert_eq!(parts.attention, 4 * (2 * 256 * 256 + 2 * 256 * 128));
         assert_eq!(parts.mlp, 4 * 3 * 256 * 512);
         assert_eq!(parts.norms, 4 * (2 * 256 + 2 * 64) + 256);
-        assert_eq!(parts.products(), parts.total() - parts.norms - parts.embedding);
+        assert_eq!(parts.of_logits(), parts.head);
     }
 
     #[test]
@@ -98,11 +103,23 @@ mod tests {
     }
 
     #[test]
+    fn a_table_of_cores_is_two_and_a_phase() {
+        let embedding = Some(Embedding { tensor_train: 16, round: None });
+        let of = |tied| {
+            Parameters::of(&Model { embedding, tied, ..model(1, 4096, (32, 32), 64) }.shape(32_000, 64))
+        };
+        assert_eq!((of(true).embedding, of(true).head), (366_592 + 16, 0));
+        assert_eq!((of(false).embedding, of(false).head), (366_592 + 16, 366_592 + 16));
+        let shape = Model { embedding, ..model(4, 256, (4, 2), 512) }.shape(1000, 64);
+        assert_eq!(Parameters::of(&shape.dense()).total(), 2_874_112);
+    }
+
+    #[test]
     fn a_tied_head_is_counted_once_and_multiplied_by_once() {
         let tied = Model { tied: true, ..model(4, 256, (4, 2), 512) };
         let parts = Parameters::of(&tied.shape(1000, 64));
         let untied = Parameters::of(&model(4, 256, (4, 2), 512).shape(1000, 64));
         assert_eq!(untied.total() - parts.total(), 256_000);
-        assert_eq!(untied.products(), parts.products());
+        assert_eq!(untied.of_logits(), parts.of_logits());
     }
 }

@@ -10,6 +10,7 @@ mod tests;
 pub use muse_kernels::{Cpu, Decode, DeviceError, DeviceResult, Gpu, GpuModel, Kept};
 pub use sample::{Sampler, Sampling};
 
+use crate::acting::table;
 use crate::config::{Model, Shape, rope::frequencies};
 use crate::net::Weight;
 use block::Block;
@@ -80,11 +81,18 @@ impl<D: Decode> Decoder<D> {
         let all = Weight::all(&shape);
         let mut all = all.iter();
         let mut next = || read(all.next().expect("as many are asked for as there are"));
-        let embedding = device.matrix(&Parts::of(&[&next()?], shape.width))?;
+        let table = |next: &mut dyn FnMut() -> Result<Vec<f32>, E>, device: &mut D| -> Result<D::Matrix, E> {
+            let numbers = match shape.embedding {
+                None => next()?,
+                Some(embedding) => table(embedding, &shape, [next()?, next()?, next()?]),
+            };
+            Ok(device.matrix(&Parts::of(&[&numbers], shape.width))?)
+        };
+        let embedding = table(&mut next, &mut device)?;
         let blocks = (0..shape.layers).map(|_| Block::new(&mut device, &shape, &mut next));
         let blocks = blocks.collect::<Result<Vec<_>, E>>()?;
         let norm = device.vector(&next()?)?;
-        let head = if shape.tied { None } else { Some(device.matrix(&Parts::of(&[&next()?], shape.width))?) };
+        let head = if shape.tied { None } else { Some(table(&mut next, &mut device)?) };
         let (turns, scale) = frequencies(&model.rope, model.head_width());
         let table = |f: fn(f64) -> f64| -> Vec<f32> {
             let row = |place: usize| turns.iter().map(move |turn| (f(place as f64 * turn) * scale) as f32);

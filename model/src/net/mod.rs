@@ -5,6 +5,7 @@ mod block;
 mod linear;
 mod mlp;
 mod start;
+mod table;
 mod weights;
 
 pub use attention::Attention;
@@ -13,23 +14,24 @@ pub use block::Block;
 pub use linear::Linear;
 pub use mlp::Mlp;
 pub(crate) use start::drawn;
+pub use table::{Factored, Losses, Table};
 pub(crate) use weights::Change;
-pub use weights::{Role, Weight, factors};
+pub use weights::{Role, Weight, factors, phase};
 
 use crate::config::{Model, Shape};
 use crate::lora::Acting;
 use burn::module::Param;
 use burn::prelude::*;
-use muse_kernels::{HeadLoss, Objective, Ops, Turned};
+use muse_kernels::{Objective, Ops};
 
 /// A decoder. The fields stand in the order in which [`Weight::all`] names them.
 #[derive(Module, Debug)]
 pub struct Net<B: Backend> {
-    embedding: Param<Tensor<B, 2>>,
+    embedding: Table<B>,
     blocks: Vec<Block<B>>,
     norm: Param<Tensor<B, 1>>,
     /// None where the embedding serves as the head.
-    head: Option<Param<Tensor<B, 2>>>,
+    head: Option<Table<B>>,
     norm_eps: f64,
 }
 
@@ -52,7 +54,7 @@ impl<B: Ops> Net<B> {
     /// # Shapes
     /// `[rows, width]`
     pub fn embedded(&self, batch: &Batch<B>, setting: &Setting<B>) -> Tensor<B, 2> {
-        embedded(self.embedding.val(), batch, setting)
+        self.embedding.embedded(batch, setting)
     }
 
     /// The blocks, first to last.
@@ -72,7 +74,7 @@ impl<B: Ops> Net<B> {
         setting: &Setting<B>,
         objective: &Objective,
         share: f64,
-    ) -> HeadLoss<B> {
+    ) -> Losses<B> {
         Acting::from(self).loss(batch, setting, objective, share)
     }
 
@@ -83,17 +85,16 @@ impl<B: Ops> Net<B> {
     pub fn logits(&self, batch: &Batch<B>, setting: &Setting<B>) -> Tensor<B, 2> {
         let hidden = self.hidden(batch, setting).state;
         let normed = B::rms_norm(hidden, self.norm.val(), self.norm_eps);
-        let head = self.head_weight().cast(normed.dtype());
-        B::product(normed, head, Turned::Right)
+        self.head().logits(normed)
     }
 
-    /// The head's weight, which may be the embedding.
-    pub(crate) fn head_weight(&self) -> Tensor<B, 2> {
-        self.head.as_ref().unwrap_or(&self.embedding).val()
+    /// The head, which may be the embedding.
+    pub(crate) fn head(&self) -> &Table<B> {
+        self.head.as_ref().unwrap_or(&self.embedding)
     }
 
-    pub(crate) fn embedding(&self) -> Tensor<B, 2> {
-        self.embedding.val()
+    pub(crate) fn embedding(&self) -> &Table<B> {
+        &self.embedding
     }
 
     pub(crate) fn norm(&self) -> (Tensor<B, 1>, f64) {
@@ -125,24 +126,18 @@ impl<B: Ops> Acting<'_, B> {
         setting: &Setting<B>,
         objective: &Objective,
         share: f64,
-    ) -> HeadLoss<B> {
+    ) -> Losses<B> {
         let hidden = self.hidden(batch, setting).state;
         let Net { norm, norm_eps, .. } = self.net;
-        let top = Top { norm: norm.val(), head: self.net.head_weight(), norm_eps: *norm_eps };
+        let top = Top { norm: norm.val(), head: self.net.head().clone(), norm_eps: *norm_eps };
         top.loss(hidden, batch, objective, share, false)
     }
 }
 
-pub(crate) fn embedded<B: Ops>(weight: Tensor<B, 2>, batch: &Batch<B>, setting: &Setting<B>) -> Tensor<B, 2> {
-    let x = B::embed(weight, batch.ids.clone());
-    let x = if x.dtype() == setting.dtype { x } else { x.cast(setting.dtype) };
-    B::dropout(x, setting.dropped.of_embedding())
-}
-
-/// The last norm and the head, with the weights as tensors: so the way back can begin here.
+/// The last norm and the head: so the way back can begin here.
 pub(crate) struct Top<B: Backend> {
     pub(crate) norm: Tensor<B, 1>,
-    pub(crate) head: Tensor<B, 2>,
+    pub(crate) head: Table<B>,
     pub(crate) norm_eps: f64,
 }
 
@@ -154,13 +149,8 @@ impl<B: Ops> Top<B> {
         objective: &Objective,
         share: f64,
         back: bool,
-    ) -> HeadLoss<B> {
+    ) -> Losses<B> {
         let normed = B::rms_norm(hidden, self.norm.clone(), self.norm_eps);
-        let head = if self.head.dtype() == normed.dtype() {
-            self.head.clone()
-        } else {
-            self.head.clone().cast(normed.dtype())
-        };
-        B::head_loss(normed, head, batch.labels.clone(), objective, share, back)
+        self.head.loss(normed, batch.labels.clone(), objective, share, back)
     }
 }

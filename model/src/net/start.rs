@@ -1,11 +1,12 @@
 //! The weights that training starts from: normal, by a hash of the seed, the weight's name and the place in it, so that
 //! neither device nor threads nor other weights move them.
-use super::{Attention, Block, Linear, Mlp, Net, Role, Weight};
-use crate::config::{Model, Shape};
+use super::{Attention, Block, Factored, Linear, Mlp, Net, Role, Table, Weight};
+use crate::config::{Embedding, Model, Shape};
 use burn::module::Param;
 use burn::prelude::*;
 use burn::tensor::DType;
 use muse_kernels::fill;
+use std::f64::consts::FRAC_PI_4;
 
 pub(super) fn net<B: Backend>(model: &Model, shape: &Shape, seed: u64, device: &B::Device) -> Net<B> {
     let weights = Weight::all(shape);
@@ -26,7 +27,19 @@ pub(super) fn net<B: Backend>(model: &Model, shape: &Shape, seed: u64, device: &
         let first = factor(first, input.sqrt().recip());
         Linear { first, second: Some(factor(second, deviation)), rounding }
     };
-    let embedding = matrix(next());
+    let table = |first: &Weight, rest: Option<(Embedding, [&Weight; 2])>| match rest {
+        None => Table::Whole(matrix(first)),
+        Some((embedding, [second, phase])) => Table::Factored(Factored {
+            first: matrix(first),
+            second: matrix(second),
+            // The cosine is flat at zero, and half-way to its own zero moves well.
+            phase: Param::from_tensor(Tensor::full([phase.len()], FRAC_PI_4, (device, DType::F32))),
+            rows: shape.vocab_size,
+            width: shape.width,
+            rounding: embedding.round.map(Into::into),
+        }),
+    };
+    let embedding = table(next(), shape.embedding.map(|it| (it, [next(), next()])));
     let mut blocks = Vec::with_capacity(shape.layers);
     for _ in 0..shape.layers {
         let attention_norm = norm(next());
@@ -39,7 +52,7 @@ pub(super) fn net<B: Backend>(model: &Model, shape: &Shape, seed: u64, device: &
         blocks.push(Block { attention_norm, attention, mlp_norm, mlp: Mlp { gate, up, down }, norm_eps });
     }
     let last = norm(next());
-    let head = (!shape.tied).then(|| matrix(next()));
+    let head = (!shape.tied).then(|| table(next(), shape.embedding.map(|it| (it, [next(), next()]))));
     Net { embedding, blocks, norm: last, head, norm_eps: model.norm_eps }
 }
 

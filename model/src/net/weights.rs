@@ -12,7 +12,7 @@ pub enum Role {
     Embedding,
     /// The last product.
     Head,
-    /// The weight of a norm.
+    /// The weight of a norm, or another row of a few numbers.
     Norm,
     /// A matrix within a block.
     Matrix,
@@ -24,7 +24,7 @@ pub struct Weight {
     /// As Hugging Face names it.
     pub name: String,
     /// `[out, in]` of a matrix, `[width]` of a norm. Of a matrix that is the product `b a` of two, `a` is `[rank, in]` and `b`
-    /// `[out, rank]`.
+    /// `[out, rank]`. A table of two cores is these two, and the phase, one number for each of their ranks.
     pub shape: Vec<usize>,
     /// What it is for.
     pub role: Role,
@@ -38,11 +38,19 @@ impl Weight {
     /// All weights of a model of this shape, in their order.
     pub fn all(shape: &Shape) -> Vec<Self> {
         let s = shape;
-        let mut all = vec![Self::new("model.embed_tokens.weight", [s.vocab_size, s.width], Role::Embedding)];
+        let table = |name: &str, role| match s.embedding {
+            None => vec![Self::new(name, [s.vocab_size, s.width], role)],
+            Some(embedding) => {
+                let ([first, second], [a, b]) = (embedding.cores(s.vocab_size, s.width), factors(name));
+                let phase = Self::new(phase(name), [embedding.tensor_train], Role::Norm);
+                vec![Self::new(a, first, role), Self::new(b, second, role), phase]
+            }
+        };
+        let mut all = table("model.embed_tokens.weight", Role::Embedding);
         all.extend((0..s.layers).flat_map(|at| Self::of_block(s, at)));
         all.push(Self::new("model.norm.weight", [s.width], Role::Norm));
         if !s.tied {
-            all.push(Self::new("lm_head.weight", [s.vocab_size, s.width], Role::Head));
+            all.extend(table("lm_head.weight", Role::Head));
         }
         all
     }
@@ -88,6 +96,11 @@ impl Weight {
 pub fn factors(name: &str) -> [String; 2] {
     let module = name.strip_suffix(".weight").unwrap_or(name);
     ["a", "b"].map(|which| format!("{module}.{which}.weight"))
+}
+
+/// The name of the phase that counts the ranks of the two cores of the table of this name.
+pub fn phase(name: &str) -> String {
+    format!("{}.phase.weight", name.strip_suffix(".weight").unwrap_or(name))
 }
 
 impl<B: Backend> Net<B> {

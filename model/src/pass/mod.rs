@@ -7,11 +7,11 @@ mod tape;
 
 use crate::buckets::Onto;
 use crate::lora::Acting;
-use crate::net::{Batch, Setting, Top, embedded};
+use crate::net::{Batch, Setting, Top};
 use burn::prelude::*;
 use muse_kernels::{Objective, Ops, back_from};
 use sums::Sums;
-use tape::{Run, Tape, leaf, taken};
+use tape::{Run, Tape, all_of, leaf, leaves, taken};
 
 /// What is kept of a block on the way forward.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,13 +66,13 @@ pub fn pass<'a, B: Ops>(
 
     // From the loss down to the last block.
     let ((norm, norm_eps), state) = (net.norm(), leaf(state));
-    let top = Top { norm: leaf(norm), head: leaf(net.head_weight()), norm_eps };
+    let top = Top { norm: leaf(norm), head: leaves(net.head()), norm_eps };
     let made = top.loss(state.clone(), &run.batch, objective, share, true);
     let (loss, plain) = (made.loss.clone().inner(), made.plain.inner());
     let mut back = made.loss.backward();
     let mut grad = state.grad_remove(&mut back).expect("the loss comes from the last block's output");
     if lora.is_none() {
-        sums.add_top(taken(&top.norm, &mut back), taken(&top.head, &mut back));
+        sums.add_top(taken(&top.norm, &mut back), all_of(&top.head, &mut back));
     }
     drop((back, top, state));
 
@@ -99,9 +99,9 @@ pub fn pass<'a, B: Ops>(
     }
 
     // From the first block to the embedding.
-    let embedding = leaf(net.embedding());
-    let mut back = back_from(embedded(embedding.clone(), &run.batch, &run.setting), grad);
-    sums.add_embedding(taken(&embedding, &mut back));
+    let embedding = leaves(net.embedding());
+    let mut back = back_from(embedding.embedded(&run.batch, &run.setting), grad);
+    sums.add_embedding(all_of(&embedding, &mut back));
     let (grads, buckets) = sums.all();
     Pass { loss, plain, grads, peaks, buckets }
 }

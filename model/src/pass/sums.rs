@@ -21,16 +21,17 @@ impl<'a, B: Ops> Sums<'a, B> {
         Self { sums, end: count, tied: net.tied(), buckets: Buckets::new(member) }
     }
 
-    /// Those of the last norm and of the head, which may be the embedding.
-    pub(super) fn add_top(&mut self, norm: Tensor<B, 1>, head: Tensor<B, 1>) {
+    /// Those of the last norm and of the head, in their order, which may be the embedding.
+    pub(super) fn add_top(&mut self, norm: Tensor<B, 1>, head: Vec<Tensor<B, 1>>) {
         if self.tied {
             self.add(self.end - 1, norm);
-            self.add_some(0, head);
+            head.into_iter().enumerate().for_each(|(at, grad)| self.add_some(at, grad));
             self.end -= 1;
         } else {
-            self.add(self.end - 2, norm);
-            self.add(self.end - 1, head);
-            self.end -= 2;
+            let first = self.end - head.len();
+            self.add(first - 1, norm);
+            head.into_iter().zip(first..).for_each(|(grad, at)| self.add(at, grad));
+            self.end = first - 1;
         }
     }
 
@@ -40,8 +41,9 @@ impl<'a, B: Ops> Sums<'a, B> {
         grads.into_iter().zip(self.end..).for_each(|(grad, at)| self.add(at, grad));
     }
 
-    pub(super) fn add_embedding(&mut self, grad: Tensor<B, 1>) {
-        self.add(0, grad);
+    pub(super) fn add_embedding(&mut self, grads: Vec<Tensor<B, 1>>) {
+        // From the last to the first, as all others come.
+        grads.into_iter().enumerate().rev().for_each(|(at, grad)| self.add(at, grad));
     }
 
     /// All, and which stand in which bucket.

@@ -1,6 +1,6 @@
 //! A block's own tape: it is run with its weights and its input as leaves, and hands their gradients out.
 use crate::lora::Acting;
-use crate::net::{Batch, Block, Setting};
+use crate::net::{Batch, Block, Setting, Table};
 use burn::backend::Autodiff;
 use burn::module::{ModuleMapper, ModuleVisitor, Param};
 use burn::prelude::*;
@@ -116,6 +116,18 @@ impl<B: Ops> ModuleVisitor<Taped<B>> for Collect<'_, B> {
         }
         self.at += 1;
     }
+}
+
+/// A table all of whose weights gradients are wanted for.
+pub(super) fn leaves<B: Ops>(table: &Table<B>) -> Table<Taped<B>> {
+    table.clone().train::<Taped<B>>().map(&mut Leaves { at: 0, learns: &Learns::All })
+}
+
+/// Takes the gradients of all its weights out, in their order.
+pub(super) fn all_of<B: Ops>(table: &Table<Taped<B>>, grads: &mut Grads<B>) -> Vec<Tensor<B, 1>> {
+    let mut collect = Collect { at: 0, learns: &Learns::All, grads, all: Vec::new() };
+    table.visit(&mut collect);
+    collect.all
 }
 
 /// A tensor that a gradient is wanted for.

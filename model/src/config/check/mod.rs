@@ -37,6 +37,7 @@ impl Model {
         }
         if problems.is_empty() {
             self.check_linear(&mut problems);
+            self.check_embedding(&mut problems);
         }
         self.rope_fits(&mut problems);
         problems
