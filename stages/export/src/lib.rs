@@ -58,7 +58,7 @@ impl Stage for Export {
 
     fn run(&self, context: &mut Context, params: Params) -> Result<(), StageError> {
         let source = Source::open(context, params.weights, params.format != Format::Muse)?;
-        if let Err(FieldError { message, help, .. }) = params.check_three(source.trained) {
+        if let Err(FieldError { message, help, .. }) = params.check_three(source.trained.linear) {
             let said = StageError::new(message);
             return Err(match help {
                 Some(help) => said.help(help),

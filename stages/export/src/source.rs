@@ -3,12 +3,12 @@ use crate::numbers::floats;
 use muse_artifacts::ArtifactError;
 use muse_artifacts::checkpoint::{ABOUT, Checkpoint, Dtype, Tensor, Weights, scale_of, two_bits};
 use muse_artifacts::tokenizer::Tokenizer;
-use muse_model::acting::{rounded, whole};
-use muse_model::config::{Linear, Model};
+use muse_model::acting::{rounded, table, whole};
+use muse_model::config::Model;
 use muse_model::exchange::Refusal;
 use muse_model::exchange::hf::Roles;
 use muse_model::kernels::Rounding;
-use muse_model::net::{Role, Weight, factors};
+use muse_model::net::{Role, Weight, factors, phase};
 use muse_stage::{Context, StageError};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,10 +20,10 @@ const TOKENIZER: [&str; 4] =
 /// A checkpoint and its tokenizer.
 pub(crate) struct Source {
     pub(crate) checkpoint: Checkpoint,
-    /// What is written, whose matrices may be whole and as they act where those of the checkpoint are of low rank and rounded in use.
+    /// What is written, whose matrices may be whole and as they act where those of the checkpoint are made of others and rounded in use.
     pub(crate) model: Model,
-    /// What the checkpoint's matrices are.
-    pub(crate) trained: Option<Linear>,
+    /// What the checkpoint has.
+    pub(crate) trained: Model,
     /// What they are rounded to where they are written as they act.
     rounding: Option<Rounding>,
     /// All weights of it, in their order.
@@ -62,9 +62,9 @@ impl Source {
             );
         }
         check(&checkpoint, &Weight::all(&model.shape(0, 0)))?;
-        let trained = model.linear;
         let rounding = model.round().filter(|_| whole).map(Into::into);
-        let model = if whole { model.whole() } else { model };
+        let trained = model;
+        let model = if whole { trained.whole() } else { trained.clone() };
         let weights = Weight::all(&model.shape(0, 0));
         let end_of_turn = if tokenizer.has_chat_template() { tokenizer.end_of_turn()? } else { None };
         let roles = roles(&tokenizer, end_of_turn);
@@ -89,7 +89,7 @@ impl Source {
             Some(_) if self.rounding.is_some() && is_matrix() => self.acting(name)?,
             Some(tensor) if tensor.dtype == dtype => return Ok(tensors.read(name)?),
             Some(_) => tensors.read_f32(name)?,
-            None => self.product(name)?,
+            None => self.made(name)?,
         };
         floats(&numbers, dtype).map_err(|unfit| {
             let (message, help) = unfit.said(name);
@@ -108,10 +108,16 @@ impl Source {
         })
     }
 
-    /// The matrix whose two factors the checkpoint has.
-    fn product(&self, name: &str) -> Result<Vec<f32>, StageError> {
+    /// The matrix whose two factors the checkpoint has, or the table whose two cores.
+    fn made(&self, name: &str) -> Result<Vec<f32>, StageError> {
         let [first, second] = factors(name);
-        let rank = self.trained.and_then(|linear| linear.low_rank).unwrap_or(1);
+        let tensors = self.checkpoint.model();
+        let phase = phase(name);
+        if let Some(embedding) = self.trained.embedding.filter(|_| tensors.get(&phase).is_some()) {
+            let parts = [tensors.read_f32(&first)?, tensors.read_f32(&second)?, tensors.read_f32(&phase)?];
+            return Ok(table(embedding, &self.trained.shape(0, 0), parts));
+        }
+        let rank = self.trained.low_rank().unwrap_or(1);
         Ok(whole(self.acting(&first)?, self.acting(&second)?, rank))
     }
 

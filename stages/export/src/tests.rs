@@ -11,7 +11,7 @@ use muse_artifacts::checkpoint::Weights;
 use muse_artifacts::checkpoint::{Checkpoint, Dtype, Tensors};
 use muse_artifacts::tokenizer::Tokenizer;
 use muse_model::acting::{rounded as rounded_to, whole};
-use muse_model::config::{Linear, Model, Round, ScalingKind};
+use muse_model::config::{Embedding, Linear, Model, Round, ScalingKind};
 use muse_model::kernels::Rounding;
 use muse_model::net::{Role, Weight, factors};
 use muse_stage::StageEvent;
@@ -157,6 +157,44 @@ fn matrices_of_low_rank_are_whole_for_others_and_as_they_are_for_muse() {
     assert_eq!(made.model().iter().count(), bench.weights.len());
     let card = fs::read_to_string(bench.out().join("README.md")).unwrap();
     assert!(card.contains("| rank of the matrices of blocks | 3 |"), "{card}");
+}
+
+#[test]
+fn rows_of_two_cores_are_made_for_others_and_as_they_are_for_muse() {
+    let bench = Bench::new(|model| model.embedding = Some(Embedding { tensor_train: 2, round: None }));
+    let numbers = |name: &str| &bench.weights.iter().find(|(weight, _)| weight.name == name).unwrap().1;
+    let parts = ["a", "b", "phase"].map(|part| numbers(&format!("model.embed_tokens.{part}.weight")));
+    let shape = bench.model.shape(0, 0);
+    let [[_, first], [n, second]] = bench.model.embedding.unwrap().cores(shape.vocab_size, shape.width);
+    let (a, b) = (first / 2, second / 2);
+    let number = |row: usize, column: usize| -> f64 {
+        let of = |core: &[f32], row: usize, rank: usize, wide: usize, at: usize| {
+            let part = &core[(row * 2 + rank) * wide..][..wide];
+            f64::from(part[at]) / part.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt()
+        };
+        let of_rank = |rank: usize| {
+            let first = of(parts[0], row / n, rank, a, column / b);
+            f64::from(parts[2][rank]).cos() * first * of(parts[1], row % n, rank, b, column % b)
+        };
+        (of_rank(0) + of_rank(1)) / 2_f64.sqrt()
+    };
+    let right = |at: usize| number(at / shape.width, at % shape.width);
+    let near = |got: &[f32]| {
+        assert_eq!(got.len(), shape.vocab_size * shape.width);
+        got.iter().enumerate().all(|(at, got)| (f64::from(*got) - right(at)).abs() < 1e-5)
+    };
+    assert_eq!(bench.run(json!({ "dtype": "f32" })), StageEvent::Done);
+    let hf = Tensors::open([bench.out().join("model.safetensors")]).unwrap();
+    assert_eq!(hf.iter().count(), Weight::all(&bench.model.whole().shape(0, 0)).len());
+    assert!(near(&hf.read_f32("model.embed_tokens.weight").unwrap()));
+    let card = fs::read_to_string(bench.out().join("README.md")).unwrap();
+    assert!(card.contains("| rows for tokens | two cores of rank 2, made whole |"), "{card}");
+    assert_eq!(bench.run(json!({ "format": "gguf", "dtype": "f32" })), StageEvent::Done);
+    assert!(near(&Gguf::read(&bench.out().join("model.gguf")).tensors["token_embd.weight"].numbers));
+    assert_eq!(bench.run(json!({ "format": "muse" })), StageEvent::Done);
+    assert_eq!(Checkpoint::open(&bench.out()).unwrap().model().iter().count(), bench.weights.len());
+    let card = fs::read_to_string(bench.out().join("README.md")).unwrap();
+    assert!(card.contains("| rows for tokens | two cores of rank 2 |"), "{card}");
 }
 
 #[test]

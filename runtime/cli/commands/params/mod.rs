@@ -315,6 +315,12 @@ mod tests {
     }
 
     #[test]
+    fn rows_of_two_cores_are_counted_as_they_are() {
+        let yaml = GPT2.to_owned() + "tied: true\nembedding: { tensor_train: 16, round: int8 }\n";
+        insta::assert_snapshot!(printed(&yaml, &["--micro-batch", "4"]).1);
+    }
+
+    #[test]
     fn json_has_every_number() {
         let text = printed(GPT2, &["--json", "--micro-batch", "4", "--vocab-size", "64000"]).1;
         let value: Value = serde_json::from_str(&text).unwrap();
@@ -490,7 +496,7 @@ mod tests {
         let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/models.md")).unwrap();
         let schema = budget::model_schema();
         let mut fields: Vec<String> = schema["properties"].as_object().unwrap().keys().cloned().collect();
-        for inner in ["Linear", "Rope", "RopeScaling"] {
+        for inner in ["Linear", "Embedding", "Rope", "RopeScaling"] {
             let inner = schema["$defs"][inner]["properties"].as_object().unwrap();
             fields.extend(inner.keys().cloned());
         }

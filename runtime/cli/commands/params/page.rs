@@ -39,6 +39,10 @@ fn sizes(shape: &Shape) -> [String; 2] {
     if !ways.is_empty() {
         second += &format!(", matrices of {}", ways.join(" and "));
     }
+    if let Some(embedding) = shape.embedding {
+        let rounded = if embedding.round.is_some() { ", rounded" } else { "" };
+        second += &format!(", rows of two cores of rank {}{rounded}", number(embedding.tensor_train));
+    }
     [format!("{layers} layers of width {width}, {heads}, SwiGLU {ffn}"), second]
 }
 

@@ -8,7 +8,7 @@ use crate::params::{Dtype, Format, Params};
 use crate::source::Source;
 use muse_artifacts::checkpoint::About;
 use muse_artifacts::checkpoint::Weights;
-use muse_model::config::{Linear, Model, Round};
+use muse_model::config::{Model, Round};
 use muse_model::exchange::hf::Class;
 use muse_stage::Story;
 use std::fmt::Write;
@@ -31,7 +31,7 @@ impl Card<'_> {
             params: self.params,
             model: &self.source.model,
             about,
-            trained: self.source.trained,
+            trained: &self.source.trained,
             chat: self.source.end_of_turn.is_some(),
             notes: self.notes,
             story: self.story,
@@ -45,8 +45,8 @@ struct Says<'a> {
     params: &'a Params,
     model: &'a Model,
     about: &'a About,
-    /// What the matrices of blocks were while it was trained.
-    trained: Option<Linear>,
+    /// What it was while it was trained.
+    trained: &'a Model,
     /// Whether it answers by a chat template.
     chat: bool,
     notes: &'a [String],
@@ -103,12 +103,17 @@ impl Says<'_> {
             ("window of attention", model.window.map_or("no".into(), |window| window.to_string())),
             ("weights", stored),
         ];
-        let as_it_is = model.linear.is_some();
-        if let Some(rank) = self.trained.and_then(|linear| linear.low_rank) {
-            let merged = if as_it_is { "" } else { ", merged to whole ones" };
+        let as_it_is = model == self.trained;
+        let merged = if as_it_is { "" } else { ", merged to whole ones" };
+        if let Some(rank) = self.trained.low_rank() {
             rows.push(("rank of the matrices of blocks", format!("{rank}{merged}")));
         }
-        if let Some(round) = self.trained.and_then(|linear| linear.round) {
+        if let Some(embedding) = self.trained.embedding {
+            let made = if as_it_is { "" } else { ", made whole" };
+            let how = format!("two cores of rank {}{made}", embedding.tensor_train);
+            rows.push(("rows for tokens", how));
+        }
+        if let Some(round) = self.trained.round() {
             let how = match round {
                 Round::Ternary => "three values",
                 Round::Int8 => "8 bits",
@@ -202,7 +207,7 @@ mod tests {
         let params: Params = serde_json::from_value(params).unwrap();
         let mut model = Model::new(4, 128, 4, 384);
         (model.vocab_size, model.context) = (Some(4096), Some(256));
-        Says { params: &params, model: &model, about: &about(), trained: None, chat: true, notes, story }
+        Says { params: &params, model: &model, about: &about(), trained: &model, chat: true, notes, story }
             .text()
     }
 

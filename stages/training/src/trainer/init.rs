@@ -33,8 +33,12 @@ impl<B: Ops> Trainer<'_, B> {
     }
 }
 
+fn ranks(rank: Option<usize>) -> String {
+    rank.map_or_else(|| "none".to_owned(), |rank| rank.to_string())
+}
+
 /// What makes the sizes of weights, and what they are for.
-fn sizes(of: &Shape) -> [(&'static str, String); 10] {
+fn sizes(of: &Shape) -> [(&'static str, String); 11] {
     [
         ("vocab_size", of.vocab_size.to_string()),
         ("layers", of.layers.to_string()),
@@ -43,7 +47,8 @@ fn sizes(of: &Shape) -> [(&'static str, String); 10] {
         ("kv_heads", of.kv_heads.to_string()),
         ("head_width", of.head_width.to_string()),
         ("ffn", of.ffn.to_string()),
-        ("linear.low_rank", of.low_rank.map_or_else(|| "none".to_owned(), |rank| rank.to_string())),
+        ("linear.low_rank", ranks(of.low_rank)),
+        ("embedding.tensor_train", ranks(of.embedding.map(|embedding| embedding.tensor_train))),
         ("qk_norm", of.qk_norm.to_string()),
         ("tied", of.tied.to_string()),
     ]
