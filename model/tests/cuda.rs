@@ -250,13 +250,6 @@ fn a_gpu_writes_what_the_cpu_writes() {
         (model(|_| ()), 160),
         (model(|model| (model.tied, model.qk_norm) = (true, false)), 160),
         (model(|model| model.linear = Some(Linear { low_rank: Some(7), round: None })), 140),
-        (
-            model(|model| {
-                model.tied = true;
-                model.embedding = Some(Embedding { tensor_train: 3, round: None });
-            }),
-            130,
-        ),
         (model(|model| (model.window, model.kv_heads) = (Some(70), None)), 400),
         // Far enough that blocks share what is seen; and a window that is wider than all there is.
         (model(|model| model.window = Some(600)), 1100),

@@ -8,6 +8,17 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::prelude::*;
 
 impl<B: Ops, C: CheckpointStrategy> Ops for Tracked<B, C> {
+    fn multiply<const D: usize>(a: Tensor<Self, D>, b: Tensor<Self, D>) -> Tensor<Self, D> {
+        let (left, right) = (inner(&a), inner(&b));
+        let output = B::multiply(left.clone(), right.clone());
+        tracked([raw(a), raw(b)], output, move |grad: Tensor<B, D>, [of_a, of_b]| {
+            let turned = |x: Tensor<B, D>| x.swap_dims(D - 2, D - 1);
+            let a = of_a.then(|| B::multiply(grad.clone(), turned(right)));
+            let b = of_b.then(|| B::multiply(turned(left), grad));
+            [a.map(raw), b.map(raw)]
+        })
+    }
+
     fn product(a: Tensor<Self, 2>, b: Tensor<Self, 2>, turned: Turned) -> Tensor<Self, 2> {
         let (left, right) = (inner(&a), inner(&b));
         let output = B::product(left.clone(), right.clone(), turned);
