@@ -36,6 +36,7 @@ impl<B: Ops> Run<B> {
     fn all(dtype: DType, rounded: DType, seed: u64) -> Given {
         let mut run = Self { device: B::Device::default(), dtype, rounded, seed, given: Vec::new() };
         run.products();
+        run.parts();
         run.roundings();
         run.norms();
         run.gates();
@@ -76,6 +77,12 @@ impl<B: Ops> Run<B> {
         self.given.push((name.into(), x.into_data().convert::<f32>().to_vec().unwrap()));
     }
 
+    /// The sum of numbers, added up where the order is always the same.
+    fn sum(&self, x: Tensor<B, 1>) -> Tensor<B, 1> {
+        let sum = x.into_data().iter::<f32>().map(f64::from).sum::<f64>();
+        Tensor::full([1], sum, (&self.device, DType::F32))
+    }
+
     fn products(&mut self) {
         for [m, k, n] in [[1, 1, 1], [3, 5, 2], [130, 33, 7], [64, 64, 64], [150, 72, 96], [513, 256, 1000]] {
             for (turned, a, b) in [(Neither, [m, k], [k, n]), (Left, [k, m], [k, n]), (Right, [m, k], [n, k])]
@@ -83,6 +90,22 @@ impl<B: Ops> Run<B> {
                 let (a, b) = (self.matrix(a[0], a[1]), self.matrix(b[0], b[1]));
                 self.give(format!("product {turned:?} {m} {k} {n}"), B::product(a, b, turned));
             }
+        }
+    }
+
+    fn parts(&mut self) {
+        for (rows, wide, outs) in
+            [(1, 8, vec![8]), (37, 16, vec![64, 24, 24]), (150, 5, vec![7, 9]), (64, 16, vec![8, 520])]
+        {
+            let x = self.matrix(rows, wide * outs.len());
+            let weights: Vec<_> = outs.iter().map(|out| self.matrix(*out, wide)).collect();
+            let grad = self.matrix(rows, outs.iter().sum());
+            let name = |what: &str| format!("project_apart {rows} {wide} {outs:?}, {what}");
+            self.give(name("forward"), B::project_apart(x.clone(), weights.clone()));
+            let weights = B::stacked(weights, x.dtype());
+            let [of_x, of_weights] = B::project_apart_back(x, weights, &outs, grad);
+            self.give(name("x"), of_x);
+            self.give(name("weights"), of_weights);
         }
     }
 
@@ -303,10 +326,10 @@ impl<B: Ops> Run<B> {
             let square = self.numbers(len).abs();
             self.give(format!("sum_squares {len}"), B::sum_squares(grad.clone()));
             let squares = B::squares(vec![grad.clone(), weight.clone(), mean.clone()]);
-            self.give(format!("squares {len}"), squares.sum());
+            self.give(format!("squares {len}"), self.sum(squares));
             // More than are gone through at once, and each of a size of its own.
             let many = (0..37).map(|at| self.numbers(len + 300 * at)).collect();
-            self.give(format!("squares of many {len}"), B::squares(many).sum());
+            self.give(format!("squares of many {len}"), self.sum(B::squares(many)));
             // With a scale that is no number, all stays as it is.
             for (number, scale) in [0.5, f32::NAN].into_iter().enumerate() {
                 let scale = Tensor::<B, 1>::full([1], scale, (&self.device, DType::F32));

@@ -102,13 +102,12 @@ pub(super) fn project_normed<B: Ops, const N: usize>(
     } else {
         B::project_normed(x, norm, epsilon, firsts)
     };
-    let mut at = 0;
-    let seconds = linears.iter().filter_map(|linear| {
-        let second = linear.second()?;
-        let rank = second.dims()[1];
-        at += rank;
-        Some(B::project(linear.taken(inner.clone().narrow(1, at - rank, rank)), vec![second]))
-    });
-    let parts: Vec<_> = seconds.collect();
-    if parts.is_empty() { inner } else { Tensor::cat(parts, 1) }
+    let seconds: Vec<_> = linears.iter().filter_map(|linear| linear.second()).collect();
+    if seconds.is_empty() {
+        return inner;
+    }
+    // Each part of a row is rounded by itself.
+    let [rows, all] = inner.dims();
+    let inner = linears[0].taken(inner.reshape([rows * N, all / N])).reshape([rows, all]);
+    B::project_apart(inner, seconds)
 }

@@ -54,9 +54,12 @@ impl<B: Ops> Factored<B> {
                 None => core.val(),
             };
             let [rows, all] = core.dims();
-            let parts = core.cast(DType::F32).reshape([rows, ranks, all / ranks]);
-            let norms = (parts.clone() * parts.clone()).sum_dim(2).clamp_min(SMALLEST).sqrt();
-            parts / norms
+            let wide = all / ranks;
+            let parts = core.cast(DType::F32).reshape([rows * ranks, wide]);
+            // Sums as products, which add up in the same order every time.
+            let ones = Tensor::ones([1, wide], (&parts.device(), DType::F32));
+            let squares = B::product(parts.clone() * parts.clone(), ones, Turned::Right);
+            (parts / squares.clamp_min(SMALLEST).sqrt()).reshape([rows, ranks, wide])
         };
         let first = of(&self.first) * count.cast(DType::F32).reshape([1, ranks, 1]);
         let flat = |parts: Tensor<B, 3>| {

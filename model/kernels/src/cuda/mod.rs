@@ -70,6 +70,24 @@ impl Ops for Cuda {
             .unwrap_or_else(|| plain::project_back(x, weights, grad, so_far, wanted))
     }
 
+    fn project_apart_stacked(
+        x: Tensor<Self, 2>,
+        weights: Vec<Tensor<Self, 2>>,
+        outs: &[usize],
+    ) -> Tensor<Self, 2> {
+        train::project_apart(&x, &weights, outs).unwrap_or_else(|| plain::project_apart(x, weights, outs))
+    }
+
+    fn project_apart_back(
+        x: Tensor<Self, 2>,
+        weights: Vec<Tensor<Self, 2>>,
+        outs: &[usize],
+        grad: Tensor<Self, 2>,
+    ) -> [Tensor<Self, 2>; 2] {
+        train::project_apart_back(&x, &weights, outs, &grad)
+            .unwrap_or_else(|| plain::project_apart_back(x, weights, outs, grad))
+    }
+
     fn rms_norm(x: Tensor<Self, 2>, weight: Tensor<Self, 1>, epsilon: f64) -> Tensor<Self, 2> {
         train::rms_norm(&x, &weight, epsilon).unwrap_or_else(|| plain::rms_norm(x, weight, epsilon))
     }

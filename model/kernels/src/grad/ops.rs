@@ -71,6 +71,16 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Tracked<B, C> {
         })
     }
 
+    fn project_apart(x: Tensor<Self, 2>, weights: Vec<Tensor<Self, 2>>) -> Tensor<Self, 2> {
+        let rows = inner(&x);
+        let outs: Vec<usize> = weights.iter().map(|weight| weight.dims()[0]).collect();
+        let narrow = B::stacked(weights.iter().map(inner).collect(), rows.dtype());
+        let output = B::project_apart_stacked(rows.clone(), narrow.clone(), &outs);
+        tracked([raw(x), raw(behind(weights))], output, move |grad, _| {
+            B::project_apart_back(rows, narrow, &outs, grad).map(|grad| Some(raw(grad)))
+        })
+    }
+
     fn project_onto(
         sum: Tensor<Self, 2>,
         x: Tensor<Self, 2>,

@@ -73,6 +73,35 @@ pub trait Ops: Backend {
         Self::project(Self::rms_norm(x, norm, epsilon), weights)
     }
 
+    /// `x wᵀ` of every weight with a part of x of its own, side by side.
+    ///
+    /// # Shapes
+    /// x `[rows, weights * in]`, weights `[out, in]` each -> `[rows, sum of outs]`
+    fn project_apart(x: Tensor<Self, 2>, weights: Vec<Tensor<Self, 2>>) -> Tensor<Self, 2> {
+        let outs: Vec<usize> = weights.iter().map(|weight| weight.dims()[0]).collect();
+        let weights = Self::stacked(weights, x.dtype());
+        Self::project_apart_stacked(x, weights, &outs)
+    }
+
+    /// The same for weights that are [`Ops::stacked`] and give so many numbers each.
+    fn project_apart_stacked(
+        x: Tensor<Self, 2>,
+        weights: Vec<Tensor<Self, 2>>,
+        outs: &[usize],
+    ) -> Tensor<Self, 2> {
+        plain::project_apart(x, weights, outs)
+    }
+
+    /// The way back of [`Ops::project_apart_stacked`]: the gradient of x, and that of all weights (f32), one behind the other.
+    fn project_apart_back(
+        x: Tensor<Self, 2>,
+        weights: Vec<Tensor<Self, 2>>,
+        outs: &[usize],
+        grad: Tensor<Self, 2>,
+    ) -> [Tensor<Self, 2>; 2] {
+        plain::project_apart_back(x, weights, outs, grad)
+    }
+
     /// `sum + x wᵀ`, of which the product may be dropped in part: how a block adds to what came in.
     ///
     /// # Shapes

@@ -29,7 +29,8 @@ pub(crate) use round::{A_LITTLE_MORE, BLOCK, MOST, rounded, rounded_rows};
 #[cfg(test)]
 pub(crate) use rows::embed_back_by;
 pub(crate) use rows::{
-    embed, embed_back, product, project, project_back, rms_norm, rms_norm_back, swiglu, swiglu_back,
+    embed, embed_back, product, project, project_apart, project_apart_back, project_back, rms_norm,
+    rms_norm_back, swiglu, swiglu_back,
 };
 pub(crate) use together::together;
 #[cfg(test)]

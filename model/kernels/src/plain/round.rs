@@ -1,6 +1,6 @@
 //! Numbers that are rounded to few values while they are used.
 use super::{narrow, wide};
-use crate::ops::Rounding;
+use crate::ops::{Ops, Rounding};
 use burn::prelude::*;
 use burn::tensor::DType;
 
@@ -12,7 +12,7 @@ pub(crate) const MOST: f32 = 127.0;
 /// half-way between two codes: these come to the larger one, however their sums were rounded.
 pub(crate) const A_LITTLE_MORE: f32 = MOST * (1.0 + 1.0 / 131_072.0);
 
-pub(crate) fn rounded<B: Backend>(weight: Tensor<B, 2>, to: Rounding) -> Tensor<B, 2> {
+pub(crate) fn rounded<B: Ops>(weight: Tensor<B, 2>, to: Rounding) -> Tensor<B, 2> {
     let dtype = weight.dtype();
     let weight = wide(weight);
     narrow(
@@ -25,9 +25,11 @@ pub(crate) fn rounded<B: Backend>(weight: Tensor<B, 2>, to: Rounding) -> Tensor<
 }
 
 /// The mean size, with the sign of each number that is larger than half of it, and zero for the others.
-fn ternary<B: Backend>(weight: Tensor<B, 2>) -> Tensor<B, 2> {
-    let sizes = weight.clone().abs();
-    let scale: Tensor<B, 2> = sizes.clone().mean().unsqueeze();
+fn ternary<B: Ops>(weight: Tensor<B, 2>) -> Tensor<B, 2> {
+    let (sizes, count) = (weight.clone().abs(), weight.shape().num_elements());
+    // The sum of sizes by an operation that adds up in the same order every time.
+    let sum = B::sum_squares(sizes.clone().sqrt().reshape([count]));
+    let scale: Tensor<B, 2> = sum.div_scalar(count as f64).unsqueeze();
     let counts = sizes.greater(scale.clone().mul_scalar(0.5).expand(weight.shape()));
     weight.sign() * scale * counts.float()
 }

@@ -43,6 +43,51 @@ pub(crate) fn project_back<B: Ops>(
     [of_x, of_weight]
 }
 
+pub(crate) fn project_apart<B: Ops>(
+    x: Tensor<B, 2>,
+    weights: Vec<Tensor<B, 2>>,
+    outs: &[usize],
+) -> Tensor<B, 2> {
+    let parts = parts_of(x, outs.len());
+    let all = own(weights, outs).into_iter().zip(parts);
+    side_by_side(all.map(|(weight, part)| B::product(part, weight, Turned::Right)).collect(), 1)
+}
+
+pub(crate) fn project_apart_back<B: Ops>(
+    x: Tensor<B, 2>,
+    weights: Vec<Tensor<B, 2>>,
+    outs: &[usize],
+    grad: Tensor<B, 2>,
+) -> [Tensor<B, 2>; 2] {
+    let (mut of_x, mut of_weights, mut first) = (Vec::new(), Vec::new(), 0);
+    for ((weight, part), out) in own(weights, outs).into_iter().zip(parts_of(x, outs.len())).zip(outs) {
+        let grad = grad.clone().narrow(1, first, *out);
+        first += out;
+        of_weights.push(wide(B::product(grad.clone(), part, Turned::Left)));
+        of_x.push(B::product(grad, weight, Turned::Neither));
+    }
+    [side_by_side(of_x, 1), side_by_side(of_weights, 0)]
+}
+
+/// Rows in so many parts, as wide as each other.
+fn parts_of<B: Backend>(x: Tensor<B, 2>, count: usize) -> impl Iterator<Item = Tensor<B, 2>> {
+    let wide = x.dims()[1] / count;
+    (0..count).map(move |at| x.clone().narrow(1, at * wide, wide))
+}
+
+/// Each weight by itself, with so many rows, whether they are stacked as one or not.
+fn own<B: Backend>(mut weights: Vec<Tensor<B, 2>>, outs: &[usize]) -> Vec<Tensor<B, 2>> {
+    if weights.len() == outs.len() {
+        return weights;
+    }
+    let (all, mut first) = (weights.remove(0), 0);
+    let of = |out: &usize| {
+        first += out;
+        all.clone().narrow(0, first - out, *out)
+    };
+    outs.iter().map(of).collect()
+}
+
 fn side_by_side<B: Backend>(mut all: Vec<Tensor<B, 2>>, dim: usize) -> Tensor<B, 2> {
     if all.len() == 1 { all.remove(0) } else { Tensor::cat(all, dim) }
 }

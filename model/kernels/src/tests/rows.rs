@@ -2,6 +2,7 @@
 use super::{B, floats, ints, naive, near, numbers, slope, tensor};
 use crate::ops::{Angles, Ops, Placing, Turned};
 use crate::plain;
+use burn::backend::Autodiff;
 use burn::prelude::*;
 
 #[test]
@@ -36,6 +37,48 @@ fn products_are_right_however_they_are_turned_and_cut() {
             }
         }
     }
+}
+
+#[test]
+fn parts_of_rows_have_weights_of_their_own() {
+    let (rows, wide, outs) = (7, 3, [5, 2, 4]);
+    let x = numbers(rows * wide * 3, 1);
+    let weights: [Vec<f64>; 3] = [0, 1, 2].map(|at| numbers(outs[at] * wide, at as u64 + 2));
+    let grad = numbers(rows * 11, 9);
+    let right = |x: &[f64], weights: &[f64]| -> Vec<f64> {
+        let mut all = Vec::new();
+        for row in x.chunks(wide * 3) {
+            let mut firsts = weights;
+            for (part, out) in row.chunks(wide).zip(outs) {
+                let (own, rest) = firsts.split_at(out * wide);
+                let product = |weight: &[f64]| weight.iter().zip(part).map(|(w, x)| w * x).sum::<f64>();
+                all.extend(own.chunks(wide).map(product));
+                firsts = rest;
+            }
+        }
+        all
+    };
+    let flat = weights.concat();
+    let of_x = slope(&x, &grad, |x| right(x, &flat));
+    let of_weights = slope(&flat, &grad, |weights| right(&x, weights));
+    let each = || weights.iter().zip(outs).map(|(weight, out)| tensor::<2>(weight, [out, wide])).collect();
+    let rows_of = |x: &[f64]| tensor::<2>(x, [rows, wide * 3]);
+    near("forward", &floats(B::project_apart(rows_of(&x), each())), &right(&x, &flat), 1e-5);
+    // Each by itself, and as one.
+    for weights in [each(), vec![tensor(&flat, [11, wide])]] {
+        let [got_x, got_weights] =
+            B::project_apart_back(rows_of(&x), weights, &outs, tensor(&grad, [rows, 11]));
+        near("back to x", &floats(got_x), &of_x, 1e-5);
+        near("back to the weights", &floats(got_weights), &of_weights, 1e-5);
+    }
+    type A = Autodiff<B>;
+    let leaf = |x: Tensor<B, 2>| Tensor::<A, 2>::from_inner(x).require_grad();
+    let (taped, leaves) = (leaf(rows_of(&x)), each().into_iter().map(leaf).collect::<Vec<_>>());
+    let sum = A::project_apart(taped.clone(), leaves.clone()) * Tensor::from_inner(tensor(&grad, [rows, 11]));
+    let back = sum.sum().backward();
+    near("on the tape", &floats(taped.grad(&back).unwrap()), &of_x, 1e-5);
+    let got: Vec<f64> = leaves.iter().flat_map(|leaf| floats(leaf.grad(&back).unwrap())).collect();
+    near("on the tape", &got, &of_weights, 1e-5);
 }
 
 #[test]

@@ -27,6 +27,8 @@ pub(super) struct Shape {
     pub(super) narrow_result: bool,
     /// Whether it is added to other numbers, which may lie where the result will.
     pub(super) added: bool,
+    /// Numbers from one row to the next as they lie, of both sides and of the result: none where rows lie one behind the other.
+    pub(super) strides: [usize; 3],
 }
 
 /// Numbers from the beginning of a matrix to that of the next one: so many that each begins where kernels can read.
@@ -224,12 +226,14 @@ const SMALL: u8 = 0x3c;
 impl Aside {
     fn of(context: &Arc<CudaContext>, shape: &Shape) -> Result<Self, DriverError> {
         let &Shape { count, m, n, k, .. } = shape;
-        let bytes = |rows, columns, narrow| {
-            (count * apart(rows, columns) * if narrow { 2 } else { 4 })
-                .next_multiple_of(MOST_ALIGNED as usize)
+        let bytes = |rows: usize, columns: usize, stride: usize, narrow| {
+            // Whichever way it is turned.
+            let lies = apart(rows, columns).max(stride * rows.max(columns));
+            (count * lies * if narrow { 2 } else { 4 }).next_multiple_of(MOST_ALIGNED as usize)
         };
-        let [first, second] = [bytes(m, k, shape.narrow), bytes(k, n, shape.narrow)];
-        let all = first + second + bytes(m, n, shape.narrow_result);
+        let [of_first, of_second, of_result] = shape.strides;
+        let [first, second] = [bytes(m, k, of_first, shape.narrow), bytes(k, n, of_second, shape.narrow)];
+        let all = first + second + bytes(m, n, of_result, shape.narrow_result);
         let stream = context.new_stream()?;
         // SAFETY: it is given back when this goes, and written to before that alone.
         let memory = unsafe {

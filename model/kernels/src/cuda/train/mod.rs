@@ -2,6 +2,7 @@
 //!
 //! Each gives None for what it has no body for, and the plain one does it.
 mod adamw;
+mod apart;
 mod attention;
 mod blas;
 mod choice;
@@ -24,6 +25,7 @@ mod tensor;
 mod together;
 
 pub(super) use adamw::{adamw, can_step};
+pub(super) use apart::{project_apart, project_apart_back};
 pub(super) use attention::{attend, attend_back};
 pub(super) use embed::embed_back;
 pub use failure::{failure, on_gpus};

@@ -97,7 +97,8 @@ fn near_one(stack: &Numbers, count: usize, [rows, columns]: [usize; 2], norms: &
         let mut products = Vec::new();
         let mut product = |turned, [m, k, n]: [usize; 3], places: [usize; 4], [times, added]: [f64; 2]| {
             let (narrow, narrow_result) = (true, true);
-            let shape = Shape { turned, count, m, n, k, narrow, narrow_result, added: added != 0.0 };
+            let (added_to, strides) = (added != 0.0, [0; 3]);
+            let shape = Shape { turned, count, m, n, k, narrow, narrow_result, added: added_to, strides };
             products.push(Product { shape, places, times: [times as f32, added as f32] });
         };
         if half {

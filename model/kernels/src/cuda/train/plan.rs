@@ -42,22 +42,24 @@ pub(super) fn suggested(
     turn(Attribute::CUBLASLT_MATMUL_DESC_TRANSA, turned == Turned::Right)?;
     turn(Attribute::CUBLASLT_MATMUL_DESC_TRANSB, turned == Turned::Left)?;
     // Rows to us are columns to the library.
-    let layout = |narrow, rows: usize, columns: usize| {
-        let layout = lt::create_matrix_layout(kind(narrow), columns as u64, rows as u64, columns as i64)?;
+    let layout = |narrow, rows: usize, columns: usize, stride: usize| {
+        let stride = if stride == 0 { columns } else { stride };
+        let layout = lt::create_matrix_layout(kind(narrow), columns as u64, rows as u64, stride as i64)?;
         if shape.count > 1 {
             several(layout, shape.count as i32, apart(rows, columns) as i64)?;
         }
         Ok::<_, CublasError>(layout)
     };
+    let [of_a, of_b, of_result] = shape.strides;
     let second = match turned {
-        Turned::Left => layout(shape.narrow, k, m)?,
-        _ => layout(shape.narrow, m, k)?,
+        Turned::Left => layout(shape.narrow, k, m, of_a)?,
+        _ => layout(shape.narrow, m, k, of_a)?,
     };
     let first = match turned {
-        Turned::Right => layout(shape.narrow, n, k)?,
-        _ => layout(shape.narrow, k, n)?,
+        Turned::Right => layout(shape.narrow, n, k, of_b)?,
+        _ => layout(shape.narrow, k, n, of_b)?,
     };
-    let result = layout(shape.narrow_result, m, n)?;
+    let result = layout(shape.narrow_result, m, n, of_result)?;
     let wish = Wish(lt::create_matmul_pref()?);
     wish.set(Wished::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, WORKSPACE)?;
     for place in [

@@ -137,6 +137,7 @@ fn shape(a: &Tensor<Cuda, 2>, b: &Tensor<Cuda, 2>, turned: Turned, result: DType
         narrow: a.dtype() == DType::BF16,
         narrow_result: result == DType::BF16,
         added: false,
+        strides: [0; 3],
     })
 }
 
