@@ -61,8 +61,9 @@ fn a_model_goes_out_with_its_story_and_comes_back_the_same() {
 }
 
 #[test]
-fn a_model_of_low_rank_and_three_values_is_used_as_it_was_trained() {
-    let context = project(", linear: { low_rank: 4, round: ternary }");
+fn a_model_of_low_rank_of_three_values_and_of_two_cores_is_used_as_it_was_trained() {
+    let embedding = "embedding: { tensor_train: 6, round: int8 }";
+    let context = project(&format!(", linear: {{ low_rank: 4, round: ternary }}, {embedding}"));
     let packed = "  in_bits: { uses: export, inputs: { model: base, tokenizer: tokenizer }, with: { format: muse, dtype: ternary } }\n";
     context.edit(&format!("{PAGE}{packed}"));
     context.run(["-q"]).ok();
@@ -79,6 +80,8 @@ fn a_model_of_low_rank_and_three_values_is_used_as_it_was_trained() {
     assert!(
         card("own").contains("| matrices of blocks are rounded to | three values whenever they are used |")
     );
+    assert!(card("own").contains("| rows for tokens | two cores of rank 6 |"));
+    assert!(card("theirs").contains("| rows for tokens | two cores of rank 6, made whole |"));
     // Others have its matrices whole, and do not round what these are multiplied by.
     let file = card("file");
     assert!(file.contains("| rank of the matrices of blocks | 4, merged to whole ones |"), "{file}");

@@ -106,6 +106,22 @@ fn a_rank_beyond_the_smallest_matrix_is_underlined_in_the_model() {
 }
 
 #[test]
+fn more_ranks_than_rows_are_wide_are_underlined_in_the_model() {
+    let context = project("", &format!("{MODEL}embedding: {{ tensor_train: 40 }}\n"));
+    snapshot!(context, refused(&context), @"
+    error: a rank of 40, and rows are 32 wide
+     --> configs/models/small.yaml:5:28
+      |
+    5 | embedding: { tensor_train: 40 }
+      |                            ^^
+      |
+      = help: 1 to 32
+
+    error: 1 error
+    ");
+}
+
+#[test]
 fn a_vocabulary_smaller_than_the_tokenizer_s_is_found_in_the_model() {
     let context = project("", &format!("vocab_size: 200\n{MODEL}"));
     snapshot!(context, refused(&context), @"
