@@ -140,6 +140,9 @@ fn evaluate<B: Ops>(
     if let Some(loss) = loss {
         tell.evaluated(context, team.first().state(), loss);
     }
+    if let Some(zeros) = tell.aside(|| team.first().zeros()) {
+        context.metric(team.first().state().made, "zeros", zeros);
+    }
     Ok(loss)
 }
 

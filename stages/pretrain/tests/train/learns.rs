@@ -47,6 +47,19 @@ fn every_optimizer_learns_what_can_be_learned() {
 }
 
 #[test]
+fn of_three_values_the_share_of_zeros_is_told() {
+    let linear = json!({ "round": "ternary" });
+    let model = json!({ "layers": 2, "width": 32, "heads": 2, "ffn": 48, "linear": linear });
+    let (_, figures) = Place::new().train_until(&json!({ "model": model }), u64::MAX, None);
+    // Of normal numbers as many are smaller than half of their mean size.
+    let zeros: Vec<f64> =
+        figures.iter().filter(|(_, name, _)| name == "zeros").map(|(_, _, share)| *share).collect();
+    assert!(zeros.len() > 1 && zeros.iter().all(|share| (share - 0.31).abs() < 0.04), "{zeros:?}");
+    let (_, figures) = Place::new().train_until(&json!({}), u64::MAX, None);
+    assert!(figures.iter().all(|(_, name, _)| name != "zeros"), "all numbers count");
+}
+
+#[test]
 fn half_precision_learns_too() {
     for precision in ["bf16", "bf16_stochastic"] {
         let fields = json!({ "precision": precision, "lr": 0.02, "steps": 150, "batch_tokens": 256 });

@@ -1,9 +1,11 @@
 //! A training on a device: weights, optimizer and data. `step` makes steps, `init` begins with given weights, `keep` puts it into
-//! checkpoints and back, `adapter` writes factors for others.
+//! checkpoints and back, `adapter` writes factors for others,
+//! `zeros` counts what three values leave out.
 mod adapter;
 mod init;
 mod keep;
 mod step;
+mod zeros;
 
 pub(crate) use step::{Made, ahead, waited_with};
 
