@@ -81,18 +81,11 @@ impl<D: Decode> Decoder<D> {
         let all = Weight::all(&shape);
         let mut all = all.iter();
         let mut next = || read(all.next().expect("as many are asked for as there are"));
-        let table = |next: &mut dyn FnMut() -> Result<Vec<f32>, E>, device: &mut D| -> Result<D::Matrix, E> {
-            let numbers = match shape.embedding {
-                None => next()?,
-                Some(embedding) => table(embedding, &shape, [next()?, next()?, next()?]),
-            };
-            Ok(device.matrix(&Parts::of(&[&numbers], shape.width))?)
-        };
-        let embedding = table(&mut next, &mut device)?;
+        let embedding = rows_for_tokens(&mut device, &shape, &mut next)?;
         let blocks = (0..shape.layers).map(|_| Block::new(&mut device, &shape, &mut next));
         let blocks = blocks.collect::<Result<Vec<_>, E>>()?;
         let norm = device.vector(&next()?)?;
-        let head = if shape.tied { None } else { Some(table(&mut next, &mut device)?) };
+        let head = if shape.tied { None } else { Some(rows_for_tokens(&mut device, &shape, &mut next)?) };
         let (turns, scale) = frequencies(&model.rope, model.head_width());
         let table = |f: fn(f64) -> f64| -> Vec<f32> {
             let row = |place: usize| turns.iter().map(move |turn| (f(place as f64 * turn) * scale) as f32);
@@ -183,6 +176,19 @@ impl<D: Decode> Decoder<D> {
         feeds.iter().for_each(|feed| held[feed.slot] += feed.tokens);
         Ok(given)
     }
+}
+
+/// A row for each token; where they are made of cores, as these make them.
+fn rows_for_tokens<D: Decode, E: From<DeviceError>>(
+    device: &mut D,
+    shape: &Shape,
+    next: &mut impl FnMut() -> Result<Vec<f32>, E>,
+) -> Result<D::Matrix, E> {
+    let numbers = match shape.embedding {
+        None => next()?,
+        Some(embedding) => table(embedding, shape, [next()?, next()?, next()?]),
+    };
+    Ok(device.matrix(&Parts::of(&[&numbers], shape.width))?)
 }
 
 /// The rows whose logits are wanted.
