@@ -445,13 +445,14 @@ fn bound(name: &str, dtype: DType) -> f64 {
     }
 }
 
-/// How far numbers are from the right ones in the mean, beside their size. Where that is none they are what is left of numbers of size
-/// one, as the gradient of a query that sees one key, and a few roundings of those are all that it may be off by.
-fn off(got: &[f32], right: &[f32]) -> f64 {
+/// How far numbers are from the right ones in the mean, beside their size, which may be none.
+fn off(name: &str, got: &[f32], right: &[f32]) -> f64 {
     assert_eq!(got.len(), right.len());
+    // The gradient of a query that sees one key is nothing, and what is left of numbers of size one: off by a few roundings of those.
+    let least = if name.starts_with("attend_back") { 5e-2 } else { 1e-2 };
     let root = |sum: f64| (sum / right.len() as f64).sqrt();
     let size = root(right.iter().map(|x| f64::from(*x).powi(2)).sum());
-    root(got.iter().zip(right).map(|(a, b)| f64::from(a - b).powi(2)).sum()) / size.max(5e-2)
+    root(got.iter().zip(right).map(|(a, b)| f64::from(a - b).powi(2)).sum()) / size.max(least)
 }
 
 fn main() {
@@ -477,7 +478,7 @@ fn main() {
         let (got, again) = (Run::<Cuda>::all(dtype, dtype, seed), Run::<Cuda>::all(dtype, dtype, seed));
         let mut worst: Vec<(String, f64)> = Vec::new();
         for (((name, got), (_, again)), (_, right)) in got.iter().zip(&again).zip(&right) {
-            let off = off(got, right);
+            let off = off(name, got, right);
             // No number at all is off, too.
             if !(off <= bound(name, dtype)) {
                 failed += 1;
@@ -602,7 +603,7 @@ fn sums_of_gpus(seed: u64) -> usize {
     for (got, at) in all[0].iter().zip(order) {
         let (one, other) = (numbers(0, at, lens[at]), numbers(1, at, lens[at]));
         let right = if at == 4 { one.max_pair(other) } else { one + other };
-        let off = off(got, &right.into_data().to_vec::<f32>().unwrap());
+        let off = off("sums", got, &right.into_data().to_vec::<f32>().unwrap());
         if !(off <= 1e-6) {
             failed += 1;
             eprintln!("sums of GPUs, {} numbers: off by {off:.2e}", lens[at]);
