@@ -1,5 +1,5 @@
-//! Products of the rows of matrices with each other, or of their columns, on Hopper. These are symmetric, so half of the work is
-//! enough.
+//! Products of the rows of matrices with each other, or of their columns, and those of matrices that are polynomials of one, on Hopper.
+//! These are symmetric, so half of the work is enough.
 use super::kernel::{Kernel, Source, Words};
 use super::tensor::Numbers;
 
@@ -41,11 +41,12 @@ impl Gram {
         capability == (9, 0) && self.side.is_multiple_of(SIDE) && self.deep.is_multiple_of(DEEP)
     }
 
-    /// Asks for them, and waits for nothing. Of symmetric matrices for the polynomial `one + first x + second x²`, if it is given.
-    /// What comes is divided by the norms of the matrices as often as is said.
+    /// Asks for them, and waits for nothing: products of two sides that are the same, or symmetric as their product is. Of a symmetric
+    /// one with itself, the polynomial `one + first x + second x²`, if it is given. What comes is divided by the norms of the matrices as
+    /// often as is said.
     pub(super) fn start(
         &self,
-        from: &Numbers,
+        [from, with]: [&Numbers; 2],
         to: &Numbers,
         polynomial: Option<[f64; 3]>,
         norms: &Norms,
@@ -62,7 +63,7 @@ impl Gram {
         Kernel::of("gram", SOURCE, defines, THREADS, SHARED).start(
             from.client(),
             blocks,
-            vec![from.at(), to.at(), norms.parts.at()],
+            vec![from.at(), with.at(), to.at(), norms.parts.at()],
             words,
         );
     }

@@ -11,6 +11,7 @@ use crate::plain::{QUINTIC, ROUNDS, SMALLEST, size};
 use burn::backend::Cuda;
 use burn::prelude::*;
 use burn::tensor::DType;
+use std::mem::swap;
 
 const SOURCE: Source = &[include_str!("source/numbers.cu"), include_str!("source/muon.cu")];
 const THREADS: usize = 256;
@@ -24,6 +25,12 @@ const SHARES: usize = 512;
 pub(crate) const TOGETHER: usize = 1 << 26;
 /// As many matrices as a row of blocks each can be started for.
 const MOST: usize = 65_535;
+/// How often the longer side of a matrix has the shorter one where rounds share a factor: three products of squares a round are then
+/// less than two of the whole matrix.
+const APART: usize = 2;
+/// How many rounds share one there. In bf16 three lose nothing to five by themselves; of more, small singular values would be lost.
+const FEW: [usize; 2] = [3, 2];
+const _: () = assert!(FEW[0] + FEW[1] == ROUNDS);
 
 fn kernel(entry: &'static str, dtype: DType) -> Kernel {
     Kernel::of(entry, SOURCE, vec![narrow(dtype)], THREADS as u32, 0)
@@ -80,8 +87,6 @@ fn near_one(stack: &Numbers, count: usize, [rows, columns]: [usize; 2], norms: &
     let (short, long, tall) = (rows.min(columns), rows.max(columns), rows > columns);
     let (whole, square) = (apart(rows, columns), apart(short, short));
     let room = |apart| Numbers::room(stack, [count, apart], DType::BF16);
-    let memory = [stack.clone(), room(whole), room(square), room(square)];
-    let (gram, factor) = (2, 3);
     let of_all = Gram { count, side: short, deep: long, turned: tall, apart: [whole, square] };
     let of_gram = Gram { count, side: short, deep: short, turned: false, apart: [square; 2] };
     // Half of the work where there is a kernel for it.
@@ -91,9 +96,15 @@ fn near_one(stack: &Numbers, count: usize, [rows, columns]: [usize; 2], norms: &
         let buffers = vec![stack.at(), norms.parts.at()];
         kernel("to_one", DType::BF16).start(stack.client(), [norms.shares, count, 1], buffers, words);
     }
+    let together: &[usize] = if half && long >= APART * short { &FEW } else { &[1; ROUNDS] };
+    let [gram, all] = [(); 2].map(|()| room(square));
+    let [last, spare] =
+        [&gram, &all].map(|it| if together.len() < ROUNDS { room(square) } else { it.clone() });
+    let mut squares = [gram, all, last, spare];
+    let mut memory = [stack.clone(), room(whole)];
     let [a, b, c] = QUINTIC;
-    for round in 0..ROUNDS {
-        let (from, to) = (round % 2, 1 - round % 2);
+    for (at, &rounds) in together.iter().enumerate() {
+        let [from, to] = &memory;
         let mut products = Vec::new();
         let mut product = |turned, [m, k, n]: [usize; 3], places: [usize; 4], [times, added]: [f64; 2]| {
             let (narrow, narrow_result) = (true, true);
@@ -103,20 +114,44 @@ fn near_one(stack: &Numbers, count: usize, [rows, columns]: [usize; 2], norms: &
         };
         if half {
             // The first ones take the norm along: twice in a matrix times itself, once in what it is multiplied by.
-            let [twice, once] = if round == 0 { [2, 1] } else { [0, 0] };
-            of_all.start(&memory[from], &memory[gram], None, norms, twice);
-            of_gram.start(&memory[gram], &memory[factor], Some([a, b, c]), norms, once);
+            let [twice, once] = if at == 0 { [2, 1] } else { [0, 0] };
+            of_all.start([from, from], &squares[0], None, norms, twice);
+            polynomials(&of_gram, &mut squares, rounds, norms, once);
         } else {
             let turned = if tall { Turned::Left } else { Turned::Right };
-            product(turned, [short, long, short], [from, from, gram, gram], [1.0, 0.0]);
-            product(Turned::Neither, [short; 3], [gram, gram, gram, factor], [c, b]);
+            product(turned, [short, long, short], [0, 0, 2, 2], [1.0, 0.0]);
+            product(Turned::Neither, [short; 3], [2, 2, 2, 3], [c, b]);
         }
-        let [left, right] = if tall { [from, factor] } else { [factor, from] };
-        let of_size = if round + 1 == ROUNDS { size([rows, columns]) } else { 1.0 };
+        let [left, right] = if tall { [0, 3] } else { [3, 0] };
+        let of_size = if at + 1 == together.len() { size([rows, columns]) } else { 1.0 };
         // The kernel has put it on the diagonal of the factor.
         let added = if half { 0.0 } else { a * of_size };
-        product(Turned::Neither, [rows, short, columns], [left, right, from, to], [of_size, added]);
-        multiply_all(&memory.each_ref(), products);
+        product(Turned::Neither, [rows, short, columns], [left, right, 0, 1], [of_size, added]);
+        multiply_all(&[from, to, &squares[0], &squares[1]], products);
+        memory.reverse();
     }
-    memory[ROUNDS % 2].clone()
+    let [found, _] = memory;
+    found
+}
+
+/// What a matrix is multiplied by in so many rounds, of the first square, its product with itself, to the second one. A round with the
+/// factor `p` makes `p g p` of that product: all of these are polynomials of one matrix, so their products are symmetric. The other
+/// squares are needed from the second round on.
+fn polynomials(
+    of_gram: &Gram,
+    [gram, all, last, spare]: &mut [Numbers; 4],
+    rounds: usize,
+    norms: &Norms,
+    normed: usize,
+) {
+    let at_end = |round| if round + 1 == rounds { normed } else { 0 };
+    of_gram.start([gram, gram], all, Some(QUINTIC), norms, at_end(0));
+    for round in 1..rounds {
+        let before = if round == 1 { &*all } else { &*last };
+        of_gram.start([before, gram], spare, None, norms, 0);
+        of_gram.start([spare, before], gram, None, norms, 0);
+        of_gram.start([gram, gram], last, Some(QUINTIC), norms, 0);
+        of_gram.start([last, all], spare, None, norms, at_end(round));
+        swap(all, spare);
+    }
 }

@@ -1,6 +1,6 @@
-// Products of the rows of each matrix of a stack with each other or, where TURNED says so, of its columns, on Hopper. They are symmetric:
-// a block makes a tile on the diagonal or above it, and writes it to both places. ADDED: the matrix, symmetric too, is added, and a number on
-// the diagonal. What a matrix is short of a norm of one may be made up for on the way.
+// Products of the rows of each matrix of a stack with each other or, where TURNED says so, of its columns, or with those of another matrix
+// where that is known to be symmetric, on Hopper. A block makes a tile on the diagonal or above it, and writes it to both places. ADDED: the
+// matrix, symmetric too, is added, and a number on the diagonal. What a matrix is short of a norm of one may be made up for on the way.
 typedef unsigned long long u64;
 
 // Rows and columns of a tile, and numbers that are summed at a time.
@@ -69,25 +69,25 @@ __device__ __forceinline__ void product(float (&sums)[16][4], u32 left, u32 righ
 }
 
 extern "C" __global__ void __launch_bounds__(256, 2)
-gram(const u16* from, u16* to, const float* parts, const __grid_constant__ Gram g) {
+gram(const u16* from, const u16* with, u16* to, const float* parts, const __grid_constant__ Gram g) {
     extern __shared__ __align__(1024) char shared[];
     u32 begin = (u32)__cvta_generic_to_shared(shared), row = 0, column = blockIdx.x, rest = g.side / SIDE;
     for (; column >= rest; rest--, row++) column -= rest;
     column += row;
-    bool diagonal = row == column;
+    // One side is the other.
+    bool diagonal = row == column, alike = diagonal && with == from;
     u32 stride = TURNED ? g.side : g.steps * DEEP;
-    const u16* own = from + blockIdx.y * g.apart;
+    const u16 *own = from + blockIdx.y * g.apart, *other = with + blockIdx.y * g.apart;
     auto bring = [&](u32 step) {
         u32 place = begin + step % STAGES * 2 * HALF;
         if (step < g.steps) {
 #if TURNED
-            const u16* at = own + (i64)step * DEEP * stride;
-            fetch<DEEP, SIDE / 8>(place, at + row * SIDE, stride);
-            if (!diagonal) fetch<DEEP, SIDE / 8>(place + HALF, at + column * SIDE, stride);
+            i64 at = (i64)step * DEEP * stride;
+            fetch<DEEP, SIDE / 8>(place, own + at + row * SIDE, stride);
+            if (!alike) fetch<DEEP, SIDE / 8>(place + HALF, other + at + column * SIDE, stride);
 #else
-            const u16* at = own + step * DEEP;
-            fetch<SIDE, DEEP / 8>(place, at + (i64)row * SIDE * stride, stride);
-            if (!diagonal) fetch<SIDE, DEEP / 8>(place + HALF, at + (i64)column * SIDE * stride, stride);
+            fetch<SIDE, DEEP / 8>(place, own + step * DEEP + (i64)row * SIDE * stride, stride);
+            if (!alike) fetch<SIDE, DEEP / 8>(place + HALF, other + step * DEEP + (i64)column * SIDE * stride, stride);
 #endif
         }
         asm volatile("cp.async.commit_group;" ::: "memory");
@@ -107,7 +107,7 @@ gram(const u16* from, u16* to, const float* parts, const __grid_constant__ Gram 
     u32 team = threadIdx.x / 128, warp = threadIdx.x / 32 % 4, lane = threadIdx.x % 32;
     for (u32 step = 0; step < g.steps; step++) {
         settle<1>();
-        u32 left = begin + step % STAGES * 2 * HALF, right = diagonal ? left : left + HALF;
+        u32 left = begin + step % STAGES * 2 * HALF, right = alike ? left : left + HALF;
         asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
 #pragma unroll
         for (int depth = 0; depth < DEEP / 16; depth++) {
@@ -166,12 +166,12 @@ gram(const u16* from, u16* to, const float* parts, const __grid_constant__ Gram 
     }
     __syncthreads();
     u16* out = to + blockIdx.y * g.result_apart;
-    const char* other = shared + (g.steps + 1) % STAGES * 2 * HALF;
+    const char* mirrored = shared + (g.steps + 1) % STAGES * 2 * HALF;
 #pragma unroll
     for (int n = 0; n < SIDE * SIDE / 8 / 256; n++) {
         int at = n * 256 + threadIdx.x, down = at / (SIDE / 8), piece = at % (SIDE / 8);
         u32 place = place_of(down, piece, SIDE);
         *(uint4*)(out + (i64)(row * SIDE + down) * g.side + column * SIDE + piece * 8) = *(const uint4*)(tile + place);
-        if (!diagonal) *(uint4*)(out + (i64)(column * SIDE + down) * g.side + row * SIDE + piece * 8) = *(const uint4*)(other + place);
+        if (!diagonal) *(uint4*)(out + (i64)(column * SIDE + down) * g.side + row * SIDE + piece * 8) = *(const uint4*)(mirrored + place);
     }
 }
