@@ -60,7 +60,7 @@ mod tests {
             |embedding| Flops::of(&Model { embedding, ..Model::new(2, 64, 4, 128) }.shape(120, 32)).forward;
         // 11 rows of 3 ranks of 8, and 11 of 3 of 8.
         let cores = 8 * 8 * 11 * 3 + 11 * 11 * 3 * 8;
-        let embedding = Some(Embedding { tensor_train: 3, round: None });
+        let embedding = Some(Embedding::of_rank(3));
         assert_eq!(of(None) - 2 * 120 * 64, of(embedding) - 2 * cores);
     }
 

@@ -27,7 +27,8 @@ pub(super) const CHANGED: u64 = 2;
 pub(super) const NEWTON_SCHULZ: u64 = 6;
 /// Numbers of matrices that a GPU takes at once there, or one matrix if that has more.
 pub(super) const STACK: u64 = 1 << 26;
-/// Bytes of each then: the matrix twice and squares of it twice, in bf16, and momentum in f32 in the place of the gradient.
+/// Bytes of each then: the matrix twice and two squares of it in bf16, or four where they are half as large; momentum in f32 is in the place
+/// of the gradient.
 pub(super) const STACK_BYTES: u64 = 8;
 
 /// A tensor that a block keeps from forward to backward.

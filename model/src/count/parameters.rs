@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_table_of_cores_is_two_and_a_phase() {
-        let embedding = Some(Embedding { tensor_train: 16, round: None });
+        let embedding = Some(Embedding::of_rank(16));
         let of = |tied| {
             Parameters::of(&Model { embedding, tied, ..model(1, 4096, (32, 32), 64) }.shape(32_000, 64))
         };
