@@ -5,6 +5,7 @@
 //! bytes here, with a name, a type and a shape.
 mod about;
 mod disk;
+mod eight_bits;
 mod header;
 mod kept;
 mod reader;
@@ -15,6 +16,7 @@ mod weights;
 mod writer;
 
 pub use about::{About, Facts, FileFacts};
+pub use eight_bits::{eight_bits, scales_of};
 pub use header::Tensor;
 pub use kept::{Checkpoints, Kept, Look};
 pub use reader::Checkpoint;

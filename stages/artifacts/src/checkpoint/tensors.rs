@@ -1,5 +1,5 @@
 //! Reads tensors one by one from safetensors files: none is in memory before it is asked for.
-use super::{Tensor, header, two_bits};
+use super::{Tensor, eight_bits, header, two_bits};
 use crate::{ArtifactError, Result};
 use half::{bf16, f16};
 use safetensors::Dtype;
@@ -30,6 +30,8 @@ enum Kind {
     Plain,
     /// A matrix of three values in two bits each, with the size of its numbers in a tensor beside.
     TwoBits,
+    /// A matrix of codes of eight bits, with their scales in a tensor beside.
+    EightBits,
     /// What stands beside such a matrix.
     Beside,
 }
@@ -52,25 +54,31 @@ impl Tensors {
             }
             all.files.push((path, file));
         }
-        all.find_matrices_in_two_bits();
+        all.find_matrices_in_bits();
         Ok(all)
     }
 
-    /// Gives matrices in two bits the sizes of what they hold, and takes the tensors beside them for a part of them.
-    fn find_matrices_in_two_bits(&mut self) {
+    /// Gives matrices in few bits the sizes of what they hold, and takes the tensors beside them for a part of them.
+    fn find_matrices_in_bits(&mut self) {
         for beside in 0..self.tensors.len() {
             let (tensor, _) = &self.tensors[beside];
             let at = two_bits::of_scale(&tensor.name).and_then(|name| self.by_name.get(name).copied());
-            let is_size =
-                matches!(tensor.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) && tensor.shape == [1];
-            let Some(at) = at.filter(|_| is_size) else { continue };
+            let are_floats = matches!(tensor.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16);
+            let Some(at) = at.filter(|_| are_floats) else { continue };
+            let scales = tensor.shape.clone();
             let (matrix, place) = &mut self.tensors[at];
-            if let (Dtype::U8, [rows, _]) = (matrix.dtype, matrix.shape.as_mut_slice()) {
-                // The head was held against the file, so this is far from the end of numbers.
-                *rows = rows.saturating_mul(two_bits::FOUR);
-                place.kind = Kind::TwoBits;
-                self.tensors[beside].1.kind = Kind::Beside;
-            }
+            place.kind = match (matrix.dtype, matrix.shape.as_mut_slice()) {
+                (Dtype::U8, [rows, _]) if scales == [1] => {
+                    // The head was held against the file, so this is far from the end of numbers.
+                    *rows = rows.saturating_mul(two_bits::FOUR);
+                    Kind::TwoBits
+                }
+                (Dtype::I8, &mut [rows, columns]) if scales == [rows, eight_bits::scales_of(columns)] => {
+                    Kind::EightBits
+                }
+                _ => continue,
+            };
+            self.tensors[beside].1.kind = Kind::Beside;
         }
     }
 
@@ -104,7 +112,7 @@ impl Tensors {
         self.fill(place, bytes)
     }
 
-    /// The numbers of a tensor, whatever kind of floats it holds. Those of a matrix in two bits come as what is rounded to them.
+    /// The numbers of a tensor, whatever kind of floats it holds. Those of a matrix in few bits come as what is rounded to them.
     pub fn read_f32(&self, name: &str) -> Result<Vec<f32>> {
         let (tensor, place) = self.must_find(name)?;
         let bytes = self.read(name)?;
@@ -117,6 +125,11 @@ impl Tensors {
                 two_bits::before_rounding(&bytes, size).map_err(|wrong| {
                     ArtifactError::format(self.path(place), format!("tensor `{name}`: {wrong}"))
                 })
+            }
+            Dtype::I8 if place.kind == Kind::EightBits => {
+                let columns = tensor.shape.last().copied().unwrap_or(1);
+                let scales = self.read_f32(&two_bits::scale_of(name))?;
+                Ok(eight_bits::numbers(&bytes, &scales, columns))
             }
             other => {
                 let said = format!("tensor `{name}` is of {other}, and weights are F32, F16 or BF16");

@@ -20,13 +20,18 @@ pub(super) fn of_scale(name: &str) -> Option<&str> {
     name.strip_suffix(SCALE)
 }
 
-/// How many numbers tensors stand for: of a matrix in two bits all of them, and nothing of what stands beside it.
+/// How many numbers tensors stand for: of a matrix in two or eight bits all of them, and nothing of what stands beside it.
 pub(super) fn parameters(tensors: &[Tensor]) -> u64 {
-    let bytes = tensors.iter().filter(|tensor| tensor.dtype == Dtype::U8);
-    let beside: HashMap<String, usize> =
-        bytes.filter_map(|tensor| Some((scale_of(&tensor.name), (FOUR - 1) * tensor.numbers()?))).collect();
+    let in_bits = tensors.iter().filter(|tensor| matches!(tensor.dtype, Dtype::U8 | Dtype::I8));
+    // What a matrix has beyond the numbers of its tensor stands at the name of the one beside it.
+    let beside: HashMap<String, usize> = in_bits
+        .filter_map(|tensor| {
+            let more = if tensor.dtype == Dtype::U8 { FOUR - 1 } else { 0 };
+            Some((scale_of(&tensor.name), more * tensor.numbers()?))
+        })
+        .collect();
     let count = |tensor: &Tensor| match beside.get(&tensor.name) {
-        Some(three_of_four) => *three_of_four,
+        Some(more) => *more,
         None => tensor.numbers().unwrap_or(0),
     };
     tensors.iter().map(|tensor| count(tensor) as u64).sum()
