@@ -34,6 +34,7 @@ pub fn table(embedding: Embedding, shape: &Shape, [first, second, phase]: [Vec<f
         rows: shape.vocab_size,
         width: shape.width,
         rounding: embedding.round.map(Into::into),
+        normed: embedding.normed,
     };
     cores.table().into_data().iter().collect()
 }

@@ -7,6 +7,7 @@ pub mod decode;
 pub mod exchange;
 pub mod lora;
 pub mod loss;
+pub mod nearest;
 pub mod net;
 pub mod optim;
 pub mod pass;

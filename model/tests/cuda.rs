@@ -81,7 +81,7 @@ fn a_gpu_gives_what_the_cpu_gives() {
         model(|_| ()),
         model(|model| (model.tied, model.qk_norm) = (true, false)),
         model(|model| model.linear = Some(Linear { low_rank: Some(7), round: None })),
-        model(|model| model.embedding = Some(Embedding { tensor_train: 3, round: None })),
+        model(|model| model.embedding = Some(Embedding::of_rank(3))),
         model(|model| (model.window, model.dropout, model.attention_dropout) = (Some(7), 0.2, 0.3)),
     ] {
         for recompute in [Recompute::Nothing, Recompute::BlockOffloaded] {

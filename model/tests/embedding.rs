@@ -25,7 +25,7 @@ const TOKENS: usize = 12;
 const ROUNDS: [Option<Round>; 2] = [None, Some(Round::Int8)];
 
 fn model(tied: bool, round: Option<Round>) -> Model {
-    let embedding = Some(Embedding { tensor_train: 3, round });
+    let embedding = Some(Embedding { round, ..Embedding::of_rank(3) });
     Model { tied, init_std: 0.3, embedding, head_width: Some(8), ..Model::new(2, WIDTH, 4, 48) }
 }
 

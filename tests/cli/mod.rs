@@ -1,6 +1,7 @@
 //! The promises of each command, from outside.
 mod bench;
 mod checkpoints;
+mod compress;
 mod download;
 mod drawing;
 mod environment;

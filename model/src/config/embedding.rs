@@ -18,9 +18,22 @@ pub struct Embedding {
     /// rounded.
     #[serde(default)]
     pub round: Option<Round>,
+    /// Each part of a row of a core is divided by its norm when it is used, so that rows are of one size, which the phase says. With `false`
+    /// they have the sizes that they have: what a table that was trained is taken apart to.
+    #[serde(default = "normed")]
+    pub normed: bool,
+}
+
+fn normed() -> bool {
+    true
 }
 
 impl Embedding {
+    /// Cores of so many ranks, with norms of one and nothing rounded.
+    pub fn of_rank(tensor_train: usize) -> Self {
+        Self { tensor_train, round: None, normed: normed() }
+    }
+
     /// The sizes of both cores for so many rows of that width.
     pub fn cores(self, rows: usize, width: usize) -> [[usize; 2]; 2] {
         let ([m, n], [a, b]) = (halves(rows), halves(width));
@@ -60,7 +73,7 @@ mod tests {
         assert_eq!(halves(4096), [64, 64]);
         assert_eq!([1, 2, 3, 5, 65, 128].map(halves), [[1, 1], [2, 1], [2, 2], [3, 2], [9, 8], [12, 11]]);
         let count = |rank, rows, width| -> usize {
-            let cores = Embedding { tensor_train: rank, round: None }.cores(rows, width);
+            let cores = Embedding::of_rank(rank).cores(rows, width);
             cores.iter().map(|[rows, width]| rows * width).sum()
         };
         assert_eq!(count(64, 50_257, 5120), 2_068_992);
@@ -70,7 +83,7 @@ mod tests {
     #[test]
     fn a_rank_is_within_the_width() {
         for (rank, right) in [(0, false), (1, true), (64, true), (65, false)] {
-            let embedding = Some(Embedding { tensor_train: rank, round: None });
+            let embedding = Some(Embedding::of_rank(rank));
             let found = Model { embedding, ..Model::new(2, 64, 4, 128) }.check();
             assert_eq!(found.is_empty(), right, "{rank}: {found:?}");
         }

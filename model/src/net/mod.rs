@@ -13,10 +13,11 @@ pub use batch::{Batch, Dropped, Setting};
 pub use block::Block;
 pub use linear::Linear;
 pub use mlp::Mlp;
+pub use start::Start;
 pub(crate) use start::drawn;
 pub use table::{Factored, Losses, Table};
 pub(crate) use weights::Change;
-pub use weights::{Role, Weight, factors, phase};
+pub use weights::{Part, Role, Weight, factors, phase};
 
 use crate::config::{Model, Shape};
 use crate::lora::Acting;

@@ -1,6 +1,6 @@
 //! The weights that training starts from: normal, by a hash of the seed, the weight's name and the place in it, so that
 //! neither device nor threads nor other weights move them.
-use super::{Attention, Block, Factored, Linear, Mlp, Net, Role, Table, Weight};
+use super::{Attention, Block, Factored, Linear, Mlp, Net, Part, Role, Table, Weight};
 use crate::config::{Embedding, Model, Shape};
 use burn::module::Param;
 use burn::prelude::*;
@@ -8,76 +8,124 @@ use burn::tensor::DType;
 use muse_kernels::fill;
 use std::f64::consts::FRAC_PI_4;
 
+/// What a weight begins as.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Start {
+    /// All its numbers are this one.
+    Same(f32),
+    /// Its numbers are normal, with this standard deviation.
+    Normal(f64),
+}
+
+impl Start {
+    /// What each weight of a model begins as, in the order of [`Weight::all`].
+    pub fn all(model: &Model, shape: &Shape) -> Vec<(Weight, Self)> {
+        let mut before: Option<usize> = None;
+        let of = |weight: Weight| {
+            let start = Self::of(model, &weight, before);
+            before = weight.shape.last().copied();
+            (weight, start)
+        };
+        Weight::all(shape).into_iter().map(of).collect()
+    }
+
+    /// That of one weight. Of the one before it is told how many numbers a row has: the second of two begins by what comes into the first.
+    fn of(model: &Model, weight: &Weight, before: Option<usize>) -> Self {
+        let normed = model.embedding.is_none_or(|embedding| embedding.normed);
+        let columns = weight.shape.last().map_or(1.0, |side| *side as f64);
+        match (weight.role, Part::of(&weight.name)) {
+            // The cosine is flat at zero, and half-way to its own zero moves well.
+            (Role::Norm, Some(Part::Phase)) => Self::Same(FRAC_PI_4 as f32),
+            (Role::Norm, _) => Self::Same(1.0),
+            // Rows are to be as large as those of a table: each number is made of two, and counts by a cosine.
+            (Role::Embedding | Role::Head, Some(_)) if !normed => {
+                Self::Normal((model.init_std / FRAC_PI_4.cos()).sqrt())
+            }
+            (Role::Embedding | Role::Head, _) => Self::Normal(model.init_std),
+            // Numbers between both are as large as those that come in, and those that come out as with one matrix.
+            (Role::Matrix, Some(Part::First)) => Self::Normal(columns.sqrt().recip()),
+            (Role::Matrix, Some(_)) => {
+                let input = before.map_or(columns, |input| input as f64);
+                Self::Normal(deviation(model, weight) * (input / columns).sqrt())
+            }
+            (Role::Matrix, None) => Self::Normal(deviation(model, weight)),
+        }
+    }
+
+    /// Its numbers, by the seed, the name and the place.
+    pub fn numbers(self, weight: &Weight, seed: u64) -> Vec<f32> {
+        let deviation = match self {
+            Self::Same(number) => return vec![number; weight.len()],
+            Self::Normal(deviation) => deviation,
+        };
+        let mut numbers = vec![0.0_f32; weight.len()];
+        let begin = name_seed(seed, &weight.name);
+        fill(&mut numbers, |first, part| {
+            for (place, number) in (first as u64..).zip(part) {
+                *number = (normal(begin, place) * deviation) as f32;
+            }
+        });
+        numbers
+    }
+}
+
 pub(super) fn net<B: Backend>(model: &Model, shape: &Shape, seed: u64, device: &B::Device) -> Net<B> {
-    let weights = Weight::all(shape);
-    let mut all = weights.iter();
-    let mut next = || all.next().expect("Weight::all names every weight that a net has");
-    let two = shape.low_rank.is_some();
-    let norm =
-        |weight: &Weight| Param::from_tensor(Tensor::<B, 1>::ones([weight.len()], (device, DType::F32)));
-    let matrix =
-        |weight: &Weight| Param::from_tensor(drawn::<B>(weight, deviation(model, weight), seed, device));
-    let factor = |weight: &Weight, deviation| Param::from_tensor(drawn::<B>(weight, deviation, seed, device));
-    let linear = |first: &Weight, second: Option<&Weight>| {
-        let rounding = shape.round.map(Into::into);
-        let Some(second) = second else { return Linear { first: matrix(first), second: None, rounding } };
-        // Numbers between both are as large as those that come in, and those that come out as with one matrix.
-        let [rank, input] = [first.shape[0] as f64, first.shape[1] as f64];
-        let deviation = deviation(model, second) * (input / rank).sqrt();
-        let first = factor(first, input.sqrt().recip());
-        Linear { first, second: Some(factor(second, deviation)), rounding }
+    let mut all = Start::all(model, shape).into_iter();
+    let mut next = || {
+        let (weight, start) = all.next().expect("Weight::all names every weight that a net has");
+        TensorData::new(start.numbers(&weight, seed), weight.shape)
     };
-    let table = |first: &Weight, rest: Option<(Embedding, [&Weight; 2])>| match rest {
+    let two = shape.low_rank.is_some();
+    let row = |data| Param::from_tensor(Tensor::<B, 1>::from_data(data, (device, DType::F32)));
+    let matrix = |data| Param::from_tensor(Tensor::<B, 2>::from_data(data, (device, DType::F32)));
+    let linear = |first, second: Option<_>| {
+        let (first, second) = (matrix(first), second.map(matrix));
+        Linear { first, second, rounding: shape.round.map(Into::into) }
+    };
+    let table = |first, rest: Option<(Embedding, [_; 2])>| match rest {
         None => Table::Whole(matrix(first)),
         Some((embedding, [second, phase])) => Table::Factored(Factored {
             first: matrix(first),
             second: matrix(second),
-            // The cosine is flat at zero, and half-way to its own zero moves well.
-            phase: Param::from_tensor(Tensor::full([phase.len()], FRAC_PI_4, (device, DType::F32))),
+            phase: row(phase),
             rows: shape.vocab_size,
             width: shape.width,
             rounding: embedding.round.map(Into::into),
+            normed: embedding.normed,
         }),
     };
     let embedding = table(next(), shape.embedding.map(|it| (it, [next(), next()])));
     let mut blocks = Vec::with_capacity(shape.layers);
     for _ in 0..shape.layers {
-        let attention_norm = norm(next());
+        let attention_norm = row(next());
         let [query, key, value, output] = [(); 4].map(|()| linear(next(), two.then(&mut next)));
-        let [query_norm, key_norm] = [(); 2].map(|()| shape.qk_norm.then(|| norm(next())));
-        let mlp_norm = norm(next());
+        let [query_norm, key_norm] = [(); 2].map(|()| shape.qk_norm.then(|| row(next())));
+        let mlp_norm = row(next());
         let [gate, up, down] = [(); 3].map(|()| linear(next(), two.then(&mut next)));
         let (head_width, norm_eps) = (shape.head_width, model.norm_eps);
         let attention = Attention { query, key, value, output, query_norm, key_norm, head_width, norm_eps };
         blocks.push(Block { attention_norm, attention, mlp_norm, mlp: Mlp { gate, up, down }, norm_eps });
     }
-    let last = norm(next());
+    let last = row(next());
     let head = (!shape.tied).then(|| table(next(), shape.embedding.map(|it| (it, [next(), next()]))));
     Net { embedding, blocks, norm: last, head, norm_eps: model.norm_eps }
 }
 
+/// The standard deviation of a matrix of a block that is one.
 fn deviation(model: &Model, weight: &Weight) -> f64 {
     let residual = weight.name.contains(".o_proj.") || weight.name.contains(".down_proj.");
-    let residual = residual && weight.role == Role::Matrix;
     if residual { model.residual_std() } else { model.init_std }
 }
 
-/// A matrix of normal numbers with this standard deviation.
+/// Normal numbers with this standard deviation.
 pub(crate) fn drawn<B: Backend>(
     weight: &Weight,
     deviation: f64,
     seed: u64,
     device: &B::Device,
 ) -> Tensor<B, 2> {
-    let mut numbers = vec![0.0_f32; weight.len()];
-    let begin = name_seed(seed, &weight.name);
-    fill(&mut numbers, |first, part| {
-        for (place, number) in (first as u64..).zip(part) {
-            *number = (normal(begin, place) * deviation) as f32;
-        }
-    });
-    let shape = [weight.shape[0], weight.shape[1]];
-    Tensor::from_data(TensorData::new(numbers, shape), (device, DType::F32))
+    let data = TensorData::new(Start::Normal(deviation).numbers(weight, seed), weight.shape.clone());
+    Tensor::from_data(data, (device, DType::F32))
 }
 
 /// Stirs 64 bits (the last step of splitmix64).

@@ -27,7 +27,7 @@ pub struct Losses<B: Backend> {
     pub plain: Tensor<B, 1>,
 }
 
-/// Two cores and a phase: each part of a row of a core has a norm of one, and counts by the cosine of its rank's phase.
+/// Two cores and a phase: each part of a row of a core, divided by its norm or as it is, counts by the cosine of its rank's phase.
 #[derive(Module, Debug)]
 pub struct Factored<B: Backend> {
     /// `[m, ranks * a]`
@@ -41,6 +41,8 @@ pub struct Factored<B: Backend> {
     /// What both cores are rounded to.
     #[module(skip)]
     pub(crate) rounding: Option<Rounding>,
+    #[module(skip)]
+    pub(crate) normed: bool,
 }
 
 impl<B: Ops> Factored<B> {
@@ -56,6 +58,9 @@ impl<B: Ops> Factored<B> {
             let [rows, all] = core.dims();
             let wide = all / ranks;
             let parts = core.cast(DType::F32).reshape([rows * ranks, wide]);
+            if !self.normed {
+                return parts.reshape([rows, ranks, wide]);
+            }
             // Sums as products, which add up in the same order every time.
             let ones = Tensor::ones([1, wide], (&parts.device(), DType::F32));
             let squares = B::product(parts.clone() * parts.clone(), ones, Turned::Right);

@@ -92,6 +92,30 @@ impl Weight {
     }
 }
 
+/// Which part of a matrix or a table a weight is, where it is no whole one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The first of two, which rows come to first.
+    First,
+    /// The second.
+    Second,
+    /// What counts the ranks of two cores.
+    Phase,
+}
+
+impl Part {
+    /// What a weight of this name is.
+    pub fn of(name: &str) -> Option<Self> {
+        let module = name.strip_suffix(".weight").unwrap_or(name);
+        match module.rsplit_once('.')?.1 {
+            "a" => Some(Self::First),
+            "b" => Some(Self::Second),
+            "phase" => Some(Self::Phase),
+            _ => None,
+        }
+    }
+}
+
 /// The names of the two weights whose product the matrix of this name is, where it is not one.
 pub fn factors(name: &str) -> [String; 2] {
     let module = name.strip_suffix(".weight").unwrap_or(name);

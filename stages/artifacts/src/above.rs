@@ -1,6 +1,6 @@
 //! What artifacts will be, as far as the stages above say before anything runs.
 use muse_stage::{Above, Given};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// What packed tokens will be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,7 +39,41 @@ pub fn model_of(given: &Given<'_>) -> Option<(Value, Data)> {
     match given.kind {
         "pretrain" => Some((given.params["model"].clone(), Data::of(&given.above))),
         "sft" => at("init"),
+        "compress" => {
+            let begun = given.params.get("model").filter(|model| !model.is_null()).cloned();
+            let (model, data) = begun.map(|model| (model, Data::default())).or_else(|| at("model"))?;
+            Some((compressed(model, &given.params, given.params["model"].is_null()), data))
+        }
         "export" => at("model"),
         _ => None,
     }
+}
+
+/// The configuration of what `compress` with these parameters makes of a model, trained before or not.
+fn compressed(mut model: Value, params: &Value, trained: bool) -> Value {
+    fn part<'a>(model: &'a mut Value, name: &str) -> &'a mut Value {
+        if !model[name].is_object() {
+            model[name] = json!({});
+        }
+        &mut model[name]
+    }
+    if !model.is_object() {
+        return model;
+    }
+    let [ternary, int8] = ["ternary", "int8"].map(|field| params[field] == true);
+    if let Some(rank) = params["low_rank"].as_u64() {
+        part(&mut model, "linear")["low_rank"] = rank.into();
+    }
+    if ternary {
+        part(&mut model, "linear")["round"] = "ternary".into();
+    } else if int8 && model["linear"]["round"] != "ternary" {
+        part(&mut model, "linear")["round"] = "int8".into();
+    }
+    if let (Some(ranks), false) = (params["tensor_train"].as_u64(), model["embedding"].is_object()) {
+        model["embedding"] = json!({ "tensor_train": ranks, "normed": !trained });
+    }
+    if int8 && model["embedding"].is_object() {
+        model["embedding"]["round"] = "int8".into();
+    }
+    model
 }

@@ -34,6 +34,7 @@ pub const BUILTIN: &[&'static dyn StageKind] = &[
     &muse_stage_tokenizer::Tokenize,
     &muse_stage_pack::Pack,
     &muse_stage_import::Import,
+    &muse_stage_compress::Compress,
     &muse_stage_pretrain::Pretrain,
     &muse_stage_sft::Sft,
     &muse_stage_eval::Eval,

@@ -161,7 +161,7 @@ fn matrices_of_low_rank_are_whole_for_others_and_as_they_are_for_muse() {
 
 #[test]
 fn rows_of_two_cores_are_made_for_others_and_as_they_are_for_muse() {
-    let bench = Bench::new(|model| model.embedding = Some(Embedding { tensor_train: 2, round: None }));
+    let bench = Bench::new(|model| model.embedding = Some(Embedding::of_rank(2)));
     let numbers = |name: &str| &bench.weights.iter().find(|(weight, _)| weight.name == name).unwrap().1;
     let parts = ["a", "b", "phase"].map(|part| numbers(&format!("model.embed_tokens.{part}.weight")));
     let shape = bench.model.shape(0, 0);

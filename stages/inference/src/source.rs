@@ -75,7 +75,7 @@ impl Source {
         let (Some(vocabulary), Some(_)) = (self.model.vocab_size, self.model.context) else {
             return wrong(
                 "its configuration says no `vocab_size` or `context`".into(),
-                "`pretrain` writes both",
+                "`pretrain` writes both; of first weights that `compress` makes, the file of the model says them",
             );
         };
         let tokens = self.tokenizer.vocab_size();

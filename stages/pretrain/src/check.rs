@@ -1,7 +1,7 @@
 //! What the schema cannot say of the parameters, and what the stages above and the machine say against them.
 use crate::params::Params;
 use muse_stage::{Above, FieldError, Machine};
-use muse_training::above::Data;
+use muse_training::above::{Data, check_init};
 use muse_training::check::{check_batch, check_steps, first};
 
 impl Params {
@@ -23,7 +23,8 @@ impl Params {
         let data = Data::of(above);
         // What is not known fits.
         let context = data.context.or(self.model.context).unwrap_or(1);
-        self.check_data(data.vocab_size.unwrap_or(1), context)
+        self.check_data(data.vocab_size.unwrap_or(1), context)?;
+        check_init(&self.model, above, "/model")
     }
 
     /// Whether the machine has the memory for it.
@@ -96,6 +97,39 @@ mod tests {
         // What is not known fits.
         assert_eq!(wrong(json!({ "vocab_size": 499 }), &packed("char", 500, 64)), None);
         assert_eq!(wrong(json!({ "vocab_size": 499, "context": 9 }), &Above::nothing()), None);
+    }
+
+    #[test]
+    fn what_it_begins_with_is_held_against_the_model() {
+        let begun = json!({ "layers": 4, "width": 64, "heads": 4, "ffn": 128, "vocab_size": 500 });
+        let wrong = |model: Value, more: Value| {
+            let mut with = json!({ "model": begun.clone() });
+            with.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let above = Above::new(|port| match port {
+                "init" => vec![Given {
+                    kind: "compress",
+                    output: "checkpoint",
+                    params: with.clone(),
+                    above: Above::nothing(),
+                }],
+                _ => Vec::new(),
+            });
+            params(model, json!({})).check_above(&above).err().map(|error| error.message)
+        };
+        assert_eq!(wrong(json!({}), json!({})), None);
+        // What is rounded has no size, and may come later.
+        assert_eq!(wrong(json!({}), json!({ "ternary": true })), None);
+        assert_eq!(wrong(json!({ "linear": { "low_rank": 8 } }), json!({ "low_rank": 8 })), None);
+        let said = wrong(json!({}), json!({ "low_rank": 8 })).unwrap();
+        assert_eq!(said, "`linear.low_rank` is none in this model, and 8 in the one that it begins with");
+        for (model, more) in [
+            (json!({ "width": 32 }), json!({})),
+            (json!({ "vocab_size": 501 }), json!({})),
+            (json!({}), json!({ "tensor_train": 3 })),
+            (json!({ "embedding": { "tensor_train": 3, "normed": false } }), json!({ "tensor_train": 3 })),
+        ] {
+            assert!(wrong(model.clone(), more.clone()).is_some(), "{model} {more}");
+        }
     }
 
     #[test]

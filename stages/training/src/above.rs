@@ -1,5 +1,6 @@
 //! What speaks against a training before anything runs: the stages that make its data, and the machine.
 use crate::recipe::{Recipe, Recompute};
+use crate::trainer::unlike;
 pub use muse_artifacts::above::Data;
 
 use muse_artifacts::above::model_of;
@@ -17,6 +18,22 @@ pub fn model_at(above: &Above<'_>, port: &str) -> Option<Model> {
         context: model.context.or(data.context),
         ..model
     })
+}
+
+/// Whether a model can begin with the weights at the port `init`, as far as the stages above say what they are.
+pub fn check_init(model: &Model, above: &Above<'_>, pointer: &str) -> Result<(), FieldError> {
+    let Some(begun) = model_at(above, "init") else { return Ok(()) };
+    // What one of them does not say is as it is in the other.
+    let vocab_size = begun.vocab_size.or(model.vocab_size).unwrap_or(1);
+    let [has, wants] = [&begun, model].map(|one| one.shape(vocab_size, 1));
+    match unlike(&has, &wants) {
+        None => Ok(()),
+        Some((name, has, wants)) => {
+            let message =
+                format!("`{name}` is {wants} in this model, and {has} in the one that it begins with");
+            Err(FieldError::new(pointer, message).help("take the model of the stage at `init`"))
+        }
+    }
 }
 
 impl Recipe {

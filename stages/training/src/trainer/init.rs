@@ -21,8 +21,7 @@ impl<B: Ops> Trainer<'_, B> {
             Ok(model) => model.shape(self.shape.vocab_size, self.shape.context),
             Err(error) => return wrong(format!("its model is none that is known here: {error}")),
         };
-        let sizes = sizes(&has).into_iter().zip(sizes(&self.shape));
-        if let Some(((name, has), (_, wants))) = sizes.into_iter().find(|(has, wants)| has != wants) {
+        if let Some((name, has, wants)) = unlike(&has, &self.shape) {
             return wrong(format!("`{name}` is {has} in the checkpoint, and {wants} in the model"));
         }
         let known = |name: &str| self.weights.iter().any(|weight| weight.name == name);
@@ -33,12 +32,18 @@ impl<B: Ops> Trainer<'_, B> {
     }
 }
 
+/// Where weights of one shape are of no use to another: what differs, and how.
+pub(crate) fn unlike(has: &Shape, wants: &Shape) -> Option<(&'static str, String, String)> {
+    let both = sizes(has).into_iter().zip(sizes(wants));
+    both.map(|((name, has), (_, wants))| (name, has, wants)).find(|(_, has, wants)| has != wants)
+}
+
 fn ranks(rank: Option<usize>) -> String {
     rank.map_or_else(|| "none".to_owned(), |rank| rank.to_string())
 }
 
 /// What makes the sizes of weights, and what they are for.
-fn sizes(of: &Shape) -> [(&'static str, String); 11] {
+fn sizes(of: &Shape) -> [(&'static str, String); 12] {
     [
         ("vocab_size", of.vocab_size.to_string()),
         ("layers", of.layers.to_string()),
@@ -49,6 +54,7 @@ fn sizes(of: &Shape) -> [(&'static str, String); 11] {
         ("ffn", of.ffn.to_string()),
         ("linear.low_rank", ranks(of.low_rank)),
         ("embedding.tensor_train", ranks(of.embedding.map(|embedding| embedding.tensor_train))),
+        ("embedding.normed", of.embedding.is_none_or(|embedding| embedding.normed).to_string()),
         ("qk_norm", of.qk_norm.to_string()),
         ("tied", of.tied.to_string()),
     ]

@@ -7,6 +7,7 @@ mod keep;
 mod step;
 mod zeros;
 
+pub(crate) use init::unlike;
 pub(crate) use step::{Made, ahead, waited_with};
 
 use crate::data::{Batches, Cursor, HeldOut, Rows, StepSize};
