@@ -26,6 +26,8 @@ KINDS = {
     "tensor_train: 16": "embedding: { tensor_train: 16 }",
     "tensor_train: 64": "embedding: { tensor_train: 64 }",
     "tensor_train: 64, round: int8": "embedding: { tensor_train: 64, round: int8 }",
+    "tensor_train: 16, normed: false": "embedding: { tensor_train: 16, normed: false }",
+    "tensor_train: 64, normed: false": "embedding: { tensor_train: 64, normed: false }",
     "low_rank: 32, tensor_train: 64": "linear: { low_rank: 32 }\nembedding: { tensor_train: 64 }",
 }
 
