@@ -4,7 +4,9 @@
     cargo build --release
     python3 tests/by_hand/decode.py [--only 125m] [--keep DIR]      # five minutes, 12 GB of disk; --keep saves making the models again
 
-Makes models of about 125M, 350M and 500M parameters (one step of training, exported), and has both programs write as many tokens
+`--kind ternary --only 500m --only 3b` puts three values beside TQ2_0; the last column is memory at most, of the file of weights.
+
+Makes models of about 125M, 350M and 500M parameters (first weights, exported), and has both programs write as many tokens
 behind the same prompt, in turns: `muse serve` through its API, choosing, HTTP and JSON included, and llama.cpp by `llama_decode`
 alone, as it comes otherwise. The time of a token is that of a long answer less that of an answer of one token. Prints a table in
 Markdown of medians, and ends with 1 where muse has less than 0.8 of llama.cpp's tokens. Needs llama-cpp-python.
@@ -26,9 +28,10 @@ SIZES = {
     "125m": {"vocab_size": 32768, "layers": 16, "width": 768, "heads": 12, "kv_heads": 4, "ffn": 2048, "tied": True},
     "350m": {"vocab_size": 49152, "layers": 24, "width": 1024, "heads": 16, "kv_heads": 4, "ffn": 3200, "tied": True},
     "500m": {"vocab_size": 49152, "layers": 28, "width": 1152, "heads": 18, "kv_heads": 6, "ffn": 3584, "tied": True},
+    "3b": {"vocab_size": 32768, "layers": 28, "width": 3072, "heads": 24, "kv_heads": 8, "ffn": 8192, "tied": True},
 }
-# What muse calls it, and a GGUF file.
-KINDS = {"f32": "f32", "bf16": "bf16", "int8": "q8_0"}
+# What muse calls it, and a GGUF file. Of three values, what is not is in 8 bits on both sides.
+KINDS = {"f32": "f32", "bf16": "bf16", "int8": "q8_0", "ternary": "tq2_0"}
 CONTEXT, PROMPT, THREADS = 512, 128, 2
 LEAST = 0.8
 
@@ -39,31 +42,33 @@ def said(program, *arguments):
         raise SystemExit(f"{program} {arguments}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
 
 
-def models(muse, work, sizes):
+def models(muse, work, sizes, kinds):
     """Makes a folder for muse and files for llama.cpp."""
     stages = {
         "corpus": {"uses": "download", "with": {"source": "synthetic", "languages": ["en"], "count": 600, "seed": 1}},
         "tokens": {"uses": "tokenizer", "inputs": {"corpus": "corpus"}, "with": {"vocab_size": 600}},
-        "packed": {"uses": "pack", "inputs": {"corpus": "corpus", "tokenizer": "tokens"}, "with": {"context": CONTEXT}},
     }
+    names = []
     for size in sizes:
         with open(os.path.join(work, f"{size}.yaml"), "w") as file:
-            json.dump(SIZES[size], file)
-        training = {"model": f"{size}.yaml", "steps": 1, "batch_tokens": CONTEXT, "lr": 1e-3, "optimizer": {"kind": "sgd"}, "recompute": "block"}
-        stages[size] = {"uses": "pretrain", "inputs": {"data": "packed"}, "with": training}
-        inputs = {"model": size, "tokenizer": "tokens"}
-        stages[f"{size}_muse"] = {"uses": "export", "inputs": inputs, "with": {"format": "muse"}}
-        for kind, dtype in KINDS.items():
-            stages[f"{size}_{kind}"] = {"uses": "export", "inputs": inputs, "with": {"format": "gguf", "dtype": dtype}}
+            json.dump({**SIZES[size], "context": CONTEXT}, file)
+        for kind in kinds:
+            ternary = kind == "ternary"
+            start = f"{size}_three" if ternary else size
+            stages[start] = {"uses": "compress", "with": {"model": f"{size}.yaml", "ternary": ternary}}
+            inputs = {"model": start, "tokenizer": "tokens"}
+            own = {"format": "muse", **({"dtype": "ternary"} if ternary else {})}
+            stages[f"{start}_muse"] = {"uses": "export", "inputs": inputs, "with": own}
+            stages[f"{size}_{kind}"] = {"uses": "export", "inputs": inputs, "with": {"format": "gguf", "dtype": KINDS[kind]}}
+            names += [f"{start}_muse", f"{size}_{kind}"]
     page = os.path.join(work, "page.yaml")
     with open(page, "w") as file:
         json.dump({"muse": 1, "name": "decode", "stages": stages}, file)
     cache = ["--cache-dir", os.path.join(work, "cache")]
     said(muse, *cache, "run", page, "--device", "cpu")
-    for size in sizes:
-        for name in [f"{size}_muse", *(f"{size}_{kind}" for kind in KINDS)]:
-            if not os.path.exists(os.path.join(work, name)):
-                said(muse, *cache, "get", page, name, "--to", os.path.join(work, name))
+    for name in dict.fromkeys(names):
+        if not os.path.exists(os.path.join(work, name)):
+            said(muse, *cache, "get", page, name, "--to", os.path.join(work, name))
 
 
 class Muse:
@@ -71,7 +76,7 @@ class Muse:
         words = [muse, "serve", folder, "--port", "0", "--precision", precision, "--threads", str(THREADS), "--slots", "1", "--device", "cpu"]
         self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.address = self.process.stdout.readline().strip().removeprefix("http://")
-        self.name = os.path.basename(folder)
+        self.folder, self.name = folder, os.path.basename(folder)
 
     def seconds(self, prompt, tokens):
         door = http.client.HTTPConnection(self.address)
@@ -87,6 +92,12 @@ class Muse:
         # What the prompt costs is in neither: its slot holds it.
         short = statistics.median(self.seconds(prompt, 1) for _ in range(3))
         return tokens / (self.seconds(prompt, tokens + 1) - short)
+
+    def memory(self):
+        """The most memory that it has had, of what the file of its weights has."""
+        with open(f"/proc/{self.process.pid}/status") as status:
+            most = next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
+        return most * 1024 / os.path.getsize(os.path.join(self.folder, "model.safetensors"))
 
     def end(self):
         self.process.send_signal(signal.SIGTERM)
@@ -124,26 +135,29 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--keep", help="a folder to work in, which stays")
     given = parser.parse_args()
-    sizes = given.only or list(SIZES)
+    sizes, kinds = given.only or ["125m", "350m", "500m"], given.kind or ["f32", "bf16", "int8"]
     good = True
     with tempfile.TemporaryDirectory() as temporary:
         work = os.path.abspath(given.keep or temporary)
         os.makedirs(work, exist_ok=True)
-        models(given.muse, work, sizes)
+        models(given.muse, work, sizes, kinds)
         prompt = [20 + at * at % 500 for at in range(PROMPT)]
         print(f"llama-cpp-python {llama_cpp.__version__}; {THREADS} threads, a prompt of {PROMPT}, {given.tokens} tokens behind it\n\n"
-              "| model | kept | muse, tokens/s | llama.cpp | ratio | each round |\n|---|---|---|---|---|---|", flush=True)
+              "| model | kept | muse, tokens/s | llama.cpp | ratio | each round | memory of the file |\n|---|---|---|---|---|---|---|", flush=True)
         for size in sizes:
-            for kind in given.kind or KINDS:
-                sides = [Muse(given.muse, os.path.join(work, f"{size}_muse"), kind), Llama(os.path.join(work, f"{size}_{kind}"))]
+            for kind in kinds:
+                ternary = kind == "ternary"
+                own = os.path.join(work, f"{size}_three_muse" if ternary else f"{size}_muse")
+                sides = [Muse(given.muse, own, "int8" if ternary else kind), Llama(os.path.join(work, f"{size}_{kind}"))]
                 [side.rate(prompt, 4) for side in sides]
                 rounds = [[side.rate(prompt, given.tokens) for side in sides] for _ in range(given.rounds)]
+                memory = sides[0].memory()
                 [side.end() for side in sides]
                 ours, theirs = (statistics.median(side) for side in zip(*rounds))
                 ratio = statistics.median(ours / theirs for ours, theirs in rounds)
                 good &= ratio >= LEAST
                 each = " ".join(f"{ours / theirs:.2f}" for ours, theirs in rounds)
-                print(f"| {size} | {kind} | {ours:.1f} | {theirs:.1f} | {ratio:.2f} | {each} |", flush=True)
+                print(f"| {size} | {kind} | {ours:.1f} | {theirs:.1f} | {ratio:.2f} | {each} | {memory:.2f} |", flush=True)
     sys.exit(0 if good else 1)
 
 

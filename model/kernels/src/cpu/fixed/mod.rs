@@ -17,6 +17,7 @@ use burn::backend::Flex;
 use burn::prelude::*;
 use burn::tensor::DType;
 use panels::Panels;
+use std::borrow::Cow;
 use trits::Trits;
 
 /// A matrix `[out, in]`.
@@ -35,7 +36,11 @@ impl Fixed {
             if parts.ternary {
                 return Weight::Trits(Trits::new(numbers, width));
             }
-            let all = numbers.concat();
+            // A table for tokens is large, and comes alone.
+            let all = match numbers {
+                [alone] => Cow::Borrowed(*alone),
+                several => Cow::Owned(several.concat()),
+            };
             Weight::Panels(Panels::new(&all, [all.len() / width.max(1), width], kept))
         };
         Self(if parts.apart {
