@@ -7,7 +7,7 @@ use burn::prelude::*;
 use burn::tensor::DType;
 use half::{bf16, f16};
 use muse_model::buckets::Onto;
-use muse_model::config::{Embedding, Linear, Model};
+use muse_model::config::{Embedding, Linear, Model, Round};
 use muse_model::decode::{Cpu, Decode, Decoder, DeviceError, Kept, More, Room, Wanted, gpu};
 use muse_model::kernels::{NO_LABEL, Objective, Ops, keep_kernels_in};
 use muse_model::net::{Batch, Dropped, Net, Role, Setting, Weight};
@@ -242,6 +242,10 @@ fn written<D: Decode>(model: &Model, device: D, kept: Kept, context: usize) -> V
     all
 }
 
+fn three_values(low_rank: Option<usize>) -> Option<Linear> {
+    Some(Linear { low_rank, round: Some(Round::Ternary) })
+}
+
 #[test]
 #[ignore = "needs a GPU"]
 fn a_gpu_writes_what_the_cpu_writes() {
@@ -250,6 +254,8 @@ fn a_gpu_writes_what_the_cpu_writes() {
         (model(|_| ()), 160),
         (model(|model| (model.tied, model.qk_norm) = (true, false)), 160),
         (model(|model| model.linear = Some(Linear { low_rank: Some(7), round: None })), 140),
+        (model(|model| model.linear = three_values(None)), 140),
+        (model(|model| model.linear = three_values(Some(7))), 130),
         (model(|model| (model.window, model.kv_heads) = (Some(70), None)), 400),
         // Far enough that blocks share what is seen; and a window that is wider than all there is.
         (model(|model| model.window = Some(600)), 1100),
@@ -263,8 +269,11 @@ fn a_gpu_writes_what_the_cpu_writes() {
         ),
         (model(|model| (model.head_width, model.heads, model.kv_heads) = (Some(128), 16, Some(2))), 300),
     ] {
-        // What is multiplied is rounded to bf16 where weights are; else nothing is.
-        for (kept, most) in [(Kept::F32, 1e-5), (Kept::Bf16, 0.015), (Kept::Int8, 0.015)] {
+        // What is multiplied is rounded to bf16 where weights are; else nothing is, but to 8 bits where these have three values: there what lies
+        // near to half-way between two codes may come to the other one.
+        let rounds = model.round().is_some();
+        let bounds = if rounds { [1e-4, 0.1, 0.1] } else { [1e-5, 0.015, 0.015] };
+        for (kept, most) in [Kept::F32, Kept::Bf16, Kept::Int8].into_iter().zip(bounds) {
             let right = written(&model, Cpu::new(Kept::F32), kept, context);
             let got = written(&model, gpu(0, &model, kept).unwrap(), Kept::F32, context);
             let off = apart(&got, &right);

@@ -2,6 +2,7 @@
 use super::device::{Arg, Device};
 use super::memory::Memory;
 use super::{BUSY, CHUNK, Gpu, Rows};
+use crate::cpu::mean_size;
 use crate::decode::{DeviceResult, Kept, Parts};
 use std::borrow::Cow;
 
@@ -28,6 +29,8 @@ pub struct Matrix {
     /// What it gives: rows, or pairs of them. Of pairs as many as are multiplied of what comes out.
     pub(super) rows: usize,
     pub(super) width: usize,
+    /// How many parts of what it is multiplied by are rounded each by itself, and how wide they are, where its weights have three values.
+    pub(super) rounds: Option<[usize; 2]>,
 }
 
 /// What becomes of products.
@@ -49,7 +52,7 @@ impl Matrix {
     /// A matrix of parts, one below the other.
     pub(super) fn new(device: &Device, kept: Kept, parts: &Parts<'_>) -> DeviceResult<Self> {
         let rows = parts.numbers.iter().map(|part| part.len() / parts.width).sum();
-        let matrix = Self::empty(device, kept, rows, multiplied_by(parts), false)?;
+        let matrix = Self::empty(device, kept, rows, parts, false)?;
         let mut first = 0;
         for (at, part) in parts.numbers.iter().enumerate() {
             matrix.keep(device, &among(parts, at), first, 0)?;
@@ -61,15 +64,17 @@ impl Matrix {
     /// The two matrices of a gated layer.
     pub(super) fn pair(device: &Device, kept: Kept, parts: &Parts<'_>) -> DeviceResult<Self> {
         let rows = parts.numbers.iter().map(|part| part.len() / parts.width).max().unwrap_or(0);
-        let matrix = Self::empty(device, kept, rows.next_multiple_of(CHUNK), multiplied_by(parts), true)?;
+        let matrix = Self::empty(device, kept, rows.next_multiple_of(CHUNK), parts, true)?;
         for at in 0..parts.numbers.len() {
             matrix.keep(device, &among(parts, at), 0, at + 1)?;
         }
         Ok(matrix)
     }
 
-    fn empty(device: &Device, kept: Kept, rows: usize, width: usize, pair: bool) -> DeviceResult<Self> {
+    fn empty(device: &Device, kept: Kept, rows: usize, parts: &Parts<'_>, pair: bool) -> DeviceResult<Self> {
         device.bind()?;
+        let width = multiplied_by(parts);
+        let rounds = parts.ternary.then(|| [width / parts.width, parts.width]);
         let (all, chunks) = (if pair { 2 * rows } else { rows }, width.div_ceil(CHUNK));
         // As many as a row that is multiplied has numbers, which is a multiple of a tile.
         let (tiled, numbers) = (all.next_multiple_of(CHUNK), chunks * CHUNK);
@@ -79,7 +84,7 @@ impl Matrix {
             Kept::Int8 => tiled * numbers,
         };
         let scales = if kept == Kept::Int8 { Some(device.zeros(tiled * chunks * 2)?) } else { None };
-        Ok(Self { numbers: device.zeros(bytes)?, scales, kept, rows, width })
+        Ok(Self { numbers: device.zeros(bytes)?, scales, kept, rows, width, rounds })
     }
 
     /// Brings rows to their places.
@@ -192,11 +197,16 @@ fn multiplied_by(parts: &Parts<'_>) -> usize {
     if parts.apart { parts.width * parts.numbers.len() } else { parts.width }
 }
 
-/// The numbers of a part; where parts are multiplied by numbers of their own, with zeros for those of the others.
+/// The numbers of a part as they act; where parts are multiplied by numbers of their own, with zeros for those of the others.
 fn among<'a>(parts: &Parts<'a>, at: usize) -> Cow<'a, [f32]> {
-    let part = parts.numbers[at];
+    let mut part = Cow::Borrowed(parts.numbers[at]);
+    if parts.ternary {
+        let size = mean_size(&part);
+        let value = |x: &f32| if x.abs() > 0.5 * size { size.copysign(*x) } else { 0.0 };
+        part = Cow::Owned(part.iter().map(value).collect());
+    }
     if !parts.apart {
-        return Cow::Borrowed(part);
+        return part;
     }
     let mut wide = vec![0.0; part.len() * parts.numbers.len()];
     let rows = wide.chunks_exact_mut(multiplied_by(parts)).zip(part.chunks_exact(parts.width));

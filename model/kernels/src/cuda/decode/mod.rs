@@ -48,6 +48,8 @@ pub struct Gpu {
     steps: Steps,
     /// What a step does, where it is one kernel.
     whole: Option<Whole>,
+    /// Some of its weights have three values.
+    rounds: bool,
 }
 
 /// Numbers that stay, with zeros behind them where rows are wider.
@@ -88,7 +90,7 @@ impl Gpu {
         })?;
         let whole = if shared > 0 { Some(Whole::new(&device, shared, head_width)?) } else { None };
         let steps = Steps::new(&device)?;
-        Ok(Self { device, kept: model.kept, group, angles: None, steps, whole })
+        Ok(Self { device, kept: model.kept, group, angles: None, steps, whole, rounds: false })
     }
 
     /// Bytes of a number that is multiplied.
@@ -123,6 +125,35 @@ impl Gpu {
         self.whole.as_mut().map_or(Ok(()), |whole| whole.start(&self.device))
     }
 
+    /// What is multiplied by weights of three values is rounded before, by a kernel of its own: neither is a step one kernel then, nor is
+    /// a norm left to a product.
+    fn makes_ready_for(&mut self, parts: &Parts<'_>) {
+        if parts.ternary {
+            (self.whole, self.rounds) = (None, true);
+        }
+    }
+
+    /// Rows as a matrix multiplies them, where that is not as they are.
+    fn taken(&mut self, x: &Rows, weight: &Matrix) -> DeviceResult<Option<Rows>> {
+        let Some([parts, width]) = weight.rounds else { return Ok(None) };
+        let rows = self.rows(x.count, x.stride, self.number())?;
+        let args = [
+            Arg::At(x.scratch.at()),
+            Arg::At(rows.scratch.at()),
+            Arg::Int(width),
+            Arg::Int(parts),
+            Arg::Int(x.stride),
+        ];
+        self.launch("round_rows", x.count * parts, 256, &args)?;
+        Ok(Some(rows))
+    }
+
+    /// Rows times a matrix, which goes to where `out` is.
+    fn multiply(&mut self, x: &Rows, weight: &Matrix, out: &Rows, way: Way) -> DeviceResult<()> {
+        let taken = self.taken(x, weight)?;
+        weight.product(self, taken.as_ref().unwrap_or(x), out, way)
+    }
+
     /// Counters in zeros; whoever counts leaves zeros behind.
     fn counters(&mut self, count: usize) -> DeviceResult<u64> {
         // Those that are there go when there must be more, and may be meant by a list.
@@ -133,15 +164,6 @@ impl Gpu {
     }
 }
 
-/// Refuses parts that no kernel here multiplies by.
-fn multiplied(parts: &Parts<'_>) -> DeviceResult<()> {
-    if !parts.ternary {
-        return Ok(());
-    }
-    let message = "weights of three values, which nothing on a GPU multiplies by".into();
-    Err(DeviceError { message, help: Some("use the model with `--device cpu`".into()) })
-}
-
 impl Decode for Gpu {
     type Matrix = Matrix;
     type Vector = Vector;
@@ -149,12 +171,12 @@ impl Decode for Gpu {
     type Cache = Cache;
 
     fn matrix(&mut self, parts: &Parts<'_>) -> DeviceResult<Matrix> {
-        multiplied(parts)?;
+        self.makes_ready_for(parts);
         Matrix::new(&self.device, self.kept, parts)
     }
 
     fn pair(&mut self, parts: &Parts<'_>) -> DeviceResult<Matrix> {
-        multiplied(parts)?;
+        self.makes_ready_for(parts);
         Matrix::pair(&self.device, self.kept, parts)
     }
 
@@ -218,7 +240,7 @@ impl Decode for Gpu {
     }
 
     fn norm(&mut self, x: &Rows, weight: &Vector, epsilon: f64) -> DeviceResult<Rows> {
-        if matrix::lies_near(self.kept, x) && !x.chosen {
+        if matrix::lies_near(self.kept, x) && !x.chosen && !self.rounds {
             let norm = Some((weight.memory.at(), epsilon));
             return Ok(Rows { scratch: Rc::clone(&x.scratch), norm, ..*x });
         }
@@ -254,24 +276,24 @@ impl Decode for Gpu {
 
     fn times(&mut self, x: &Rows, weight: &Matrix) -> DeviceResult<Rows> {
         let rows = self.rows(x.count, weight.rows, 4)?;
-        weight.product(self, x, &rows, Way::Store)?;
+        self.multiply(x, weight, &rows, Way::Store)?;
         Ok(rows)
     }
 
     fn inner(&mut self, x: &Rows, weight: &Matrix) -> DeviceResult<Rows> {
         let rows = self.rows(x.count, weight.rows.next_multiple_of(CHUNK), self.number())?;
-        weight.product(self, x, &rows, Way::Inner)?;
+        self.multiply(x, weight, &rows, Way::Inner)?;
         Ok(rows)
     }
 
     fn add_times(&mut self, sum: Rows, x: &Rows, weight: &Matrix) -> DeviceResult<Rows> {
-        weight.product(self, x, &sum, Way::Add)?;
+        self.multiply(x, weight, &sum, Way::Add)?;
         Ok(sum)
     }
 
     fn gated(&mut self, x: &Rows, pair: &Matrix) -> DeviceResult<Rows> {
         let rows = self.rows(x.count, pair.rows, self.number())?;
-        pair.product(self, x, &rows, Way::Gate)?;
+        self.multiply(x, pair, &rows, Way::Gate)?;
         Ok(rows)
     }
 

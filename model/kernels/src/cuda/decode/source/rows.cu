@@ -63,6 +63,30 @@ extern "C" __global__ void norm_rows(const float* x, const int* which, const flo
     for (int at = threadIdx.x; at < stride; at += blockDim.x) out[at] = narrow(at < width ? x[at] * scale * weight[at] : 0.0f);
 }
 
+// Rows rounded to codes of 8 bits by their largest number, which is what weights of three values are multiplied by: a block for each part
+// of a row, of which there are so many side by side. Numbers that lie half-way come to the larger code, as everywhere (plain/round.rs).
+extern "C" __global__ void round_rows(const Number* x, Number* out, int width, int parts, int stride) {
+    __shared__ float most[32];
+    let_next_begin();
+    settle();
+    int row = blockIdx.x / parts, part = blockIdx.x % parts, warps = blockDim.x / 32;
+    x += (i64)row * stride + part * width;
+    out += (i64)row * stride + part * width;
+    float largest = 0.0f;
+    for (int at = threadIdx.x; at < width; at += blockDim.x) largest = fmaxf(largest, fabsf(wide(x[at])));
+    for (int round = 0; round < 2; round++) {
+        for (int far = 16; far > 0; far /= 2) largest = fmaxf(largest, __shfl_xor_sync(ALL, largest, far));
+        if (round) break;
+        if (threadIdx.x % 32 == 0) most[threadIdx.x / 32] = largest;
+        __syncthreads();
+        largest = threadIdx.x % 32 < warps ? most[threadIdx.x % 32] : 0.0f;
+    }
+    float times = largest > 0.0f ? 127.0f * (1.0f + 1.0f / 131072.0f) / largest : 0.0f, scale = largest / 127.0f;
+    // Behind the last part there are zeros.
+    int end = part + 1 < parts ? width : stride - part * width;
+    for (int at = threadIdx.x; at < end; at += blockDim.x) out[at] = narrow(at < width ? roundf(wide(x[at]) * times) * scale : 0.0f);
+}
+
 // The number of the largest of a row's first `among` numbers, the first of equals: a block for each row.
 extern "C" __global__ void likeliest(const float* x, float* out, int among, int stride) {
     __shared__ float most[32];
