@@ -55,7 +55,7 @@ def models(muse, work, sizes, kinds):
         for kind in kinds:
             ternary = kind == "ternary"
             start = f"{size}_three" if ternary else size
-            stages[start] = {"uses": "compress", "with": {"model": f"{size}.yaml", "ternary": ternary}}
+            stages[start] = {"uses": "compress", "with": {"model": f"{size}.yaml", **({"ternary": True} if ternary else {})}}
             inputs = {"model": start, "tokenizer": "tokens"}
             own = {"format": "muse", **({"dtype": "ternary"} if ternary else {})}
             stages[f"{start}_muse"] = {"uses": "export", "inputs": inputs, "with": own}

@@ -65,6 +65,8 @@ fn a_trained_model_goes_on_in_a_smaller_form() {
     uses: pretrain
     inputs: { data: packed, init: narrow }
     with: { model: ../configs/models/narrow.yaml, steps: 60, lr: 1e-3, batch_tokens: 256 }
+  three: { uses: compress, inputs: { model: base }, with: { ternary: true } }
+  file: { uses: export, inputs: { model: three, tokenizer: tokenizer }, with: { format: gguf, dtype: tq2_0 } }
 ";
     let page = PAGE.replace("model: [start, same, base]", "model: [base, narrow, again]");
     context.edit(&(page + narrow));
@@ -75,6 +77,7 @@ fn a_trained_model_goes_on_in_a_smaller_form() {
     context.run(["-q"]).ok();
     let [base, narrow, again] = losses(&context)[..] else { panic!("three models") };
     assert!(narrow > base && again < narrow, "{base} whole, {narrow} of rank 16, {again} trained on");
+    assert!(context.get("file").join("model.gguf").exists(), "three values go out as three values");
     let log = context.muse(["log", "pipelines/p.yaml", "narrow"]).ok();
     log.prints("rank 16, 8 bits").prints("stands for");
     // Another model than that is refused before anything runs.

@@ -1,4 +1,5 @@
 //! What stands under `with:`.
+use muse_artifacts::above::model_of;
 use muse_artifacts::checkpoint::Weights;
 use muse_model::config::{Linear, Model, Round};
 use muse_model::exchange::gguf;
@@ -137,16 +138,14 @@ impl Params {
     /// Whether the format has words for the model and the tokenizer that the stages above will make.
     pub(crate) fn check_above(&self, above: &Above<'_>) -> Result<(), FieldError> {
         for given in above.port("model") {
-            // Of other kinds it is seen when there is a checkpoint.
-            let Ok(mut model) = serde_json::from_value::<Model>(given.params["model"].clone()) else {
-                continue;
-            };
+            // Where nothing says what it is, it is seen when there is a checkpoint.
+            let Some((config, data)) = model_of(&given) else { continue };
+            let Ok(mut model) = serde_json::from_value::<Model>(config) else { continue };
             self.check_three(model.linear)?;
             if self.format != Format::Gguf {
                 continue;
             }
-            let packed = given.port("data").into_iter().find_map(|data| data.params["context"].as_u64());
-            model.context = model.context.or(packed.and_then(|context| usize::try_from(context).ok()));
+            model.context = model.context.or(data.context);
             gguf::check(&model)
                 .map_err(|wrong| FieldError::new("/format", wrong.message).help(wrong.help))?;
         }
