@@ -68,6 +68,13 @@ pub struct Bytes {
     pub ternary: Option<u64>,
 }
 
+/// The bytes of weights whose matrices are in two bits. In use, rows for tokens are made of cores; stored, they are these.
+fn packed(shape: &Shape, parameters: &Parameters) -> u64 {
+    let whole = Parameters::of(&Shape { embedding: None, ..*shape });
+    let [made, stored] = [whole, *parameters].map(|parts| 2 * (parts.embedding + parts.head));
+    weights_in_use(shape, Kept::Bf16, Device::Cpu) + stored - made
+}
+
 impl Cost {
     /// That of a model of this shape, trained in this way on a device of this kind.
     pub fn of(shape: &Shape, training: &Training, device: Device) -> Self {
@@ -82,8 +89,7 @@ impl Cost {
                 f32: 4 * total,
                 bf16: 2 * total,
                 int8: total,
-                ternary: (shape.round == Some(Round::Ternary))
-                    .then(|| weights_in_use(shape, Kept::Bf16, Device::Cpu)),
+                ternary: (shape.round == Some(Round::Ternary)).then(|| packed(shape, &parameters)),
             },
             flops_per_token: Flops::of(shape),
             training: TrainingMemory::of(shape, training, device),
@@ -107,6 +113,25 @@ mod tests {
         let fields: Vec<&str> = errors.iter().map(|error| error.pointer.as_str()).collect();
         assert_eq!(fields, ["/heads", "/rope/theta"]);
         assert_eq!(errors[0].help.as_deref(), Some("5 heads would do, or write `head_width`"));
+    }
+
+    #[test]
+    fn what_is_packed_has_cores_and_not_the_rows_that_they_make() {
+        let of = |more: Value| {
+            let mut model =
+                json!({ "layers": 2, "width": 24, "heads": 2, "ffn": 40, "linear": { "round": "ternary" } });
+            model.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let shape = super::model(&model).unwrap().shape(50, 8);
+            (packed(&shape, &Parameters::of(&shape)), Parameters::of(&shape).total())
+        };
+        for tied in [false, true] {
+            let (whole, all) = of(json!({ "tied": tied }));
+            // More ranks than rows are worth make it larger.
+            for ranks in [1, 24] {
+                let (cored, some) = of(json!({ "tied": tied, "embedding": { "tensor_train": ranks } }));
+                assert_eq!(whole as i64 - cored as i64, 2 * (all as i64 - some as i64), "{tied} {ranks}");
+            }
+        }
     }
 
     #[test]
