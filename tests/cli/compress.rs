@@ -67,6 +67,9 @@ fn a_trained_model_goes_on_in_a_smaller_form() {
     with: { model: ../configs/models/narrow.yaml, steps: 60, lr: 1e-3, batch_tokens: 256 }
   three: { uses: compress, inputs: { model: base }, with: { ternary: true } }
   file: { uses: export, inputs: { model: three, tokenizer: tokenizer }, with: { format: gguf, dtype: tq2_0 } }
+  own: { uses: export, inputs: { model: three, tokenizer: tokenizer }, with: { format: muse } }
+  codes: { uses: export, inputs: { model: narrow, tokenizer: tokenizer }, with: { format: muse } }
+  theirs: { uses: export, inputs: { model: narrow, tokenizer: tokenizer }, with: { format: hf } }
 ";
     let page = PAGE.replace("model: [start, same, base]", "model: [base, narrow, again]");
     context.edit(&(page + narrow));
@@ -78,6 +81,24 @@ fn a_trained_model_goes_on_in_a_smaller_form() {
     let [base, narrow, again] = losses(&context)[..] else { panic!("three models") };
     assert!(narrow > base && again < narrow, "{base} whole, {narrow} of rank 16, {again} trained on");
     assert!(context.get("file").join("model.gguf").exists(), "three values go out as three values");
+    assert!(context.get("theirs").join("model.safetensors").exists());
+    // What goes out for muse is used as what it was, in as few bits.
+    for (stage, folder) in [("three", "own"), ("narrow", "codes")] {
+        let folder = context.get(folder);
+        let written = |model: &str| {
+            let words =
+                ["generate", model, "--prompt", "むかし", "--max-tokens", "8", "--temperature", "0", "-q"];
+            context.muse(words).ok().stdout
+        };
+        assert_eq!(
+            written(folder.to_str().unwrap()),
+            written(&format!("pipelines/p.yaml:{stage}")),
+            "{stage}"
+        );
+        let [here, there] = [folder, context.get(stage)]
+            .map(|folder| fs::metadata(folder.join("model.safetensors")).unwrap().len());
+        assert_eq!(here, there, "{stage}");
+    }
     let log = context.muse(["log", "pipelines/p.yaml", "narrow"]).ok();
     log.prints("rank 16, 8 bits").prints("stands for");
     // Another model than that is refused before anything runs.

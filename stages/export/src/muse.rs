@@ -21,27 +21,31 @@ pub(crate) fn write(
         Dtype::Bf16 | Dtype::Ternary => checkpoint::Dtype::BF16,
         _ => checkpoint::Dtype::F32,
     });
-    let tensors: Vec<Tensor> = source.checkpoint.model().iter().cloned().collect();
+    let stored = source.checkpoint.model();
     let is_norm = |tensor: &Tensor| {
         let weight = source.weights.iter().find(|weight| weight.name == tensor.name);
         weight.is_some_and(|weight| weight.role == Role::Norm)
     };
-    let tensors: Vec<Tensor> = tensors
-        .into_iter()
-        .map(|tensor| match dtype {
-            // Norms are few, and stay exact.
-            Some(dtype) if !is_norm(&tensor) => Tensor { dtype, ..tensor },
-            _ => tensor,
-        })
-        .collect();
-    let tensors = if ternary { source.tensors_in_two_bits(checkpoint::Dtype::BF16, true) } else { tensors };
+    // Norms are few, and stay exact.
+    let in_dtype = |tensor: &Tensor, dtype| match is_norm(tensor) {
+        true => tensor.clone(),
+        false => Tensor { dtype, ..tensor.clone() },
+    };
+    let tensors: Vec<Tensor> = match dtype {
+        None => stored.stored().collect(),
+        Some(_) if ternary => source.tensors_in_two_bits(checkpoint::Dtype::BF16, true),
+        Some(dtype) => stored.iter().map(|tensor| in_dtype(tensor, dtype)).collect(),
+    };
     let total = tensors.iter().filter_map(Tensor::bytes).sum::<usize>() as u64;
     let mut done = 0;
     let mut writer = CheckpointWriter::create(out)?;
     writer.model::<_, StageError>(&tensors, |tensor| {
         context.go_on()?;
-        let bytes =
-            if ternary { source.in_two_bits(tensor)? } else { source.floats(&tensor.name, tensor.dtype)? };
+        let bytes = match dtype {
+            None => stored.read(&tensor.name)?,
+            Some(_) if ternary => source.in_two_bits(tensor)?,
+            Some(_) => source.floats(&tensor.name, tensor.dtype)?,
+        };
         done += bytes.len() as u64;
         context.progress(done, Some(total), "bytes");
         Ok(bytes)

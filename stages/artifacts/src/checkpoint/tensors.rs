@@ -87,6 +87,17 @@ impl Tensors {
         self.tensors.iter().filter(|(_, place)| place.kind != Kind::Beside).map(|(tensor, _)| tensor)
     }
 
+    /// All tensors as the files have them: matrices in few bits as these, and what stands beside them too.
+    pub fn stored(&self) -> impl Iterator<Item = Tensor> {
+        self.tensors.iter().map(|(tensor, place)| {
+            let mut tensor = tensor.clone();
+            if let (Kind::TwoBits, Some(rows)) = (place.kind, tensor.shape.first_mut()) {
+                *rows /= two_bits::FOUR;
+            }
+            tensor
+        })
+    }
+
     /// One of them.
     pub fn get(&self, name: &str) -> Option<&Tensor> {
         Some(&self.find(name)?.0)
