@@ -22,11 +22,11 @@ pub struct Params {
     #[serde(default)]
     #[schemars(range(min = 1, max = 4096))]
     pub tensor_train: Option<usize>,
-    /// The numbers of these matrices become zero or one size with either sign, and take two bits each.
+    /// The numbers of the matrices of attention and of SwiGLU become zero or one size with either sign, and take two bits each.
     #[serde(default)]
     pub ternary: bool,
-    /// The numbers of these matrices, where `ternary` does not say otherwise, and those of cores become codes of 8 bits, with a scale for
-    /// every 32.
+    /// The numbers of the matrices of attention and of SwiGLU, where `ternary` does not say otherwise, and those of cores become codes of
+    /// 8 bits, with a scale for every 32.
     #[serde(default)]
     pub int8: bool,
     /// Which weights of the training that made the model which is connected.
