@@ -28,6 +28,7 @@ pub use decode::Cpu;
 #[cfg(test)]
 pub(crate) use head::head_loss_by;
 pub use round::mean_size;
+pub(crate) use round::to_three_values;
 pub use share::{fill, share_out};
 pub use threads::with_threads;
 pub use weights::{likeliest, weights};

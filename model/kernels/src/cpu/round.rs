@@ -18,10 +18,7 @@ pub(super) fn rounded(weight: Tensor<Flex, 2>, to: Rounding) -> Tensor<Flex, 2> 
     let (numbers, width) = (weight.get(), shape[1]);
     let mut out = to_fill(numbers.len());
     match to {
-        Rounding::Ternary => {
-            let scale = mean_size(numbers);
-            by_rows(&mut out, 1, |first, out| ternary(&numbers[first..first + out.len()], scale, out));
-        }
+        Rounding::Ternary => to_three_values(numbers, &mut out),
         Rounding::Int8 => by_rows(&mut out, width, |first, out| {
             let rows = out.chunks_exact_mut(width).zip(numbers.chunks_exact(width).skip(first));
             rows.for_each(|(out, row)| in_blocks(row, out));
@@ -43,6 +40,12 @@ pub(super) fn rounded_rows(x: Tensor<Flex, 2>) -> Tensor<Flex, 2> {
         });
     });
     made(out, shape, dtype)
+}
+
+/// The three values that numbers are rounded to.
+pub(crate) fn to_three_values(numbers: &[f32], out: &mut [f32]) {
+    let scale = mean_size(numbers);
+    by_rows(out, 1, |first, out| ternary(&numbers[first..first + out.len()], scale, out));
 }
 
 /// The mean of the sizes of numbers: what those that are rounded to three values come to.

@@ -2,7 +2,7 @@
 use super::device::{Arg, Device};
 use super::memory::Memory;
 use super::{BUSY, CHUNK, Gpu, Rows};
-use crate::cpu::mean_size;
+use crate::cpu::to_three_values;
 use crate::decode::{DeviceResult, Kept, Parts};
 use std::borrow::Cow;
 
@@ -201,9 +201,9 @@ fn multiplied_by(parts: &Parts<'_>) -> usize {
 fn among<'a>(parts: &Parts<'a>, at: usize) -> Cow<'a, [f32]> {
     let mut part = Cow::Borrowed(parts.numbers[at]);
     if parts.ternary {
-        let size = mean_size(&part);
-        let value = |x: &f32| if x.abs() > 0.5 * size { size.copysign(*x) } else { 0.0 };
-        part = Cow::Owned(part.iter().map(value).collect());
+        let mut acting = vec![0.0; part.len()];
+        to_three_values(&part, &mut acting);
+        part = Cow::Owned(acting);
     }
     if !parts.apart {
         return part;

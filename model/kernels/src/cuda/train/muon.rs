@@ -102,6 +102,8 @@ fn near_one(stack: &Numbers, count: usize, [rows, columns]: [usize; 2], norms: &
         [&gram, &all].map(|it| if together.len() < ROUNDS { room(square) } else { it.clone() });
     let mut squares = [gram, all, last, spare];
     let mut memory = [stack.clone(), room(whole)];
+    // Where they stand among what products are given.
+    let [x, to_come, gram, factor] = [0, 1, 2, 3];
     let [a, b, c] = QUINTIC;
     for (at, &rounds) in together.iter().enumerate() {
         let [from, to] = &memory;
@@ -119,14 +121,14 @@ fn near_one(stack: &Numbers, count: usize, [rows, columns]: [usize; 2], norms: &
             polynomials(&of_gram, &mut squares, rounds, norms, once);
         } else {
             let turned = if tall { Turned::Left } else { Turned::Right };
-            product(turned, [short, long, short], [0, 0, 2, 2], [1.0, 0.0]);
-            product(Turned::Neither, [short; 3], [2, 2, 2, 3], [c, b]);
+            product(turned, [short, long, short], [x, x, gram, gram], [1.0, 0.0]);
+            product(Turned::Neither, [short; 3], [gram, gram, gram, factor], [c, b]);
         }
-        let [left, right] = if tall { [0, 3] } else { [3, 0] };
+        let [left, right] = if tall { [x, factor] } else { [factor, x] };
         let of_size = if at + 1 == together.len() { size([rows, columns]) } else { 1.0 };
         // The kernel has put it on the diagonal of the factor.
         let added = if half { 0.0 } else { a * of_size };
-        product(Turned::Neither, [rows, short, columns], [left, right, 0, 1], [of_size, added]);
+        product(Turned::Neither, [rows, short, columns], [left, right, x, to_come], [of_size, added]);
         multiply_all(&[from, to, &squares[0], &squares[1]], products);
         memory.reverse();
     }
