@@ -15,7 +15,7 @@ const COUNTED: [&str; 5] = [
     "bytes: of the tensors, with their scales; file_bytes counts heads of files too.",
     "ratio: two bytes for each number of `dense`, as bf16 takes, by `bytes`.",
     "error: the root of the sum of squares that are missed, by that of all squares. Of a trained matrix that was taken apart it is that of \
-     the whole matrix as it is used, rounded or not; of any other, that of rounding its own numbers. null: nothing was changed.",
+     the whole matrix as it is used, rounded or not; of any other, that of rounding its own numbers. null: it does what it did.",
 ];
 
 /// What became of a model.

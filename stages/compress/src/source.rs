@@ -1,9 +1,11 @@
 //! What is compressed: first weights, or those of a trained model, matrix by matrix.
 use crate::params::Params;
+use crate::write::rounding;
 use muse_artifacts::ArtifactError;
 use muse_artifacts::checkpoint::{ABOUT, Checkpoint, Dtype, Facts};
 use muse_model::acting;
 use muse_model::config::{Model, Shape};
+use muse_model::kernels::Rounding;
 use muse_model::nearest;
 use muse_model::net::{Part, Role, Start, Weight};
 use muse_stage::{Context, StageError};
@@ -53,7 +55,11 @@ impl Source {
                         ArtifactError::format(path, format!("its `config` is no model: {error}"))
                     })?;
                 let target = params.target(&model, true).map_err(wrong)?;
-                check(&checkpoint, &Weight::all(&model.shape(0, 0)))?;
+                let weights = Weight::all(&model.shape(0, 0));
+                let wanted = weights.iter().map(|weight| (weight.name.as_str(), &weight.shape[..]));
+                if let Some(said) = checkpoint.model().unfit(wanted) {
+                    return Err(ArtifactError::format(checkpoint.folder(), said).into());
+                }
                 (target, From::Trained { checkpoint: Box::new(checkpoint), model: Box::new(model) })
             }
             (None, Some(model)) => {
@@ -85,6 +91,14 @@ impl Source {
 
     pub(crate) fn is_trained(&self) -> bool {
         matches!(self.from, From::Trained { .. })
+    }
+
+    /// What a weight was rounded to before, where it was used.
+    pub(crate) fn acted(&self, part: &Weight) -> Option<Rounding> {
+        match &self.from {
+            From::Drawn { .. } => None,
+            From::Trained { model, .. } => rounding(model, part),
+        }
     }
 
     /// The numbers of what stands in the place of a matrix.
@@ -166,17 +180,4 @@ fn matrices(target: &Model, shape: &Shape) -> Vec<Matrix> {
         Matrix { whole, parts: own }
     };
     whole.map(of).collect()
-}
-
-/// That all weights of a model are there.
-fn check(checkpoint: &Checkpoint, weights: &[Weight]) -> Result<(), StageError> {
-    let tensors = checkpoint.model();
-    let right = |weight: &Weight| tensors.get(&weight.name).is_some_and(|found| found.shape == weight.shape);
-    match weights.iter().find(|weight| !right(weight)) {
-        None => Ok(()),
-        Some(weight) => {
-            let said = format!("by its configuration it has a `{}` of {:?}", weight.name, weight.shape);
-            Err(ArtifactError::format(checkpoint.folder(), said).into())
-        }
-    }
 }

@@ -4,6 +4,7 @@ use crate::bits::{Stored, stored};
 use crate::report::{self, Report, Row};
 use crate::source::{Matrix, Source, Taken};
 use muse_artifacts::checkpoint::{CheckpointWriter, Tensor};
+use muse_model::config::Model;
 use muse_model::kernels::Rounding;
 use muse_model::net::{Part, Role, Weight};
 use muse_stage::{Context, StageError};
@@ -48,8 +49,9 @@ fn one(source: &Source, matrix: &Matrix, spool: &mut Spool) -> Result<Row, Stage
     let mut row = Row::of(&matrix.whole, &matrix.parts, source);
     let (mut acting, mut off, mut size) = (Vec::new(), 0.0, 0.0);
     for ((part, numbers), dtype) in matrix.parts.iter().zip(parts).zip(dtypes) {
-        let to = rounding(source, part);
-        let before = to.is_some().then(|| numbers.clone());
+        let to = rounding(&source.target, part);
+        // What was rounded so before acts as it did.
+        let before = (to.is_some() && to != source.acted(part)).then(|| numbers.clone());
         let Stored { tensors, acts } = stored(part, numbers, to, dtype)?;
         for (tensor, bytes) in tensors {
             row.takes(&tensor, bytes.len() as u64);
@@ -73,12 +75,12 @@ fn one(source: &Source, matrix: &Matrix, spool: &mut Spool) -> Result<Row, Stage
     Ok(row)
 }
 
-/// What a weight is rounded to where it is used.
-pub(crate) fn rounding(source: &Source, weight: &Weight) -> Option<Rounding> {
+/// What a weight of a model is rounded to where it is used.
+pub(crate) fn rounding(model: &Model, weight: &Weight) -> Option<Rounding> {
     let core = matches!(Part::of(&weight.name), Some(Part::First | Part::Second));
     match weight.role {
-        Role::Matrix => source.target.round().map(Into::into),
-        Role::Embedding | Role::Head if core => source.target.embedding?.round.map(Into::into),
+        Role::Matrix => model.round().map(Into::into),
+        Role::Embedding | Role::Head if core => model.embedding?.round.map(Into::into),
         _ => None,
     }
 }

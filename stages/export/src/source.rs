@@ -186,15 +186,9 @@ impl Source {
 fn check(checkpoint: &Checkpoint, weights: &[Weight]) -> Result<(), StageError> {
     let tensors = checkpoint.model();
     let wrong = |said: String| Err(ArtifactError::format(checkpoint.folder(), said).into());
-    for weight in weights {
-        match tensors.get(&weight.name) {
-            None => return wrong(format!("there is no `{}` in it", weight.name)),
-            Some(found) if found.shape != weight.shape => {
-                let (name, has, wants) = (&weight.name, &found.shape, &weight.shape);
-                return wrong(format!("`{name}` is {has:?}, and by its configuration {wants:?}"));
-            }
-            Some(_) => {}
-        }
+    if let Some(said) = tensors.unfit(weights.iter().map(|weight| (weight.name.as_str(), &weight.shape[..])))
+    {
+        return wrong(said);
     }
     match tensors.iter().find(|tensor| !weights.iter().any(|weight| weight.name == tensor.name)) {
         Some(more) => wrong(format!("`{}` is no weight of its model", more.name)),

@@ -9,6 +9,7 @@ mod eight_bits;
 mod header;
 mod kept;
 mod reader;
+mod scales;
 mod shards;
 mod tensors;
 mod two_bits;
@@ -21,8 +22,9 @@ pub use header::Tensor;
 pub use kept::{Checkpoints, Kept, Look};
 pub use reader::Checkpoint;
 pub use safetensors::Dtype;
+pub use scales::scale_of;
 pub use tensors::Tensors;
-pub use two_bits::{scale_of, two_bits};
+pub use two_bits::two_bits;
 pub use weights::{BEST, Weights};
 pub use writer::{CheckpointWriter, write_weights};
 

@@ -1,5 +1,5 @@
 //! Reads tensors one by one from safetensors files: none is in memory before it is asked for.
-use super::{Tensor, eight_bits, header, two_bits};
+use super::{Tensor, eight_bits, header, scales, two_bits};
 use crate::{ArtifactError, Result};
 use half::{bf16, f16};
 use safetensors::Dtype;
@@ -62,18 +62,18 @@ impl Tensors {
     fn find_matrices_in_bits(&mut self) {
         for beside in 0..self.tensors.len() {
             let (tensor, _) = &self.tensors[beside];
-            let at = two_bits::of_scale(&tensor.name).and_then(|name| self.by_name.get(name).copied());
+            let at = scales::of_scale(&tensor.name).and_then(|name| self.by_name.get(name).copied());
             let are_floats = matches!(tensor.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16);
             let Some(at) = at.filter(|_| are_floats) else { continue };
-            let scales = tensor.shape.clone();
+            let beside_it = tensor.shape.clone();
             let (matrix, place) = &mut self.tensors[at];
             place.kind = match (matrix.dtype, matrix.shape.as_mut_slice()) {
-                (Dtype::U8, [rows, _]) if scales == [1] => {
+                (Dtype::U8, [rows, _]) if beside_it == [1] => {
                     // The head was held against the file, so this is far from the end of numbers.
                     *rows = rows.saturating_mul(two_bits::FOUR);
                     Kind::TwoBits
                 }
-                (Dtype::I8, &mut [rows, columns]) if scales == [rows, eight_bits::scales_of(columns)] => {
+                (Dtype::I8, &mut [rows, columns]) if beside_it == [rows, eight_bits::scales_of(columns)] => {
                     Kind::EightBits
                 }
                 _ => continue,
@@ -101,6 +101,17 @@ impl Tensors {
     /// One of them.
     pub fn get(&self, name: &str) -> Option<&Tensor> {
         Some(&self.find(name)?.0)
+    }
+
+    /// What speaks against these being weights of such names and shapes, all of them.
+    pub fn unfit<'a>(&self, wanted: impl IntoIterator<Item = (&'a str, &'a [usize])>) -> Option<String> {
+        wanted.into_iter().find_map(|(name, shape)| match self.get(name) {
+            None => Some(format!("there is no `{name}` in it")),
+            Some(found) if found.shape != shape => {
+                Some(format!("`{name}` is {:?}, and by its configuration {shape:?}", found.shape))
+            }
+            Some(_) => None,
+        })
     }
 
     /// The bytes of a tensor, numbers little-endian.
@@ -132,15 +143,15 @@ impl Tensors {
             Dtype::F16 => Ok(numbers(&bytes, |two| f16::from_le_bytes(two).to_f32())),
             Dtype::BF16 => Ok(numbers(&bytes, |two| bf16::from_le_bytes(two).to_f32())),
             Dtype::U8 if place.kind == Kind::TwoBits => {
-                let size = self.read_f32(&two_bits::scale_of(name))?.first().copied().unwrap_or(0.0);
+                let size = self.read_f32(&scales::scale_of(name))?.first().copied().unwrap_or(0.0);
                 two_bits::before_rounding(&bytes, size).map_err(|wrong| {
                     ArtifactError::format(self.path(place), format!("tensor `{name}`: {wrong}"))
                 })
             }
             Dtype::I8 if place.kind == Kind::EightBits => {
                 let columns = tensor.shape.last().copied().unwrap_or(1);
-                let scales = self.read_f32(&two_bits::scale_of(name))?;
-                Ok(eight_bits::numbers(&bytes, &scales, columns))
+                let beside = self.read_f32(&scales::scale_of(name))?;
+                Ok(eight_bits::numbers(&bytes, &beside, columns))
             }
             other => {
                 let said = format!("tensor `{name}` is of {other}, and weights are F32, F16 or BF16");

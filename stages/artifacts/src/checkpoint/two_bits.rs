@@ -1,41 +1,9 @@
 //! Matrices of three values in two bits each, as transformers' BitNet has them: a byte holds numbers of one column, from rows that are a
 //! quarter of all apart, and a tensor beside it the size that all of them have.
-use super::Tensor;
-use safetensors::Dtype;
-use std::collections::HashMap;
 use std::fmt;
 
-/// What stands behind the name of a matrix to name the tensor with its size.
-const SCALE: &str = "_scale";
 /// Numbers in a byte.
 pub(super) const FOUR: usize = 4;
-
-/// The name of the tensor that holds the size of the numbers of a matrix.
-pub fn scale_of(name: &str) -> String {
-    format!("{name}{SCALE}")
-}
-
-/// The matrix whose size a tensor of this name holds.
-pub(super) fn of_scale(name: &str) -> Option<&str> {
-    name.strip_suffix(SCALE)
-}
-
-/// How many numbers tensors stand for: of a matrix in two or eight bits all of them, and nothing of what stands beside it.
-pub(super) fn parameters(tensors: &[Tensor]) -> u64 {
-    let in_bits = tensors.iter().filter(|tensor| matches!(tensor.dtype, Dtype::U8 | Dtype::I8));
-    // What a matrix has beyond the numbers of its tensor stands at the name of the one beside it.
-    let beside: HashMap<String, usize> = in_bits
-        .filter_map(|tensor| {
-            let more = if tensor.dtype == Dtype::U8 { FOUR - 1 } else { 0 };
-            Some((scale_of(&tensor.name), more * tensor.numbers()?))
-        })
-        .collect();
-    let count = |tensor: &Tensor| match beside.get(&tensor.name) {
-        Some(more) => *more,
-        None => tensor.numbers().unwrap_or(0),
-    };
-    tensors.iter().map(|tensor| count(tensor) as u64).sum()
-}
 
 /// The bytes of a matrix `[rows, columns]` whose numbers are zero or of one size, and that size. `None` where rows are no multiple of four,
 /// or a number is of another size.

@@ -1,6 +1,6 @@
 //! Writes a checkpoint: tensor by tensor, into a folder beside, which takes its name when all of it is on the disk.
 use super::disk::{self, Output};
-use super::{About, Facts, FileFacts, MODEL, OPTIMIZER, STATE, Tensor, header, shards, two_bits};
+use super::{About, Facts, FileFacts, MODEL, OPTIMIZER, STATE, Tensor, header, scales, shards};
 use crate::{ArtifactError, Result};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -48,7 +48,7 @@ impl CheckpointWriter {
         B: AsRef<[u8]>,
         E: From<ArtifactError>,
     {
-        self.parameters = two_bits::parameters(tensors);
+        self.parameters = scales::parameters(tensors);
         self.tensors(MODEL, tensors, give)
     }
 

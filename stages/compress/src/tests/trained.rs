@@ -76,6 +76,22 @@ fn what_is_not_changed_stays_as_it_was() {
 }
 
 #[test]
+fn what_training_rounded_so_already_is_not_off() {
+    let rounds = Model { linear: Some(Linear { low_rank: None, round: Some(Round::Ternary) }), ..small() };
+    let bench = Bench::trained(&rounds, Dtype::F32);
+    let made = bench.made(json!({ "tensor_train": 4 }));
+    for row in bench.report()["matrices"].as_array().unwrap() {
+        let name = row["name"].as_str().unwrap();
+        let table = name.contains("embed_tokens") || name.contains("lm_head");
+        assert_eq!(row["error"].is_null(), !table, "{name}");
+        let off = distance(&matrix(&made, name), &matrix(&bench.source(), name));
+        assert!(table || off < 1e-6, "{name}: {off}");
+    }
+    let name = "model.layers.0.mlp.up_proj.weight";
+    assert!(made.model().stored().any(|tensor| tensor.name == name && tensor.dtype == Dtype::U8));
+}
+
+#[test]
 fn eight_bits_are_off_by_half_a_step_at_most() {
     let bench = Bench::trained(&small(), Dtype::F32);
     let (made, source) = (bench.made(json!({ "int8": true })), bench.source());
