@@ -24,7 +24,7 @@ pub struct LoraConfig {
     #[serde(default)]
     #[schemars(range(min = 0.0, max = 1e6))]
     pub alpha: Option<f64>,
-    /// The matrices that get factors. Left out, all seven.
+    /// The matrices that get factors. Left out, all that a block has.
     #[serde(default)]
     #[schemars(length(min = 1))]
     pub targets: Option<Vec<Target>>,
@@ -48,12 +48,46 @@ pub enum Target {
     UpProj,
     /// The way back to the width of the model.
     DownProj,
+    /// What queries of latent attention are made of.
+    QAProj,
+    /// Queries of that.
+    QBProj,
+    /// What keys of latent attention are made of, and values, where they are made of the same.
+    KAProj,
+    /// Keys of that.
+    KBProj,
+    /// What all heads of latent attention have of a key in common.
+    KRopeProj,
+    /// What values of latent attention are made of by themselves.
+    VAProj,
+    /// Values of that.
+    VBProj,
+    /// The potentials of chains.
+    PotentialProj,
+    /// Their couplings.
+    CouplingProj,
 }
 
 impl Target {
     /// All of them, in the order of their weights.
-    pub const ALL: [Self; 7] =
-        [Self::QProj, Self::KProj, Self::VProj, Self::OProj, Self::GateProj, Self::UpProj, Self::DownProj];
+    pub const ALL: [Self; 16] = [
+        Self::QProj,
+        Self::KProj,
+        Self::VProj,
+        Self::OProj,
+        Self::GateProj,
+        Self::UpProj,
+        Self::DownProj,
+        Self::QAProj,
+        Self::QBProj,
+        Self::KAProj,
+        Self::KBProj,
+        Self::KRopeProj,
+        Self::VAProj,
+        Self::VBProj,
+        Self::PotentialProj,
+        Self::CouplingProj,
+    ];
 
     /// As it is written.
     pub fn name(self) -> &'static str {
@@ -65,6 +99,15 @@ impl Target {
             Self::GateProj => "gate_proj",
             Self::UpProj => "up_proj",
             Self::DownProj => "down_proj",
+            Self::QAProj => "q_a_proj",
+            Self::QBProj => "q_b_proj",
+            Self::KAProj => "k_a_proj",
+            Self::KBProj => "k_b_proj",
+            Self::KRopeProj => "k_rope_proj",
+            Self::VAProj => "v_a_proj",
+            Self::VBProj => "v_b_proj",
+            Self::PotentialProj => "potential_proj",
+            Self::CouplingProj => "coupling_proj",
         }
     }
 }
@@ -99,13 +142,32 @@ impl LoraConfig {
         problems
     }
 
+    /// The matrices of a model of this shape that get factors, as they are named.
+    pub fn targets_of(&self, shape: &Shape) -> Vec<&'static str> {
+        let all = self.weights(shape);
+        let has = |target: &Target| {
+            let middle = format!(".{}.", target.name());
+            all.iter().any(|(_, [a, _])| a.name.contains(&middle))
+        };
+        self.targets().into_iter().filter(has).map(Target::name).collect()
+    }
+
+    /// What is wrong with it for a model of this shape: a matrix is named that it has not.
+    pub fn check_model(&self, shape: &Shape) -> Option<Problem> {
+        let there = Self { targets: None, ..self.clone() }.targets_of(shape);
+        let absent = self.targets.iter().flatten().find(|target| !there.contains(&target.name()))?;
+        let message = format!("no block of the model has `{}`", absent.name());
+        Some(Problem::new("/targets", message, format!("it has {}", there.join(", "))))
+    }
+
     /// The factors for a model of this shape, by name, `A` before `B`; each after the number of its matrix in [`Weight::all`].
     pub fn weights(&self, shape: &Shape) -> Vec<(usize, [Weight; 2])> {
         let targets = self.targets();
         let all = Weight::all(shape).into_iter().enumerate();
         let of = |(number, weight): (usize, Weight)| {
             let module = weight.name.strip_suffix(".weight").filter(|_| weight.role == Role::Matrix)?;
-            targets.iter().find(|target| module.ends_with(target.name()))?;
+            let (_, last) = module.rsplit_once('.')?;
+            targets.iter().find(|target| last == target.name())?;
             let factor = |name: &str, shape: [usize; 2]| Weight {
                 name: format!("{module}.{name}.weight"),
                 shape: shape.to_vec(),
@@ -152,8 +214,9 @@ impl<B: Ops> Lora<B> {
             factors.push(Tensor::zeros([b.shape[0], b.shape[1]], (device, DType::F32)));
             names.extend([a, b]);
         }
-        // Behind the embedding.
-        let mut first = 1;
+        // Behind the embedding, which may be of several weights.
+        let in_a_block = |weight: &Weight| weight.name.contains(".layers.");
+        let mut first = Weight::all(shape).iter().take_while(|weight| !in_a_block(weight)).count();
         let blocks = (0..shape.layers).map(|at| {
             let block = first..first + Weight::of_block(shape, at).len();
             first = block.end;

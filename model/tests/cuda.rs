@@ -7,7 +7,7 @@ use burn::prelude::*;
 use burn::tensor::DType;
 use half::{bf16, f16};
 use muse_model::buckets::Onto;
-use muse_model::config::{Embedding, Linear, Model, Round};
+use muse_model::config::{Bk, Embedding, Linear, Mixer, Mla, Model, Round, Ttt, Views};
 use muse_model::decode::{Cpu, Decode, Decoder, DeviceError, Kept, More, Room, Wanted, gpu};
 use muse_model::kernels::{NO_LABEL, Objective, Ops, keep_kernels_in};
 use muse_model::net::{Batch, Dropped, Net, Role, Setting, Weight};
@@ -72,6 +72,17 @@ fn model(change: impl FnOnce(&mut Model)) -> Model {
     model
 }
 
+const MLA: Mla =
+    Mla { rank: 10, value_rank: None, query_rank: Some(14), nope_width: 6, rope_width: 4, bias: false };
+
+/// A model of another mixer and of attention in turn.
+fn mixed(mixer: Mixer, change: impl FnOnce(&mut Model)) -> Model {
+    model(|model| {
+        model.mixers = Some(vec![mixer, Mixer::Attention].try_into().unwrap());
+        change(model);
+    })
+}
+
 #[test]
 #[ignore = "needs a GPU"]
 fn a_gpu_gives_what_the_cpu_gives() {
@@ -83,6 +94,14 @@ fn a_gpu_gives_what_the_cpu_gives() {
         model(|model| model.linear = Some(Linear { low_rank: Some(7), round: None })),
         model(|model| model.embedding = Some(Embedding::of_rank(3))),
         model(|model| (model.window, model.dropout, model.attention_dropout) = (Some(7), 0.2, 0.3)),
+        mixed(Mixer::Mla, |model| model.mla = Some(MLA)),
+        mixed(Mixer::Mla, |model| {
+            (model.mla, model.qk_norm) = (Some(Mla { value_rank: Some(12), bias: true, ..MLA }), false);
+        }),
+        mixed(Mixer::Ttt, |model| model.head_bias = true),
+        mixed(Mixer::Ttt, |model| model.ttt = Some(Ttt { rate: 0.1, views: Views::One })),
+        mixed(Mixer::Bk, |model| model.bk = Some(Bk { chains: 3 })),
+        mixed(Mixer::Hyperbolic, |model| model.kv_heads = Some(2)),
     ] {
         for recompute in [Recompute::Nothing, Recompute::BlockOffloaded] {
             let right = run::<Flex>(&model, DType::F32, recompute);

@@ -226,8 +226,7 @@ fn a_head_that_is_clipped_has_logits_at_the_threshold() {
     let threshold = before[0].clone().mean().into_scalar().elem::<f64>();
     let one = Tensor::ones([1], &Default::default());
     let mut of_blocks = before.clone().into_iter();
-    let clipped = net(&model)
-        .with_queries_and_keys(|q, k| qk_clip::<B>(of_blocks.next().unwrap(), threshold, &one, q, k));
+    let clipped = net(&model).with_logits_scaled(|| Some(qk_clip::<B>(of_blocks.next()?, threshold, &one)));
     // What the second block reads is another when the first was clipped.
     let (was, is): (Vec<f32>, Vec<f32>) =
         (before[0].to_data().to_vec().unwrap(), peaks(&clipped)[0].to_data().to_vec().unwrap());

@@ -28,6 +28,14 @@ KINDS = {
     "tensor_train: 64, round: int8": "embedding: { tensor_train: 64, round: int8 }",
     "tensor_train: 16, normed: false": "embedding: { tensor_train: 16, normed: false }",
     "tensor_train: 64, normed: false": "embedding: { tensor_train: 64, normed: false }",
+    "mla": "mixers: [mla]\nmla: { rank: 64, nope_width: 32, rope_width: 32 }",
+    "ttt": "mixers: [ttt]",
+    "ttt, rate 0.5": "mixers: [ttt]\nttt: { rate: 0.5 }",
+    "ttt of one view": "mixers: [ttt]\nttt: { views: one }",
+    "bk": "mixers: [bk]\nbk: { chains: 8 }",
+    "hyperbolic": "mixers: [hyperbolic]",
+    "ttt, attention": "mixers: [ttt, attention]",
+    "bk, attention": "mixers: [bk, attention]\nbk: { chains: 8 }",
     "low_rank: 32, tensor_train: 64": "linear: { low_rank: 32 }\nembedding: { tensor_train: 64 }",
 }
 

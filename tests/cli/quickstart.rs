@@ -85,15 +85,19 @@ fn it_makes_the_same_bytes_wherever_it_runs() {
 #[test]
 fn pages_for_large_models_run_whole_in_small_and_offline() {
     let context = clone();
-    for (name, last) in [("japanese_10b", "folder"), ("japanese_1b", "folder"), ("moai_2b", "base")] {
+    let pages =
+        [("japanese_10b", "folder"), ("japanese_1b", "folder"), ("moai_2b", "base"), ("bit_llama", "folder")];
+    for (name, last) in pages {
         let page = format!("pipelines/{name}.yaml");
         let ran = context.muse(["run", &page, "--preset", "smoke", "--offline", "--json"]).ok();
         assert!(ran.outcomes().values().all(|outcome| outcome == "ran" || outcome == "hit"), "{name}");
         assert!(ran.outcomes().contains_key(last), "{name}");
     }
     // The model that goes out is used as it is.
-    let page = "pipelines/japanese_10b.yaml";
-    context.muse(["get", page, "folder", "--preset", "smoke", "--to", "model"]).ok();
-    let said = context.muse(["generate", "model", "--prompt", "むかし", "--max-tokens", "4", "--json"]).ok();
-    assert!(said.json()["usage"]["completion_tokens"].as_u64().is_some_and(|tokens| tokens <= 4));
+    for (name, prompt) in [("japanese_10b", "むかし"), ("bit_llama", "Once")] {
+        let page = format!("pipelines/{name}.yaml");
+        context.muse(["get", &page, "folder", "--preset", "smoke", "--to", name]).ok();
+        let said = context.muse(["generate", name, "--prompt", prompt, "--max-tokens", "4", "--json"]).ok();
+        assert!(said.json()["usage"]["completion_tokens"].as_u64().is_some_and(|tokens| tokens <= 4));
+    }
 }

@@ -22,8 +22,36 @@ pub struct CacheSize {
     pub context: usize,
     /// Heads of keys, and of values.
     pub heads: usize,
-    /// Numbers of a head.
+    /// Numbers of a head of keys.
     pub width: usize,
+    /// Those of a head of values.
+    pub values: Values,
+    /// Whether it is for attention by distance, which asks how long keys are.
+    pub near: bool,
+}
+
+/// Where the values of a cache are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Values {
+    /// So many numbers stand beside those of each key.
+    Own(usize),
+    /// So many of the first numbers of a key are its value too.
+    OfKeys(usize),
+}
+
+impl Values {
+    /// How many numbers a value has.
+    pub fn width(self) -> usize {
+        let (Self::Own(width) | Self::OfKeys(width)) = self;
+        width
+    }
+}
+
+impl CacheSize {
+    /// For heads whose keys and values are as wide as each other.
+    pub fn even(slots: usize, context: usize, heads: usize, width: usize) -> Self {
+        Self { slots, context, heads, width, values: Values::Own(width), near: false }
+    }
 }
 
 /// Tokens of one text that run through the model together, behind those that its slot holds.
@@ -83,6 +111,50 @@ pub struct Heads<'a, V> {
     pub epsilon: f64,
     /// How many tokens each one sees, itself counted; all before it where there is no window.
     pub window: Option<usize>,
+    /// The curvature and the sharpness of each head of queries, where attention goes by distance.
+    pub spaces: Option<[&'a V; 2]>,
+}
+
+/// Latent attention: queries are brought to what keys are made of, so that all heads ask the same numbers of a token.
+#[derive(Clone, Copy, Debug)]
+pub struct Latents<'a, M> {
+    /// Heads of queries.
+    pub heads: usize,
+    /// Numbers of a head of queries that positions turn, behind those that they do not.
+    pub turned: usize,
+    /// What brings the others of each head, which stand apart, to what keys are made of.
+    pub brought: &'a M,
+    /// What logits are multiplied by.
+    pub scale: f64,
+    /// As [`Heads`] has it.
+    pub window: Option<usize>,
+    /// What keys and values are made of is rounded to 8 bits, row by row.
+    pub rounded: bool,
+}
+
+/// The rows of latent attention.
+pub struct LatentRows<R> {
+    /// Of each head the numbers that positions do not turn, and those that they do.
+    pub query: R,
+    /// What keys are made of.
+    pub key: R,
+    /// The part of a key that positions turn.
+    pub key_turned: R,
+    /// What values are made of, where that is not what keys are made of.
+    pub value: Option<R>,
+}
+
+/// Chains, as a model in use has them.
+#[derive(Clone, Copy, Debug)]
+pub struct Links<'a, V> {
+    /// What is added to potentials.
+    pub potential: &'a V,
+    /// What is added to couplings.
+    pub coupling: &'a V,
+    /// How far each chain keeps from the real axis.
+    pub eta: &'a V,
+    /// No potential is larger.
+    pub most: f64,
 }
 
 /// Why a device does not do what it is asked to.
@@ -116,6 +188,8 @@ pub trait Decode {
     type Rows;
     /// The keys and values of one block.
     type Cache;
+    /// What a block that goes along a text keeps of it.
+    type State;
 
     /// A matrix of parts.
     fn matrix(&mut self, parts: &Parts<'_>) -> DeviceResult<Self::Matrix>;
@@ -126,11 +200,14 @@ pub trait Decode {
     /// Numbers.
     fn vector(&mut self, numbers: &[f32]) -> DeviceResult<Self::Vector>;
 
-    /// The angles of rotary embedding for [`Decode::attend`]: cosines and sines `[positions, pairs]`.
+    /// The angles of rotary embedding for heads of so many pairs: cosines and sines `[positions, pairs]`.
     fn angles(&mut self, cos: &[f32], sin: &[f32], pairs: usize) -> DeviceResult<()>;
 
     /// An empty cache.
     fn cache(&mut self, size: CacheSize) -> DeviceResult<Self::Cache>;
+
+    /// So many numbers for each of some texts, which are zero where a text begins.
+    fn state(&mut self, slots: usize, numbers: usize) -> DeviceResult<Self::State>;
 
     /// Runs a step: `body` says by the operations below what becomes of its tokens. Gives the numbers of the rows that it ends in,
     /// where it ends in any. A device may remember what it did for a step of the same shape and `kind`, and not ask `body` again.
@@ -178,5 +255,37 @@ pub trait Decode {
         all: Self::Rows,
         heads: &Heads<'_, Self::Vector>,
         cache: &mut Self::Cache,
+    ) -> DeviceResult<Self::Rows>;
+
+    /// The same where keys and values are made of few numbers a token, and these are kept. Gives for each head what its values would be made
+    /// of.
+    fn attend_latent(
+        &mut self,
+        step: &Step<'_>,
+        rows: LatentRows<Self::Rows>,
+        latents: &Latents<'_, Self::Matrix>,
+        cache: &mut Self::Cache,
+    ) -> DeviceResult<Self::Rows>;
+
+    /// Each row, and a vector that is added to it.
+    fn add(&mut self, x: Self::Rows, vector: &Self::Vector) -> DeviceResult<Self::Rows>;
+
+    /// [`crate::Ops::learn`] of so many heads, from what each text's state has learned: that is `width * width` numbers of each head.
+    fn learn(
+        &mut self,
+        step: &Step<'_>,
+        views: Self::Rows,
+        heads: usize,
+        rate: f64,
+        state: &mut Self::State,
+    ) -> DeviceResult<Self::Rows>;
+
+    /// [`crate::Ops::link`] of what potentials and couplings are made of, from what each text's state hands on: two numbers of each chain.
+    fn link(
+        &mut self,
+        step: &Step<'_>,
+        both: Self::Rows,
+        links: &Links<'_, Self::Vector>,
+        state: &mut Self::State,
     ) -> DeviceResult<Self::Rows>;
 }

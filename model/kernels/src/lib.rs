@@ -16,12 +16,15 @@ pub use cuda::{
     Gpu, GpuLibrary, GpuModel, gpu_count, gpu_failure, gpu_libraries, gpu_memory, gpu_name, keep_kernels_in,
     on_gpus,
 };
-pub use decode::{CacheSize, Decode, DeviceError, DeviceResult, Feed, Heads, Kept, Parts, Step};
+pub use decode::{
+    CacheSize, Decode, DeviceError, DeviceResult, Feed, Heads, Kept, LatentRows, Latents, Links, Parts, Step,
+    Values,
+};
 pub use grad::back_from;
 pub use group::{Bucket, By, Member};
 pub use ops::{
-    AdamStep, Angles, Attended, Cores, Dropout, Gated, HeadLoss, Later, LogitLoss, Move, NO_LABEL, Normed,
-    Objective, Ops, Placing, Push, Rounding, Sight, Turned,
+    AdamStep, Angles, Attended, Cores, Dropout, Gated, HeadLoss, Later, Learning, Linking, LogitLoss, Move,
+    NO_LABEL, Normed, Objective, Ops, Placing, Push, Rounding, Sight, Turned,
 };
 pub use plain::{ahead, newton_schulz};
 

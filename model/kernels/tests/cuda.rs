@@ -12,8 +12,9 @@ use cudarc::driver::{CudaContext, LaunchConfig};
 use cudarc::nvrtc::Ptx;
 use muse_kernels::Turned::{Left, Neither, Right};
 use muse_kernels::{
-    AdamStep, Angles, Bucket, By, Cores, DeviceError, Dropout, Member, Move, NO_LABEL, Objective, Ops,
-    Placing, Push, Rounding, Sight, gpu_count, gpu_libraries, gpu_name, keep_kernels_in, on_gpus,
+    AdamStep, Angles, Bucket, By, Cores, DeviceError, Dropout, Learning, Linking, Member, Move, NO_LABEL,
+    Objective, Ops, Placing, Push, Rounding, Sight, gpu_count, gpu_libraries, gpu_name, keep_kernels_in,
+    on_gpus,
 };
 use std::sync::Barrier;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -42,6 +43,7 @@ impl<B: Ops> Run<B> {
         run.gates();
         run.places();
         run.attention();
+        run.mixers();
         run.embeddings();
         run.losses();
         run.updates();
@@ -264,6 +266,45 @@ impl<B: Ops> Run<B> {
                     self.give(name(&format!("attend_back to {which}")), part);
                 }
             }
+        }
+    }
+
+    /// What lets tokens know of each other beside attention, in documents of so many tokens.
+    fn mixers(&mut self) {
+        for (batch, tokens, heads, width, document) in
+            [(1, 1, 1, 4, 9), (2, 70, 2, 8, 31), (1, 300, 3, 16, 1000), (2, 900, 1, 6, 257)]
+        {
+            let begins: Vec<i32> =
+                (0..batch * tokens).map(|at| (at % tokens / document * document) as i32).collect();
+            let begins = self.ints(&begins).reshape([batch, tokens]);
+            let name = |what: &str| format!("{what} {batch} {tokens} {heads} {width}");
+            let of = |run: &mut Self, parts: usize| -> Tensor<B, 4> {
+                run.matrix(batch * tokens, parts * width).reshape([batch, tokens, parts, width])
+            };
+            for views in [3, 1] {
+                let learning = Learning { heads, begins: begins.clone(), rate: 0.3 };
+                let (x, grad) = (of(self, views * heads), of(self, heads));
+                self.give(name("learn"), B::learn(x.clone(), &learning));
+                self.give(name("learn, back"), B::learn_back(x, &learning, grad));
+            }
+            let both = self.numbers(batch * tokens * 2 * heads).reshape([batch, tokens, 2 * heads]);
+            let coupling = both.clone().narrow(2, heads, heads).abs().add_scalar(0.1);
+            let links = Tensor::cat(vec![both.narrow(2, 0, heads), coupling], 2);
+            let (eta, linking) =
+                (self.numbers(heads).abs().add_scalar(0.2), Linking { begins: begins.clone() });
+            let found = B::link(links.clone(), eta, &linking);
+            self.give(name("link"), found.clone());
+            let grad = self.numbers(batch * tokens * 2 * heads).reshape([batch, tokens, 2 * heads]);
+            let (of_links, of_eta) = B::link_back(links, found, &linking, grad);
+            self.give(name("link, back"), of_links);
+            self.give(name("link, eta"), of_eta);
+            let spaces = self.numbers(2 * heads).abs().add_scalar(0.3).reshape([2, heads]);
+            let sight = Sight { starts: begins, scale: 0.5, dropped: Dropout::NONE };
+            let (x, grad) = (of(self, 3 * heads), of(self, heads));
+            self.give(name("attend near"), B::attend_near(x.clone(), spaces.clone(), &sight, None));
+            let (of_x, of_spaces) = B::attend_near_back(x, spaces, &sight, None, grad);
+            self.give(name("attend near, back"), of_x);
+            self.give(name("attend near, spaces"), of_spaces);
         }
     }
 

@@ -52,6 +52,10 @@ impl Model {
     /// What is wrong with the rows for its tokens, whatever else there is.
     pub(super) fn check_embedding(&self, problems: &mut Vec<Problem>) {
         let Some(Embedding { tensor_train, .. }) = self.embedding else { return };
+        if self.head_bias {
+            let message = "`head_bias` is for heads that are a matrix, and this one is made of cores";
+            problems.push(Problem::new("/head_bias", message, "leave it out, or `embedding`"));
+        }
         // The cores of more ranks than that have more numbers than any table that they stand for.
         let most = self.width.min(MOST_RANK);
         if !(1..=most).contains(&tensor_train) {

@@ -1,5 +1,6 @@
 //! What the matrices of blocks are: whole, or the product of two with few numbers between them; as they are, or rounded.
-use super::{Model, Problem};
+use super::{Model, Problem, Shape};
+use crate::net::{Role, Weight};
 use muse_kernels::Rounding;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -65,10 +66,17 @@ impl Model {
             let help = "write `low_rank` or `round`, or leave `linear` out";
             problems.push(Problem::new("/linear", "`linear` says nothing", help));
         }
+        if linear.low_rank.is_some() && self.mla.is_some() {
+            let message = "blocks of latent attention have ranks of their own";
+            problems.push(Problem::new("/linear/low_rank", message, "leave `low_rank` out, or `mla`"));
+            return;
+        }
         // The least side of any matrix: more numbers between two than that bring nothing.
-        let sides =
-            [self.width, self.heads * self.head_width(), self.kv_heads() * self.head_width(), self.ffn];
-        let least = sides.into_iter().min().unwrap_or(MOST_RANK).min(MOST_RANK);
+        let whole = Shape { low_rank: None, ..self.shape(1, 1) };
+        let kinds = self.mixers.map_or(1, |mixers| mixers.len());
+        let matrices =
+            (0..kinds).flat_map(|at| Weight::of_block(&whole, at)).filter(|one| one.role == Role::Matrix);
+        let least = matrices.flat_map(|one| one.shape).min().unwrap_or(MOST_RANK).min(MOST_RANK);
         if let Some(rank) = linear.low_rank.filter(|rank| !(1..=least).contains(rank)) {
             let message = format!("a rank of {rank}, and the smallest side of a matrix is {least}");
             problems.push(Problem::new("/linear/low_rank", message, format!("1 to {least}")));

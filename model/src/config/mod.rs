@@ -2,19 +2,21 @@
 mod check;
 mod embedding;
 mod linear;
+mod mixer;
 pub mod rope;
 mod shape;
 
 pub use check::Problem;
 pub use embedding::Embedding;
 pub use linear::{Linear, Round};
+pub use mixer::{Bk, Mixer, Mixers, Mla, Ttt, Views};
 pub use rope::{Rope, RopeScaling, ScalingKind};
 pub use shape::Shape;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A decoder: RMSNorm, attention with grouped queries and rotary positions, SwiGLU.
+/// A decoder: RMSNorm, attention with grouped queries and rotary positions or another mixer, SwiGLU.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
@@ -43,6 +45,20 @@ pub struct Model {
     /// The inner width of SwiGLU. Three matrices of `width` by this stand in a block.
     #[schemars(range(min = 1, max = 1_048_576))]
     pub ffn: usize,
+    /// What lets tokens know of each other, block by block: that of the first block, of the second, and so on, and again from the
+    /// beginning. Left out, attention in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<Mixer>>", length(min = 1, max = 16))]
+    pub mixers: Option<Mixers>,
+    /// The sizes of blocks that are `mla`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mla: Option<Mla>,
+    /// How blocks that are `ttt` learn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttt: Option<Ttt>,
+    /// The chains of blocks that are `bk`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bk: Option<Bk>,
     /// What the matrices of blocks are. Left out, whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub linear: Option<Linear>,
@@ -67,6 +83,9 @@ pub struct Model {
     /// The head is the embedding: fewer parameters, which pays below a billion.
     #[serde(default)]
     pub tied: bool,
+    /// The head adds a number to each token's logit, which it learns: how often tokens are, whatever comes before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub head_bias: bool,
     /// The share of numbers that is dropped after the embedding, after attention and after SwiGLU while training.
     #[serde(default)]
     #[schemars(range(min = 0.0, max = 0.9))]
@@ -112,6 +131,10 @@ impl Model {
             kv_heads: None,
             head_width: None,
             ffn,
+            mixers: None,
+            mla: None,
+            ttt: None,
+            bk: None,
             linear: None,
             embedding: None,
             context: None,
@@ -119,6 +142,7 @@ impl Model {
             norm_eps: norm_eps(),
             qk_norm: true,
             tied: false,
+            head_bias: false,
             dropout: 0.0,
             attention_dropout: 0.0,
             window: None,
@@ -152,6 +176,10 @@ impl Model {
             kv_heads: self.kv_heads(),
             head_width: self.head_width(),
             ffn: self.ffn,
+            mixers: self.mixers,
+            mla: self.mla,
+            ttt: self.ttt,
+            bk: self.bk,
             low_rank: self.low_rank(),
             round: self.round(),
             embedding: self.embedding,
@@ -159,6 +187,7 @@ impl Model {
             window: self.window,
             qk_norm: self.qk_norm,
             tied: self.tied,
+            head_bias: self.head_bias,
         }
     }
 }

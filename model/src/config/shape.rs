@@ -1,9 +1,9 @@
 //! Every size of a model, none left open: what layers are made by and parameters are counted from.
-use super::{Embedding, Round};
+use super::{Bk, Embedding, Mixer, Mixers, Mla, Round, Ttt};
 use serde::Serialize;
 
 /// Every size of a model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Shape {
     /// Tokens of the vocabulary.
     pub vocab_size: usize,
@@ -19,6 +19,18 @@ pub struct Shape {
     pub head_width: usize,
     /// The inner width of SwiGLU.
     pub ffn: usize,
+    /// What lets tokens know of each other, block by block in turn, where it is not attention in all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mixers: Option<Mixers>,
+    /// The sizes of blocks of latent attention.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mla: Option<Mla>,
+    /// How blocks learn that do so from token to token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttt: Option<Ttt>,
+    /// The chains of blocks that have them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bk: Option<Bk>,
     /// Numbers between the two matrices that each of a block's is, where it is two.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub low_rank: Option<usize>,
@@ -36,9 +48,45 @@ pub struct Shape {
     pub qk_norm: bool,
     /// The head is the embedding.
     pub tied: bool,
+    /// The head adds a number to each token's logit.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub head_bias: bool,
 }
 
 impl Shape {
+    /// The mixer of block number `at`.
+    pub fn mixer(&self, at: usize) -> Mixer {
+        self.mixers.map_or(Mixer::Attention, |mixers| mixers.of_block(at))
+    }
+
+    /// The mixers of all blocks, first to last.
+    pub fn all_mixers(&self) -> impl Iterator<Item = Mixer> {
+        let shape = *self;
+        (0..self.layers).map(move |at| shape.mixer(at))
+    }
+
+    /// The sizes of latent attention, which models that are checked have wherever a block is one.
+    pub fn mla(&self) -> Mla {
+        self.mla.unwrap_or(Mla {
+            rank: self.head_width,
+            value_rank: None,
+            query_rank: None,
+            nope_width: self.head_width,
+            rope_width: self.head_width,
+            bias: false,
+        })
+    }
+
+    /// How blocks learn that do so.
+    pub fn ttt(&self) -> Ttt {
+        self.ttt.unwrap_or_default()
+    }
+
+    /// How many chains a block of them has.
+    pub fn chains(&self) -> usize {
+        self.heads * self.bk.unwrap_or_default().chains
+    }
+
     /// All heads of queries side by side.
     pub fn query_width(&self) -> usize {
         self.heads * self.head_width

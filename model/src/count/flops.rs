@@ -5,7 +5,8 @@
 //! As is usual for the share of a machine's peak, attention counts as if every token saw all `T` of its sequence (or of its
 //! window), though it sees half of them in the mean; recompute counts for nothing there, as it brings a model no further.
 use super::Parameters;
-use crate::config::Shape;
+use super::parameters::kinds;
+use crate::config::{Mixer, Shape};
 use serde::Serialize;
 
 /// Operations for a token.
@@ -23,10 +24,23 @@ impl Flops {
     /// Those of a model of this shape, in sequences of its context.
     pub fn of(shape: &Shape) -> Self {
         let parts = Parameters::of(shape);
-        let attention = 4 * (shape.layers * shape.query_width()) as u64 * shape.seen() as u64;
-        let blocks = 2 * (parts.attention + parts.mlp) + attention;
+        let mixing: u64 = kinds(shape).into_iter().map(|(mixer, blocks)| blocks * mixing(shape, mixer)).sum();
+        let blocks = 2 * (parts.attention + parts.mlp) + mixing;
         let forward = blocks + 2 * of_logits(shape, &parts);
         Self { forward, training: 3 * forward, training_with_recompute: 3 * forward + blocks }
+    }
+}
+
+/// Operations by which a token knows of others, in one block: those of its matrices are not among them.
+fn mixing(shape: &Shape, mixer: Mixer) -> u64 {
+    let (heads, width) = (shape.heads as u64, shape.head_width as u64);
+    match mixer {
+        Mixer::Attention | Mixer::Hyperbolic => 4 * heads * width * shape.seen() as u64,
+        Mixer::Mla => 2 * heads * (shape.mla().key_width() as u64 + width) * shape.seen() as u64,
+        // What is answered to a query, what is given for a key, and the step from there.
+        Mixer::Ttt => 6 * heads * width * width,
+        // A division of complex numbers and a product of two real ones.
+        Mixer::Bk => 10 * shape.chains() as u64,
     }
 }
 

@@ -1,6 +1,8 @@
 //! How much memory a model takes in use.
+use super::parameters::kinds;
 use super::{Device, Parameters};
-use crate::config::{Round, Shape};
+use crate::config::{Mixer, Mixers, Round, Shape};
+use crate::net::{Role, Weight};
 use muse_kernels::Kept;
 use serde::Serialize;
 
@@ -13,7 +15,10 @@ pub struct Inference {
     pub cache_per_token: u64,
     /// Those of a sequence.
     pub cache: u64,
-    /// Both.
+    /// What blocks that go along a text keep of it, however long it is, in f32.
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub state: u64,
+    /// All of it.
     pub total: u64,
 }
 
@@ -21,10 +26,36 @@ impl Inference {
     /// That of one sequence of the shape's context.
     pub fn of(shape: &Shape) -> Self {
         let weights = weights_in_use(shape, Kept::Bf16, Device::Cpu);
-        let cache_per_token = 2 * 2 * (shape.layers * shape.key_width()) as u64;
+        let cache_per_token = 2 * of_token(shape);
         let cache = cache_per_token * shape.seen() as u64;
-        Self { weights, cache_per_token, cache, total: weights + cache }
+        let state = of_text(shape);
+        Self { weights, cache_per_token, cache, state, total: weights + cache + state }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for one")]
+fn is_nothing(bytes: &u64) -> bool {
+    *bytes == 0
+}
+
+/// Numbers that are kept of each token of a text, in all blocks.
+fn of_token(shape: &Shape) -> u64 {
+    let of_block = |mixer| match mixer {
+        Mixer::Attention | Mixer::Hyperbolic => 2 * shape.key_width(),
+        Mixer::Mla => shape.mla().kept(),
+        Mixer::Ttt | Mixer::Bk => 0,
+    };
+    kinds(shape).into_iter().map(|(mixer, blocks)| blocks * of_block(mixer) as u64).sum()
+}
+
+/// Bytes that are kept of a text whatever its length, in all blocks.
+fn of_text(shape: &Shape) -> u64 {
+    let of_block = |mixer| match mixer {
+        Mixer::Attention | Mixer::Hyperbolic | Mixer::Mla => 0,
+        Mixer::Ttt => shape.heads * shape.head_width * shape.head_width,
+        Mixer::Bk => 2 * shape.chains(),
+    };
+    kinds(shape).into_iter().map(|(mixer, blocks)| 4 * blocks * of_block(mixer) as u64).sum()
 }
 
 /// What the decoder holds at least, in bytes: weights as they are kept, and keys and values of so many texts, which are in f32 on a
@@ -32,8 +63,8 @@ impl Inference {
 pub fn held_in_use(shape: &Shape, kept: Kept, texts: usize, device: Device) -> u64 {
     let weights = weights_in_use(shape, kept, device);
     let number = if device == Device::Gpu && kept != Kept::F32 { 2 } else { 4 };
-    let keys_and_values = number * 2 * (shape.layers * shape.key_width() * shape.context) as u64;
-    weights + texts as u64 * keys_and_values
+    let keys_and_values = number * of_token(shape) * shape.context as u64;
+    weights + texts as u64 * (keys_and_values + of_text(shape))
 }
 
 /// The bytes of all weights as they are kept.
@@ -69,9 +100,12 @@ fn beside(shape: &Shape) -> u64 {
 
 /// Rows of all matrices of blocks, each of which has a scale where they are of three values.
 fn rows(shape: &Shape) -> u64 {
-    let of_block = shape.query_width() + 2 * shape.key_width() + 2 * shape.width + 2 * shape.ffn;
-    let between = shape.low_rank.map_or(0, |rank| 7 * rank);
-    (shape.layers * (of_block + between)) as u64
+    let of_block = |mixer| {
+        let shape = Shape { mixers: Some(Mixers::all(mixer)), ..*shape };
+        let matrices = Weight::of_block(&shape, 0).into_iter().filter(|weight| weight.role == Role::Matrix);
+        matrices.map(|weight| weight.shape[0] as u64).sum::<u64>()
+    };
+    kinds(shape).into_iter().map(|(mixer, blocks)| blocks * of_block(mixer)).sum()
 }
 
 #[cfg(test)]

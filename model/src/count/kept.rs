@@ -1,6 +1,7 @@
 //! What training keeps, operation by operation: the one place to correct where a measured peak says otherwise.
 use super::Device;
-use crate::config::{Round, Shape};
+use crate::config::{Mixer, Mixers, Round, Shape, Views};
+use crate::net::{Role, Weight};
 
 /// What allocators take on top of all else: pages half full, and blocks cut to size.
 pub(super) const ALLOCATOR: f64 = 0.16;
@@ -45,29 +46,93 @@ pub struct Kept {
 /// All that a block keeps. What an operation can make again from what others keep is not kept twice: the output of
 /// attention is the input of the product behind it. Dropout makes its masks again from a seed, the way back of a projection
 /// the normed rows or what SwiGLU gave.
-pub fn kept_by_a_block(shape: &Shape) -> Vec<Kept> {
+pub fn kept_by_a_block(shape: &Shape, mixer: Mixer) -> Vec<Kept> {
     let (width, ffn) = (shape.width as u64, shape.ffn as u64);
-    let queries = shape.query_width() as u64;
-    let all = queries + 2 * shape.key_width() as u64;
-    let kept = |what, numbers| Kept { what, numbers, f32: false };
-    let mut parts = vec![kept("input of the norm before attention", width)];
-    if shape.qk_norm {
-        parts.push(kept("queries and keys before their norms, values beside them", all));
-    }
-    parts.extend([
-        kept("queries, keys and values, placed", all),
-        kept("output of attention", queries),
-        Kept { what: "log of the sum of attention", numbers: shape.heads as u64, f32: true },
-        kept("input of the norm before SwiGLU", width),
-        kept("gate and up", 2 * ffn),
-    ]);
+    let mut parts = vec![kept("input of the norm before the mixer", width)];
+    parts.extend(kept_by_a_mixer(shape, mixer));
+    parts.extend([kept("input of the norm before SwiGLU", width), kept("gate and up", 2 * ffn)]);
     if shape.round == Some(Round::Ternary) {
-        parts.push(kept("what matrices are multiplied by, in 8 bits", 2 * width + queries + ffn));
+        let read = 2 * width + made_of(shape, mixer) + of_answers(shape, mixer) + ffn;
+        parts.push(kept("what matrices are multiplied by, in 8 bits", read));
     }
     if let Some(rank) = shape.low_rank {
-        parts.push(kept("what stands between the two of each matrix", 7 * rank as u64));
+        parts
+            .push(kept("what stands between the two of each matrix", (matrices(shape, mixer) * rank) as u64));
     }
     parts
+}
+
+fn kept(what: &'static str, numbers: u64) -> Kept {
+    Kept { what, numbers, f32: false }
+}
+
+fn kept_by_a_mixer(shape: &Shape, mixer: Mixer) -> Vec<Kept> {
+    let queries = shape.query_width() as u64;
+    let all = queries + 2 * shape.key_width() as u64;
+    let (heads, mla) = (shape.heads as u64, shape.mla());
+    let log = Kept { what: "log of the sum of attention", numbers: heads, f32: true };
+    let before_norms =
+        shape.qk_norm.then(|| kept("queries and keys before their norms, values beside them", all));
+    let (answers, placed) =
+        (kept("output of attention", queries), kept("queries, keys and values, placed", all));
+    match mixer {
+        Mixer::Attention => before_norms.into_iter().chain([placed, answers, log]).collect(),
+        Mixer::Hyperbolic => before_norms.into_iter().chain([placed, answers]).collect(),
+        Mixer::Mla => {
+            let wide = mla.key_width().max(shape.head_width).next_multiple_of(16) as u64;
+            vec![
+                kept("what queries, keys and values are made of", made_of(shape, mixer)),
+                kept("queries, keys and values, placed", 3 * heads * wide),
+                kept("output of attention", heads * wide),
+                kept("output of attention, as wide as values", queries),
+                log,
+            ]
+        }
+        Mixer::Ttt => {
+            let views = if shape.ttt().views == Views::Three { 3 } else { 1 };
+            vec![kept("queries, keys and values", views * queries), kept("answers of heads", queries)]
+        }
+        Mixer::Bk => {
+            let chains = shape.chains() as u64;
+            let exact = |what, numbers| Kept { what, numbers, f32: true };
+            vec![
+                // Before and behind what bounds them, and the links themselves.
+                exact("potentials and couplings", 10 * chains),
+                exact("what chains found", 2 * chains),
+                kept("what chains found, as a matrix reads it", 2 * chains),
+            ]
+        }
+    }
+}
+
+/// Numbers of a token that the last matrix of a mixer reads.
+fn of_answers(shape: &Shape, mixer: Mixer) -> u64 {
+    if mixer == Mixer::Bk { 2 * shape.chains() as u64 } else { shape.query_width() as u64 }
+}
+
+/// Numbers of a token that latent attention makes queries, keys and values of.
+fn made_of(shape: &Shape, mixer: Mixer) -> u64 {
+    let mla = shape.mla();
+    let numbers = mla.query_rank.unwrap_or(0) + mla.rank + mla.value_rank.unwrap_or(0);
+    if mixer == Mixer::Mla { numbers as u64 } else { 0 }
+}
+
+/// How many matrices a block has, where each is one.
+fn matrices(shape: &Shape, mixer: Mixer) -> usize {
+    let shape = Shape { mixers: Some(Mixers::all(mixer)), low_rank: None, ..*shape };
+    Weight::of_block(&shape, 0).iter().filter(|weight| weight.role == Role::Matrix).count()
+}
+
+/// Numbers for a token that the way back of a mixer has at once, in f32, where it makes everything once more.
+pub(super) fn again_in_a_mixer(shape: &Shape, mixer: Mixer) -> u64 {
+    let (heads, width) = (shape.heads as u64, shape.head_width as u64);
+    match mixer {
+        Mixer::Attention | Mixer::Mla | Mixer::Bk => 0,
+        // A block of queries beside all that they see.
+        Mixer::Hyperbolic => 10 * heads * 128,
+        // Squares of a chunk, and matrices between chunks, each with its gradient.
+        Mixer::Ttt => heads * (44 * 64 + 24 * width + 20 * width * width / 64),
+    }
 }
 
 /// Numbers for a token that the backward of a block has at once beside what is kept: what SwiGLU gave, once more, the gradients

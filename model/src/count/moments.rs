@@ -1,6 +1,7 @@
 //! The moments of a training step that may take most memory: at the loss, where the way back begins and where it ends, and while the
 //! optimizer has its turn.
 use super::kept::{self, kept_by_a_block};
+use super::parameters::kinds;
 use super::{Device, Parameters, Precision, Training};
 use crate::config::Shape;
 
@@ -24,9 +25,17 @@ impl Moment {
 pub(super) fn moments(shape: &Shape, training: &Training, device: Device) -> ([Moment; 4], u64) {
     let (tokens, bytes) = (tokens(shape, training), training.precision.bytes());
     let (layers, width, vocabulary) = (shape.layers as u64, shape.width as u64, shape.vocab_size as u64);
-    let numbers = kept_by_a_block(shape);
-    let block: u64 = numbers.iter().map(|kept| kept.numbers * if kept.f32 { 4 } else { bytes }).sum();
-    let (block, input) = (product([tokens, block]), product([tokens, width, bytes]));
+    let of_kind = |mixer| {
+        let kept = kept_by_a_block(shape, mixer);
+        product([tokens, kept.iter().map(|kept| kept.numbers * if kept.f32 { 4 } else { bytes }).sum()])
+    };
+    let kinds: Vec<(u64, u64)> =
+        kinds(shape).into_iter().map(|(mixer, blocks)| (of_kind(mixer), blocks)).collect();
+    let all_blocks =
+        kinds.iter().fold(0, |sum: u64, (kept, blocks)| sum.saturating_add(product([*kept, *blocks])));
+    // The one that keeps most.
+    let block = kinds.iter().map(|(kept, _)| *kept).max().unwrap_or(0);
+    let input = product([tokens, width, bytes]);
     let parts = Parameters::of(shape);
     // What matrices act as that have factors beside them or are rounded, in all blocks, is kept as a block is. In bf16 each is there once
     // more in any case.
@@ -35,10 +44,11 @@ pub(super) fn moments(shape: &Shape, training: &Training, device: Device) -> ([M
         (None, Some(_)) if training.precision == Precision::F32 => 4 * (parts.attention + parts.mlp),
         _ => 0,
     };
-    let block = block.saturating_add(acting / layers.max(1));
+    let (block, all_blocks) =
+        (block.saturating_add(acting / layers.max(1)), all_blocks.saturating_add(acting));
     // What waits for the way back, and what is made once more when it comes to a block.
     let (waiting, again) = match (training.recompute, training.offload) {
-        (false, _) => (product([layers, block]), 0),
+        (false, _) => (all_blocks, 0),
         (true, false) => (product([layers, input]), block),
         // One block's input is there, and the next is on its way.
         (true, true) => (product([2, input]), block),
@@ -52,7 +62,10 @@ pub(super) fn moments(shape: &Shape, training: &Training, device: Device) -> ([M
         (false, None) => (of_head, of_all - of_block),
         (false, Some(_)) => (0, of_all),
     };
-    let backward = product([tokens, kept::backward_of_a_block(shape), bytes]);
+    let in_a_mixer = |mixer| product([tokens, kept::again_in_a_mixer(shape, mixer), 4]);
+    let again_in_a_mixer = shape.all_mixers().map(in_a_mixer).max().unwrap_or(0);
+    let backward =
+        product([tokens, kept::backward_of_a_block(shape), bytes]).saturating_add(again_in_a_mixer);
     // Beside the logits of a chunk there is what lies between both cores of a table.
     let between = shape.embedding.map_or(0, |embedding| {
         let [[rows, _], [_, second]] = embedding.cores(shape.vocab_size, shape.width);

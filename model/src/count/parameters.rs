@@ -1,5 +1,6 @@
 //! How many parameters a model has, part by part.
-use crate::config::Shape;
+use crate::config::{Mixer, Mixers, Shape};
+use crate::net::{Role, Weight};
 use serde::Serialize;
 
 /// The parameters of a model by what they are for.
@@ -7,11 +8,11 @@ use serde::Serialize;
 pub struct Parameters {
     /// A row for each token, or what rows are made of.
     pub embedding: u64,
-    /// Queries, keys, values and what becomes of their answers, in all blocks.
+    /// The matrices of attention and of other mixers, in all blocks.
     pub attention: u64,
     /// SwiGLU, in all blocks.
     pub mlp: u64,
-    /// All norms, those of queries and keys too.
+    /// All norms, those of queries and keys too, and other rows of a few numbers.
     pub norms: u64,
     /// From the last block to logits. Nothing where it is the embedding.
     pub head: u64,
@@ -20,19 +21,36 @@ pub struct Parameters {
 impl Parameters {
     /// Those of a model of this shape.
     pub fn of(shape: &Shape) -> Self {
-        let whole = |value: usize| value as u64;
-        let (layers, width, ffn) = (whole(shape.layers), whole(shape.width), whole(shape.ffn));
-        let (queries, keys) = (whole(shape.query_width()), whole(shape.key_width()));
         let table: u64 = tables(shape).into_iter().sum();
-        let qk_norms = if shape.qk_norm { 2 * whole(shape.head_width) } else { 0 };
-        let matrix = |out: u64| shape.low_rank.map_or(out * width, |rank| whole(rank) * (out + width));
-        Self {
+        let mut all = Self {
             embedding: table,
-            attention: layers * 2 * (matrix(queries) + matrix(keys)),
-            mlp: layers * 3 * matrix(ffn),
-            norms: layers * (2 * width + qk_norms) + width,
+            attention: 0,
+            mlp: 0,
+            norms: (shape.width + if shape.head_bias { shape.vocab_size } else { 0 }) as u64,
             head: if shape.tied { 0 } else { table },
+        };
+        for (mixer, blocks) in kinds(shape) {
+            let block = Self::of_block(shape, mixer);
+            all.attention += blocks * block.attention;
+            all.mlp += blocks * block.mlp;
+            all.norms += blocks * block.norms;
         }
+        all
+    }
+
+    /// Those of one block with such a mixer.
+    fn of_block(shape: &Shape, mixer: Mixer) -> Self {
+        let shape = Shape { mixers: Some(Mixers::all(mixer)), ..*shape };
+        let mut all = Self { embedding: 0, attention: 0, mlp: 0, norms: 0, head: 0 };
+        for weight in Weight::of_block(&shape, 0) {
+            let part = match weight.role {
+                Role::Norm => &mut all.norms,
+                _ if weight.name.contains(".mlp.") => &mut all.mlp,
+                _ => &mut all.attention,
+            };
+            *part += weight.shape.iter().map(|side| *side as u64).product::<u64>();
+        }
+        all
     }
 
     /// All of them.
@@ -46,6 +64,18 @@ impl Parameters {
     }
 }
 
+/// The mixers that blocks have, and how many blocks have each.
+pub(super) fn kinds(shape: &Shape) -> Vec<(Mixer, u64)> {
+    let mut kinds: Vec<(Mixer, u64)> = Vec::new();
+    for mixer in shape.all_mixers() {
+        match kinds.iter_mut().find(|(kind, _)| *kind == mixer) {
+            Some((_, blocks)) => *blocks += 1,
+            None => kinds.push((mixer, 1)),
+        }
+    }
+    kinds
+}
+
 /// The numbers of the tensors that the rows for tokens are, or are made of.
 pub(super) fn tables(shape: &Shape) -> Vec<u64> {
     let Some(embedding) = shape.embedding else { return vec![(shape.vocab_size * shape.width) as u64] };
@@ -56,7 +86,7 @@ pub(super) fn tables(shape: &Shape) -> Vec<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Embedding, Linear, Model};
+    use crate::config::{Embedding, Linear, Model, Ttt, Views};
 
     fn model(layers: usize, width: usize, heads: (usize, usize), ffn: usize) -> Model {
         Model { kv_heads: Some(heads.1), ..Model::new(layers, width, heads.0, ffn) }
@@ -76,6 +106,14 @@ mod tests {
         let llama = |model: Model| Model { qk_norm: false, ..model };
         assert_eq!(total(32_000, &llama(model(12, 768, (12, 12), 2048))), 134_105_856);
         assert_eq!(total(65, &llama(model(4, 128, (4, 4), 512))), 1_066_368);
+        let bit_llama = Model {
+            head_width: Some(64),
+            mixers: Some(Mixers::all(Mixer::Ttt)),
+            ttt: Some(Ttt { rate: 0.1, views: Views::One }),
+            head_bias: true,
+            ..Model::new(4, 256, 1, 1024)
+        };
+        assert_eq!(total(16_384, &bit_llama), 11_684_096);
     }
 
     #[test]

@@ -27,6 +27,16 @@ impl Numbers {
     }
 }
 
+impl Numbers {
+    /// Those of a whole matrix `[.., width]` as it acts, whatever it is multiplied by.
+    pub(super) fn acting(self, shape: &Shape, width: usize) -> Vec<f32> {
+        match shape.round {
+            Some(Round::Ternary) => rounded(self.first, width, Rounding::Ternary),
+            None | Some(Round::Int8) => self.first,
+        }
+    }
+}
+
 /// Matrices that the same numbers are multiplied by, side by side.
 pub(super) struct Linear<D: Decode> {
     first: D::Matrix,

@@ -2,7 +2,9 @@
 //!
 //! Texts have slots. What a slot holds is not computed again: a token costs one row through the model, whatever stands before it.
 mod block;
+mod latent;
 mod linear;
+mod mixer;
 mod sample;
 #[cfg(test)]
 mod tests;
@@ -11,10 +13,10 @@ pub use muse_kernels::{Cpu, Decode, DeviceError, DeviceResult, Gpu, GpuModel, Ke
 pub use sample::{Sampler, Sampling};
 
 use crate::acting::table;
-use crate::config::{Model, Shape, rope::frequencies};
+use crate::config::{Mixer, Model, Shape, rope::frequencies};
 use crate::net::Weight;
 use block::Block;
-use muse_kernels::{CacheSize, Feed, Parts, Step};
+use muse_kernels::{Feed, Parts, Step};
 
 /// Tokens for one text, behind those that its slot holds.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +52,9 @@ pub struct Room {
 /// The GPU of that number, ready for a model.
 pub fn gpu(index: usize, model: &Model, kept: Kept) -> DeviceResult<Gpu> {
     let shape = model.shape(1, 1);
+    if !model.is_plain() {
+        return Err(Gpu::absent());
+    }
     Gpu::new(index, GpuModel { kept, head_width: shape.head_width, group: shape.heads / shape.kv_heads })
 }
 
@@ -64,7 +69,8 @@ pub struct Decoder<D: Decode> {
     norm: D::Vector,
     /// None where the embedding serves as the head.
     head: Option<D::Matrix>,
-    caches: Vec<D::Cache>,
+    /// What it adds to logits.
+    head_bias: Option<D::Vector>,
     /// How many tokens each slot holds.
     held: Vec<usize>,
 }
@@ -82,19 +88,17 @@ impl<D: Decode> Decoder<D> {
         let mut all = all.iter();
         let mut next = || read(all.next().expect("as many are asked for as there are"));
         let embedding = rows_for_tokens(&mut device, &shape, &mut next)?;
-        let blocks = (0..shape.layers).map(|_| Block::new(&mut device, &shape, &mut next));
+        let blocks = (0..shape.layers).map(|at| Block::new(&mut device, &shape, (at, room), &mut next));
         let blocks = blocks.collect::<Result<Vec<_>, E>>()?;
         let norm = device.vector(&next()?)?;
         let head = if shape.tied { None } else { Some(rows_for_tokens(&mut device, &shape, &mut next)?) };
-        let (turns, scale) = frequencies(&model.rope, model.head_width());
-        let table = |f: fn(f64) -> f64| -> Vec<f32> {
-            let row = |place: usize| turns.iter().map(move |turn| (f(place as f64 * turn) * scale) as f32);
-            (0..room.context).flat_map(row).collect()
-        };
-        device.angles(&table(f64::cos), &table(f64::sin), turns.len())?;
-        let Room { slots, context } = room;
-        let size = CacheSize { slots, context, heads: shape.kv_heads, width: shape.head_width };
-        let caches = (0..shape.layers).map(|_| device.cache(size)).collect::<DeviceResult<_>>()?;
+        let head_bias = if shape.head_bias { Some(device.vector(&next()?)?) } else { None };
+        if model.any_mixer(Mixer::shares_keys) {
+            angles(&mut device, model, shape.head_width, room)?;
+        }
+        if let Some(mla) = model.mla {
+            angles(&mut device, model, mla.rope_width, room)?;
+        }
         Ok(Self {
             room,
             shape,
@@ -103,8 +107,8 @@ impl<D: Decode> Decoder<D> {
             blocks,
             norm,
             head,
-            caches,
-            held: vec![0; slots],
+            head_bias,
+            held: vec![0; room.slots],
             device,
         })
     }
@@ -124,9 +128,12 @@ impl<D: Decode> Decoder<D> {
         self.held[slot]
     }
 
-    /// Forgets what a slot holds behind its first tokens.
-    pub fn keep(&mut self, slot: usize, tokens: usize) {
-        self.held[slot] = self.held[slot].min(tokens);
+    /// Forgets what a slot holds behind its first tokens, and gives how many it holds then: none where less is wanted than there is, and a
+    /// block goes along the text, so that what it keeps cannot be cut.
+    pub fn keep(&mut self, slot: usize, tokens: usize) -> usize {
+        let cut = tokens < self.held[slot] && self.shape.all_mixers().any(Mixer::goes_along);
+        self.held[slot] = if cut { 0 } else { self.held[slot].min(tokens) };
+        self.held[slot]
     }
 
     /// Runs tokens through the model, those of several texts together. Gives the logits that are wanted, one row behind the other.
@@ -156,11 +163,11 @@ impl<D: Decode> Decoder<D> {
         assert!(ids.iter().all(|id| (*id as usize) < self.shape.vocab_size), "there is no such token");
         let wanted = wanted_rows(more);
         let step = Step { feeds: &feeds, ids: &ids, wanted: &wanted };
-        let Self { device, shape, epsilon, embedding, blocks, norm, head, caches, held, .. } = self;
+        let Self { device, shape, epsilon, embedding, blocks, norm, head, head_bias, held, .. } = self;
         let given = device.step(&step, among.map_or(0, |among| among + 1), &mut |device| {
             let mut x = device.looked_up(&step, embedding)?;
-            for (block, cache) in blocks.iter().zip(caches.iter_mut()) {
-                x = block.run(device, &step, x, shape, *epsilon, cache)?;
+            for block in blocks.iter_mut() {
+                x = block.run(device, &step, x, shape, *epsilon)?;
             }
             if wanted.is_empty() {
                 return Ok(None);
@@ -168,6 +175,10 @@ impl<D: Decode> Decoder<D> {
             let x = device.wanted(&step, x)?;
             let x = device.norm(&x, norm, *epsilon)?;
             let logits = device.times(&x, head.as_ref().unwrap_or(embedding))?;
+            let logits = match head_bias {
+                None => logits,
+                Some(bias) => device.add(logits, bias)?,
+            };
             match among {
                 None => Ok(Some(logits)),
                 Some(among) => device.likeliest(&logits, among).map(Some),
@@ -176,6 +187,16 @@ impl<D: Decode> Decoder<D> {
         feeds.iter().for_each(|feed| held[feed.slot] += feed.tokens);
         Ok(given)
     }
+}
+
+/// Gives a device the angles of heads of so many numbers.
+fn angles<D: Decode>(device: &mut D, model: &Model, width: usize, room: Room) -> DeviceResult<()> {
+    let (turns, scale) = frequencies(&model.rope, width);
+    let table = |f: fn(f64) -> f64| -> Vec<f32> {
+        let row = |place: usize| turns.iter().map(move |turn| (f(place as f64 * turn) * scale) as f32);
+        (0..room.context).flat_map(row).collect()
+    };
+    device.angles(&table(f64::cos), &table(f64::sin), turns.len())
 }
 
 /// A row for each token; where they are made of cores, as these make them.

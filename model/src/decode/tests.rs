@@ -1,6 +1,6 @@
 //! A model in use is the model that was trained: what is kept changes no logit.
 use super::{Cpu, Decoder, DeviceError, Kept, More, Room, Wanted};
-use crate::config::{Linear, Model, Round};
+use crate::config::{Bk, Linear, Mixer, Mixers, Mla, Model, Round, Ttt, Views};
 use crate::kernels::{Ops, with_threads};
 use crate::net::{Batch, Net, Setting, Weight};
 use burn::backend::Flex;
@@ -15,6 +15,10 @@ fn model(change: impl FnOnce(&mut Model)) -> (Model, Net<Flex>) {
     let mut model = Model { kv_heads: Some(2), init_std: 0.2, ..Model::new(2, 32, 4, 40) };
     (model.vocab_size, model.scaled_init) = (Some(VOCABULARY), false);
     change(&mut model);
+    if !model.any_mixer(Mixer::shares_keys) {
+        model.kv_heads = None;
+    }
+    assert_eq!(model.check(), []);
     let shape = model.shape(1, CONTEXT);
     let weights = Weight::all(&shape);
     // Norms begin as ones, which would tell none from another.
@@ -22,7 +26,9 @@ fn model(change: impl FnOnce(&mut Model)) -> (Model, Net<Flex>) {
         if weights[at].shape.len() > 1 {
             return weight;
         }
-        weight * (Flex::noise(weights[at].len(), at as u64, &Default::default()) + 0.5)
+        // Some begin as nothing.
+        let noise = Flex::noise(weights[at].len(), at as u64, &Default::default());
+        weight * (noise.clone() + 0.5) + (noise - 0.5).mul_scalar(0.1)
     });
     (model, net)
 }
@@ -70,7 +76,7 @@ fn same(model: &Model, got: &[f32], right: &[f32]) {
 }
 
 fn kinds() -> Vec<(Model, Net<Flex>)> {
-    vec![
+    let mut kinds = vec![
         model(|_| ()),
         model(|model| (model.tied, model.qk_norm) = (true, false)),
         model(|model| (model.window, model.kv_heads) = (Some(5), None)),
@@ -79,7 +85,50 @@ fn kinds() -> Vec<(Model, Net<Flex>)> {
         model(|model| model.linear = Some(Linear { low_rank: None, round: Some(Round::Int8) })),
         model(|model| model.linear = Some(Linear { low_rank: None, round: Some(Round::Ternary) })),
         model(|model| model.linear = Some(Linear { low_rank: Some(9), round: Some(Round::Ternary) })),
-    ]
+    ];
+    kinds.extend(mixers().map(model));
+    kinds
+}
+
+const MLA: Mla =
+    Mla { rank: 10, value_rank: None, query_rank: None, nope_width: 6, rope_width: 4, bias: false };
+
+/// What makes a model one of other mixers than attention.
+fn mixers() -> impl Iterator<Item = fn(&mut Model)> {
+    let all: [fn(&mut Model); 8] = [
+        |model| (model.mixers, model.mla) = (Some(Mixers::all(Mixer::Mla)), Some(MLA)),
+        |model| {
+            (model.mixers, model.qk_norm, model.window) = (Some(Mixers::all(Mixer::Mla)), false, Some(7));
+            model.mla = Some(Mla { value_rank: Some(12), bias: true, ..MLA });
+        },
+        |model| {
+            model.mixers = Some(Mixers::all(Mixer::Mla));
+            model.mla = Some(Mla { query_rank: Some(14), value_rank: Some(9), ..MLA });
+            model.linear = Some(Linear { low_rank: None, round: Some(Round::Ternary) });
+        },
+        |model| {
+            (model.mixers, model.ttt) =
+                (Some(Mixers::all(Mixer::Ttt)), Some(Ttt { rate: 0.6, ..Ttt::default() }));
+        },
+        |model| {
+            (model.mixers, model.head_width) = (Some(Mixers::all(Mixer::Ttt)), Some(6));
+            model.ttt = Some(Ttt { rate: 0.1, views: Views::One });
+            model.linear = Some(Linear { low_rank: None, round: Some(Round::Ternary) });
+        },
+        |model| {
+            (model.mixers, model.bk) = (Some(Mixers::all(Mixer::Bk)), Some(Bk { chains: 3 }));
+            model.head_bias = true;
+        },
+        |model| {
+            (model.mixers, model.kv_heads) = (Some(Mixers::all(Mixer::Hyperbolic)), Some(2));
+            model.window = Some(20);
+        },
+        |model| {
+            model.mixers = Some(vec![Mixer::Bk, Mixer::Hyperbolic].try_into().unwrap());
+            model.linear = Some(Linear { low_rank: Some(3), round: None });
+        },
+    ];
+    all.into_iter()
 }
 
 #[test]
@@ -142,11 +191,26 @@ fn what_is_forgotten_is_written_over() {
     let (first, second) = (text(20, 1), [text(8, 1), text(12, 5)].concat());
     let mut decoder = decoder(&model, &net, 2, Kept::F32);
     decoder.run(&[More { slot: 1, ids: &first, wanted: Wanted::Nothing }]).unwrap();
-    decoder.keep(1, 8);
+    assert_eq!(decoder.keep(1, 8), 8);
     let got = decoder.run(&[More { slot: 1, ids: &second[8..], wanted: Wanted::Last }]).unwrap();
     let right = right(&model, &net, &second);
     assert!(apart(&got, &right[right.len() - VOCABULARY..]) < 1e-4);
     assert_eq!((decoder.held(0), decoder.held(1)), (0, 20));
+}
+
+#[test]
+fn what_goes_along_a_text_is_forgotten_as_a_whole() {
+    for mixer in [Mixer::Ttt, Mixer::Bk] {
+        let (model, net) =
+            model(|model| model.mixers = Some(vec![mixer, Mixer::Attention].try_into().unwrap()));
+        let (first, second) = (text(20, 1), text(20, 5));
+        let mut decoder = decoder(&model, &net, 2, Kept::F32);
+        let mut run = |ids, wanted| decoder.run(&[More { slot: 1, ids, wanted }]).unwrap();
+        run(&first, Wanted::Nothing);
+        assert_eq!((decoder.keep(1, 20), decoder.keep(1, 19)), (20, 0));
+        let got = decoder.run(&[More { slot: 1, ids: &second, wanted: Wanted::All }]).unwrap();
+        same(&model, &got, &right(&model, &net, &second));
+    }
 }
 
 #[test]
@@ -185,10 +249,15 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     /// However a text comes, and whatever comes beside it, on the CPU its logits are the same to the bit.
     #[test]
-    fn any_cut_is_as_good(len in 1_usize..CONTEXT, cuts in prop::collection::vec(1_usize..9, 1..20), window: bool, rounds: bool) {
+    fn any_cut_is_as_good(len in 1_usize..CONTEXT, cuts in prop::collection::vec(1_usize..9, 1..20), window: bool, rounds: bool, kind in 0_usize..16) {
         let (model, net) = model(|model| {
-            model.window = window.then_some(7);
-            model.linear = rounds.then_some(Linear { low_rank: Some(9), round: Some(Round::Ternary) });
+            match mixers().nth(kind) {
+                Some(change) => change(model),
+                None => {
+                    model.window = window.then_some(7);
+                    model.linear = rounds.then_some(Linear { low_rank: Some(9), round: Some(Round::Ternary) });
+                }
+            }
         });
         let (ids, other) = (text(len, 6), text(len, 8));
         for kept in [Kept::F32, Kept::Bf16, Kept::Int8] {

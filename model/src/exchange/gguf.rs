@@ -1,5 +1,5 @@
 //! GGUF, the format of llama.cpp: a model's keys, the names of its tensors, and the order of rows that its Llama wants.
-use super::Refusal;
+use super::{Refusal, check_plain};
 use crate::config::{Model, Rope, RopeScaling, ScalingKind, rope};
 
 /// A value of a key.
@@ -75,6 +75,7 @@ pub fn keys(model: &Model) -> Result<Vec<(String, Value)>, Refusal> {
 
 /// Refuses what llama.cpp's Llama and Qwen3 do not do.
 pub fn check(model: &Model) -> Result<(), Refusal> {
+    check_plain(model)?;
     // Where a text never leaves the window there is none. What is not known fits.
     let narrow = model.window.filter(|window| model.context.is_some_and(|context| *window < context));
     if let Some(window) = narrow {

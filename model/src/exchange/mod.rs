@@ -4,6 +4,8 @@
 pub mod gguf;
 pub mod hf;
 
+use crate::config::{Mixer, Model};
+
 /// What one side has and the other has no word for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -14,6 +16,23 @@ pub struct Refusal {
     pub message: String,
     /// What to do instead.
     pub help: String,
+}
+
+/// What to do with a model that others have no words for.
+const INSTEAD: &str = "`format: muse` holds it as it is; `chat`, `serve` and `eval` use that";
+
+/// Refuses a model that has parts for which others have no words.
+pub(crate) fn check_plain(model: &Model) -> Result<(), Refusal> {
+    if model.head_bias {
+        let message = "a head that adds to logits, which no other tool's model of this kind has";
+        return Err(Refusal::new("head_bias", message, INSTEAD));
+    }
+    let other = |mixer: &Mixer| *mixer != Mixer::Attention;
+    let Some(mixer) = model.mixers.and_then(|mixers| mixers.iter().copied().find(other)) else {
+        return Ok(());
+    };
+    let message = format!("blocks that are `{}`, which no other tool has a model of", mixer.name());
+    Err(Refusal::new("mixers", message, INSTEAD))
 }
 
 impl Refusal {

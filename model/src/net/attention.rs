@@ -1,5 +1,5 @@
 //! Attention: projections, norms of queries and keys if wished, rotary places, shared keys.
-use super::linear::{Linear, project_normed};
+use super::linear::{Linear, of_heads, project_behind};
 use super::{Batch, Setting};
 use burn::module::Param;
 use burn::prelude::*;
@@ -31,30 +31,80 @@ impl<B: Ops> Attention<B> {
         setting: &Setting<B>,
         at: usize,
     ) -> (Tensor<B, 2>, Tensor<B, 1>) {
+        let placed = self.placed(x.clone(), norm, batch, setting);
+        let attended = B::attend(placed, self.heads(), &sight(self.head_width, batch, setting, at));
+        (self.added(x, attended.output, setting, at), attended.peak)
+    }
+
+    /// Queries, keys and values, with their norms and turned by their places.
+    ///
+    /// # Shapes
+    /// x `[rows, width]` -> `[batch, tokens, heads + 2 kv_heads, head_width]`
+    pub(super) fn placed(
+        &self,
+        x: Tensor<B, 2>,
+        norm: Tensor<B, 1>,
+        batch: &Batch<B>,
+        setting: &Setting<B>,
+    ) -> Tensor<B, 4> {
         let ([sequences, tokens], width) = (batch.starts.dims(), self.head_width);
-        let (heads, rows) = (self.query.out() / width, sequences * tokens);
         let sources = [&self.query, &self.key, &self.value];
-        let all = project_normed(x.clone(), norm, self.norm_eps, sources);
-        let [_, across] = all.dims();
-        let placed = B::place(
-            all.reshape([rows, across / width, width]),
-            &Placing {
-                heads,
-                angles: setting.angles.clone(),
-                positions: batch.positions.clone(),
-                norms: self.norms(),
-                epsilon: self.norm_eps,
-            },
-        );
-        let scale = 1.0 / (width as f64).sqrt();
-        let sight = Sight { starts: batch.starts.clone(), scale, dropped: setting.dropped.within(at) };
-        let attended = B::attend(placed.reshape([sequences, tokens, across / width, width]), heads, &sight);
-        let output = attended.output.reshape([rows, heads * width]);
-        (self.output.onto(x, output, setting.dropped.of_attention(at)), attended.peak)
+        let all = project_behind(x, Some(norm), self.norm_eps, &sources);
+        let [rows, across] = all.dims();
+        let placing = Placing {
+            heads: self.heads(),
+            angles: setting.angles.clone(),
+            positions: batch.positions.clone(),
+            norms: self.norms(),
+            epsilon: self.norm_eps,
+        };
+        B::place(all.reshape([rows, across / width, width]), &placing).reshape([
+            sequences,
+            tokens,
+            across / width,
+            width,
+        ])
+    }
+
+    /// x and what comes of the heads' answers `[batch, tokens, heads, head_width]`.
+    pub(super) fn added(
+        &self,
+        x: Tensor<B, 2>,
+        answers: Tensor<B, 4>,
+        setting: &Setting<B>,
+        at: usize,
+    ) -> Tensor<B, 2> {
+        let [rows, _] = x.dims();
+        let answers = answers.reshape([rows, self.heads() * self.head_width]);
+        self.output.onto(x, answers, setting.dropped.of_attention(at))
+    }
+
+    /// How many heads of queries there are.
+    pub(super) fn heads(&self) -> usize {
+        self.query.out() / self.head_width
+    }
+
+    /// Multiplies the logits of each head by its factor. Queries that share keys with others take the whole factor, since these keys are
+    /// not theirs alone; where each head has its own keys both sides take its root.
+    pub(super) fn scale_logits(&mut self, factors: Tensor<B, 1>) {
+        let width = self.head_width;
+        if self.query.out() == self.key.out() {
+            let roots = factors.sqrt();
+            self.query.scale_rows(of_heads(roots.clone(), width));
+            self.key.scale_rows(of_heads(roots, width));
+        } else {
+            self.query.scale_rows(of_heads(factors, width));
+        }
     }
 
     /// The norms of queries and keys.
     fn norms(&self) -> Option<[Tensor<B, 1>; 2]> {
         Some([self.query_norm.as_ref()?.val(), self.key_norm.as_ref()?.val()])
     }
+}
+
+/// What heads of so many numbers see in block `at`.
+pub(super) fn sight<B: Ops>(width: usize, batch: &Batch<B>, setting: &Setting<B>, at: usize) -> Sight<B> {
+    let scale = 1.0 / (width as f64).sqrt();
+    Sight { starts: batch.starts.clone(), scale, dropped: setting.dropped.within(at) }
 }

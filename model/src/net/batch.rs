@@ -1,5 +1,5 @@
 //! What goes into the model: rows of tokens with their places, and the setting in which they are run.
-use crate::config::{Model, rope::frequencies};
+use crate::config::{Mixer, Model, rope::frequencies};
 use burn::prelude::*;
 use burn::tensor::DType;
 use muse_kernels::{Angles, Dropout, Ops};
@@ -32,6 +32,14 @@ impl<B: Backend> Batch<B> {
         }
     }
 
+    /// The first token of each one's document, `[batch, tokens]`: the same as `starts` where no window is narrower.
+    pub(crate) fn begins(&self) -> Tensor<B, 2, Int> {
+        let [sequences, tokens] = self.starts.dims();
+        let device = self.starts.device();
+        let places = Tensor::<B, 1, Int>::arange(0..tokens as i64, (&device, self.positions.dtype()));
+        places.unsqueeze::<2>() - self.positions.clone().reshape([sequences, tokens])
+    }
+
     /// Whole sequences without documents in them: places from 0, and each token sees all before it.
     pub fn plain(tokens: usize, ids: &[i32], labels: &[i32], device: &B::Device) -> Self {
         let positions: Vec<i32> = (0..tokens as i32).cycle().take(ids.len()).collect();
@@ -44,6 +52,8 @@ impl<B: Backend> Batch<B> {
 pub struct Setting<B: Backend> {
     /// The angles of every place.
     pub angles: Angles<B>,
+    /// Those for blocks of latent attention, where there are any.
+    pub latent: Option<Angles<B>>,
     /// The type of activations: f32 or bf16.
     pub dtype: DType,
     /// Which numbers are dropped.
@@ -53,16 +63,22 @@ pub struct Setting<B: Backend> {
 impl<B: Ops> Setting<B> {
     /// The setting for sequences of up to `context` tokens, with nothing dropped.
     pub fn new(model: &Model, context: usize, dtype: DType, device: &B::Device) -> Self {
-        let (frequencies, scale) = frequencies(&model.rope, model.head_width());
-        let pairs = frequencies.len();
-        let table = |f: fn(f64) -> f64| {
-            let row =
-                |place: usize| frequencies.iter().map(move |turn| (f(place as f64 * turn) * scale) as f32);
-            let numbers: Vec<f32> = (0..context).flat_map(row).collect();
-            Tensor::from_data(TensorData::new(numbers, [context, pairs]), (device, DType::F32))
+        let of = |width: usize| {
+            let (frequencies, scale) = frequencies(&model.rope, width);
+            let pairs = frequencies.len();
+            let table = |f: fn(f64) -> f64| {
+                let row = |place: usize| {
+                    frequencies.iter().map(move |turn| (f(place as f64 * turn) * scale) as f32)
+                };
+                let numbers: Vec<f32> = (0..context).flat_map(row).collect();
+                Tensor::from_data(TensorData::new(numbers, [context, pairs]), (device, DType::F32))
+            };
+            Angles { cos: table(f64::cos), sin: table(f64::sin) }
         };
-        let angles = Angles { cos: table(f64::cos), sin: table(f64::sin) };
-        Self { angles, dtype, dropped: Dropped::NOTHING }
+        // Where nothing is turned, by angles of the narrowest head.
+        let width = if model.any_mixer(Mixer::shares_keys) { model.head_width() } else { 2 };
+        let latent = model.mla.map(|mla| of(mla.rope_width));
+        Self { angles: of(width), latent, dtype, dropped: Dropped::NOTHING }
     }
 }
 

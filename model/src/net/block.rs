@@ -1,5 +1,5 @@
-//! A block: attention and SwiGLU, each behind a norm, each added to what came in.
-use super::{Attention, Batch, Mlp, Setting};
+//! A block: a mixer and SwiGLU, each behind a norm, each added to what came in.
+use super::{Batch, Mixer, Mlp, Setting};
 use burn::module::Param;
 use burn::prelude::*;
 use muse_kernels::Ops;
@@ -7,15 +7,15 @@ use muse_kernels::Ops;
 /// One block of the decoder.
 #[derive(Module, Debug)]
 pub struct Block<B: Backend> {
-    pub(super) attention_norm: Param<Tensor<B, 1>>,
-    pub(super) attention: Attention<B>,
+    pub(super) mixer_norm: Param<Tensor<B, 1>>,
+    pub(super) mixer: Mixer<B>,
     pub(super) mlp_norm: Param<Tensor<B, 1>>,
     pub(super) mlp: Mlp<B>,
     pub(super) norm_eps: f64,
 }
 
 impl<B: Ops> Block<B> {
-    /// Runs the block, which is number `at`; gives the largest logit of each head beside.
+    /// Runs the block, which is number `at`; gives the largest logit of each head beside, where its mixer has logits.
     ///
     /// # Shapes
     /// x `[rows, width]` -> `[rows, width]`, `[heads]`
@@ -25,8 +25,8 @@ impl<B: Ops> Block<B> {
         batch: &Batch<B>,
         setting: &Setting<B>,
         at: usize,
-    ) -> (Tensor<B, 2>, Tensor<B, 1>) {
-        let (x, peak) = self.attention.forward(x, self.attention_norm.val(), batch, setting, at);
+    ) -> (Tensor<B, 2>, Option<Tensor<B, 1>>) {
+        let (x, peak) = self.mixer.forward(x, self.mixer_norm.val(), batch, setting, at);
         let dropped = setting.dropped.of_mlp(at);
         (self.mlp.forward(x, self.mlp_norm.val(), self.norm_eps, dropped), peak)
     }

@@ -1,6 +1,7 @@
 //! A matrix of a block, `[out, in]`: whole, or the product of two with few numbers between them; as it is, or rounded.
 use burn::module::Param;
 use burn::prelude::*;
+use burn::tensor::DType;
 use muse_kernels::{Dropout, Ops, Rounding};
 
 /// A matrix of a block.
@@ -21,10 +22,19 @@ impl<B: Backend> Linear<B> {
         self.second.as_ref().unwrap_or(&self.first).dims()[0]
     }
 
-    /// The one whose rows are the numbers that come out.
-    pub(super) fn rows_mut(&mut self) -> &mut Param<Tensor<B, 2>> {
-        self.second.as_mut().unwrap_or(&mut self.first)
+    /// Multiplies what comes out by factors `[out]`.
+    pub(super) fn scale_rows(&mut self, factors: Tensor<B, 1>) {
+        let rows = self.second.as_mut().unwrap_or(&mut self.first);
+        let (weight, dtype) = (rows.val(), rows.val().dtype());
+        let scaled = weight.cast(DType::F32) * factors.cast(DType::F32).unsqueeze_dim(1);
+        *rows = Param::initialized(rows.id, scaled.cast(dtype));
     }
+}
+
+/// The factors of heads `[heads]` for each of their numbers.
+pub(super) fn of_heads<B: Backend>(factors: Tensor<B, 1>, width: usize) -> Tensor<B, 1> {
+    let [heads] = factors.dims();
+    factors.unsqueeze_dim::<2>(1).repeat_dim(1, width).reshape([heads * width])
 }
 
 impl<B: Ops> Linear<B> {
@@ -86,28 +96,30 @@ impl<B: Ops> Linear<B> {
     }
 }
 
-/// What several matrices make of rows behind their norm, side by side. All are of one kind.
+/// What several matrices make of rows behind their norm, where there is one, side by side. All are of one kind.
 ///
 /// # Shapes
 /// x `[rows, in]` -> `[rows, sum of outs]`
-pub(super) fn project_normed<B: Ops, const N: usize>(
+pub(super) fn project_behind<B: Ops>(
     x: Tensor<B, 2>,
-    norm: Tensor<B, 1>,
+    norm: Option<Tensor<B, 1>>,
     epsilon: f64,
-    linears: [&Linear<B>; N],
+    linears: &[&Linear<B>],
 ) -> Tensor<B, 2> {
     let firsts = linears.iter().map(|linear| linear.first()).collect();
-    let inner = if linears[0].rounds_rows() {
-        B::project(B::rounded_rows(B::rms_norm(x, norm, epsilon)), firsts)
-    } else {
-        B::project_normed(x, norm, epsilon, firsts)
+    let inner = match norm {
+        Some(norm) if linears[0].rounds_rows() => {
+            B::project(B::rounded_rows(B::rms_norm(x, norm, epsilon)), firsts)
+        }
+        Some(norm) => B::project_normed(x, norm, epsilon, firsts),
+        None => B::project(linears[0].taken(x), firsts),
     };
     let seconds: Vec<_> = linears.iter().filter_map(|linear| linear.second()).collect();
     if seconds.is_empty() {
         return inner;
     }
     // Each part of a row is rounded by itself.
-    let [rows, all] = inner.dims();
-    let inner = linears[0].taken(inner.reshape([rows * N, all / N])).reshape([rows, all]);
+    let ([rows, all], parts) = (inner.dims(), linears.len());
+    let inner = linears[0].taken(inner.reshape([rows * parts, all / parts])).reshape([rows, all]);
     B::project_apart(inner, seconds)
 }

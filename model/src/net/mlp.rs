@@ -1,5 +1,5 @@
 //! SwiGLU: `down(silu(gate x) * up x)`.
-use super::linear::{Linear, project_normed};
+use super::linear::{Linear, project_behind};
 use burn::prelude::*;
 use muse_kernels::{Dropout, Ops};
 
@@ -23,7 +23,7 @@ impl<B: Ops> Mlp<B> {
         epsilon: f64,
         dropped: Dropout,
     ) -> Tensor<B, 2> {
-        let both = project_normed(x.clone(), norm, epsilon, [&self.gate, &self.up]);
+        let both = project_behind(x.clone(), Some(norm), epsilon, &[&self.gate, &self.up]);
         self.down.gated_onto(x, both, dropped)
     }
 }

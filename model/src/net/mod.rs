@@ -2,8 +2,15 @@
 mod attention;
 mod batch;
 mod block;
+mod build;
+mod chains;
+mod hyperbolic;
+mod latent;
+mod learner;
 mod linear;
+mod mixer;
 mod mlp;
+mod of_block;
 mod start;
 mod table;
 mod weights;
@@ -11,7 +18,14 @@ mod weights;
 pub use attention::Attention;
 pub use batch::{Batch, Dropped, Setting};
 pub use block::Block;
+pub use chains::Chains;
+pub(crate) use chains::{LEAST_ETA, MOST_POTENTIAL};
+pub(crate) use hyperbolic::CURVATURE;
+pub use hyperbolic::Hyperbolic;
+pub use latent::Latent;
+pub use learner::Learner;
 pub use linear::Linear;
+pub use mixer::Mixer;
 pub use mlp::Mlp;
 pub use start::Start;
 pub(crate) use start::drawn;
@@ -33,6 +47,8 @@ pub struct Net<B: Backend> {
     norm: Param<Tensor<B, 1>>,
     /// None where the embedding serves as the head.
     head: Option<Table<B>>,
+    /// What the head adds to logits, `[vocabulary]`.
+    head_bias: Option<Param<Tensor<B, 1>>>,
     norm_eps: f64,
 }
 
@@ -40,14 +56,14 @@ pub struct Net<B: Backend> {
 pub struct Hidden<B: Backend> {
     /// `[rows, width]`, before the last norm.
     pub state: Tensor<B, 2>,
-    /// Of each block the largest logit of each head, `[heads]`.
+    /// Of each block that has logits the largest one of each head, `[heads]`.
     pub peaks: Vec<Tensor<B, 1>>,
 }
 
 impl<B: Ops> Net<B> {
     /// A decoder whose weights are drawn by `seed`: the same numbers on every machine and device.
     pub fn new(model: &Model, shape: &Shape, seed: u64, device: &B::Device) -> Self {
-        start::net(model, shape, seed, device)
+        build::net(model, shape, seed, device)
     }
 
     /// Tokens to numbers: the rows of the embedding, in the type that the batch is worked on in.
@@ -86,12 +102,20 @@ impl<B: Ops> Net<B> {
     pub fn logits(&self, batch: &Batch<B>, setting: &Setting<B>) -> Tensor<B, 2> {
         let hidden = self.hidden(batch, setting).state;
         let normed = B::rms_norm(hidden, self.norm.val(), self.norm_eps);
-        self.head().logits(normed)
+        let logits = self.head().logits(normed);
+        match &self.head_bias {
+            None => logits,
+            Some(bias) => logits.clone() + bias.val().cast(logits.dtype()).unsqueeze(),
+        }
     }
 
     /// The head, which may be the embedding.
     pub(crate) fn head(&self) -> &Table<B> {
         self.head.as_ref().unwrap_or(&self.embedding)
+    }
+
+    pub(crate) fn head_bias(&self) -> Option<Tensor<B, 1>> {
+        self.head_bias.as_ref().map(Param::val)
     }
 
     pub(crate) fn embedding(&self) -> &Table<B> {
@@ -115,7 +139,7 @@ impl<B: Ops> Acting<'_, B> {
         for at in 0..self.net.blocks.len() {
             let (next, peak) = self.block(at).forward(state, batch, setting, at);
             state = next;
-            peaks.push(peak);
+            peaks.extend(peak);
         }
         Hidden { state, peaks }
     }
@@ -129,8 +153,8 @@ impl<B: Ops> Acting<'_, B> {
         share: f64,
     ) -> Losses<B> {
         let hidden = self.hidden(batch, setting).state;
-        let Net { norm, norm_eps, .. } = self.net;
-        let top = Top { norm: norm.val(), head: self.net.head().clone(), norm_eps: *norm_eps };
+        let (norm, norm_eps) = self.net.norm();
+        let top = Top { norm, head: self.net.head().clone(), bias: self.net.head_bias(), norm_eps };
         top.loss(hidden, batch, objective, share, false)
     }
 }
@@ -139,6 +163,7 @@ impl<B: Ops> Acting<'_, B> {
 pub(crate) struct Top<B: Backend> {
     pub(crate) norm: Tensor<B, 1>,
     pub(crate) head: Table<B>,
+    pub(crate) bias: Option<Tensor<B, 1>>,
     pub(crate) norm_eps: f64,
 }
 
@@ -152,6 +177,6 @@ impl<B: Ops> Top<B> {
         back: bool,
     ) -> Losses<B> {
         let normed = B::rms_norm(hidden, self.norm.clone(), self.norm_eps);
-        self.head.loss(normed, batch.labels.clone(), objective, share, back)
+        self.head.loss(normed, self.bias.clone(), batch.labels.clone(), (objective, share), back)
     }
 }

@@ -1,8 +1,7 @@
 //! The weights that training starts from: normal, by a hash of the seed, the weight's name and the place in it, so that
 //! neither device nor threads nor other weights move them.
-use super::{Attention, Block, Factored, Linear, Mlp, Net, Part, Role, Table, Weight};
-use crate::config::{Embedding, Model, Shape};
-use burn::module::Param;
+use super::{Part, Role, Weight};
+use crate::config::{Model, Shape};
 use burn::prelude::*;
 use burn::tensor::DType;
 use muse_kernels::fill;
@@ -36,6 +35,9 @@ impl Start {
         match (weight.role, Part::of(&weight.name)) {
             // The cosine is flat at zero, and half-way to its own zero moves well.
             (Role::Norm, Some(Part::Phase)) => Self::Same(FRAC_PI_4 as f32),
+            // Chains begin with memories of many lengths.
+            (Role::Norm, _) if weight.name.ends_with(".eta.weight") => Self::Normal(1.0),
+            (Role::Norm, _) if weight.name.ends_with(".bias") || of_space(&weight.name) => Self::Same(0.0),
             (Role::Norm, _) => Self::Same(1.0),
             // Rows are to be as large as those of a table: each number is made of two, and counts by a cosine.
             (Role::Embedding | Role::Head, Some(_)) if !normed => {
@@ -69,52 +71,15 @@ impl Start {
     }
 }
 
-pub(super) fn net<B: Backend>(model: &Model, shape: &Shape, seed: u64, device: &B::Device) -> Net<B> {
-    let mut all = Start::all(model, shape).into_iter();
-    let mut next = || {
-        let (weight, start) = all.next().expect("Weight::all names every weight that a net has");
-        TensorData::new(start.numbers(&weight, seed), weight.shape)
-    };
-    let two = shape.low_rank.is_some();
-    let row = |data| Param::from_tensor(Tensor::<B, 1>::from_data(data, (device, DType::F32)));
-    let matrix = |data| Param::from_tensor(Tensor::<B, 2>::from_data(data, (device, DType::F32)));
-    let linear = |first, second: Option<_>| {
-        let (first, second) = (matrix(first), second.map(matrix));
-        Linear { first, second, rounding: shape.round.map(Into::into) }
-    };
-    let table = |first, rest: Option<(Embedding, [_; 2])>| match rest {
-        None => Table::Whole(matrix(first)),
-        Some((embedding, [second, phase])) => Table::Factored(Factored {
-            first: matrix(first),
-            second: matrix(second),
-            phase: row(phase),
-            rows: shape.vocab_size,
-            width: shape.width,
-            rounding: embedding.round.map(Into::into),
-            normed: embedding.normed,
-        }),
-    };
-    let embedding = table(next(), shape.embedding.map(|it| (it, [next(), next()])));
-    let mut blocks = Vec::with_capacity(shape.layers);
-    for _ in 0..shape.layers {
-        let attention_norm = row(next());
-        let [query, key, value, output] = [(); 4].map(|()| linear(next(), two.then(&mut next)));
-        let [query_norm, key_norm] = [(); 2].map(|()| shape.qk_norm.then(|| row(next())));
-        let mlp_norm = row(next());
-        let [gate, up, down] = [(); 3].map(|()| linear(next(), two.then(&mut next)));
-        let (head_width, norm_eps) = (shape.head_width, model.norm_eps);
-        let attention = Attention { query, key, value, output, query_norm, key_norm, head_width, norm_eps };
-        blocks.push(Block { attention_norm, attention, mlp_norm, mlp: Mlp { gate, up, down }, norm_eps });
-    }
-    let last = row(next());
-    let head = (!shape.tied).then(|| table(next(), shape.embedding.map(|it| (it, [next(), next()]))));
-    Net { embedding, blocks, norm: last, head, norm_eps: model.norm_eps }
-}
-
 /// The standard deviation of a matrix of a block that is one.
 fn deviation(model: &Model, weight: &Weight) -> f64 {
     let residual = weight.name.contains(".o_proj.") || weight.name.contains(".down_proj.");
     if residual { model.residual_std() } else { model.init_std }
+}
+
+/// Whether it says what a head's space is like, behind softplus.
+fn of_space(name: &str) -> bool {
+    name.ends_with(".curvature.weight") || name.ends_with(".sharpness.weight")
 }
 
 /// Normal numbers with this standard deviation.

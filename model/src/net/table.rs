@@ -103,19 +103,24 @@ impl<B: Ops> Table<B> {
         B::dropout(narrow(x, setting.dtype), setting.dropped.of_embedding())
     }
 
-    /// The loss of rows that it is the head of.
+    /// The loss of rows that it is the head of, where a number is added to each logit, or none.
     pub(crate) fn loss(
         &self,
         x: Tensor<B, 2>,
+        bias: Option<Tensor<B, 1>>,
         labels: Tensor<B, 1, Int>,
-        objective: &Objective,
-        share: f64,
+        (objective, share): (&Objective, f64),
         back: bool,
     ) -> Losses<B> {
         let dtype = x.dtype();
         match self {
             Self::Whole(weight) => {
-                let made = B::head_loss(x, narrow(weight.val(), dtype), labels, objective, share, back);
+                let weight = narrow(weight.val(), dtype);
+                let (x, weight) = match bias {
+                    None => (x, weight),
+                    Some(bias) => with_bias(x, weight, narrow(bias, dtype)),
+                };
+                let made = B::head_loss(x, weight, labels, objective, share, back);
                 Losses { loss: made.loss, plain: made.plain }
             }
             Self::Factored(cores) => {
@@ -141,6 +146,21 @@ impl<B: Ops> Table<B> {
             Self::Factored(cores) => cores.table(),
         }
     }
+}
+
+/// Rows with a one behind them, and the weight's with what is added to their logits. Products of numbers of half the size want widths of whole
+/// lines: the rest is zero.
+fn with_bias<B: Backend>(
+    x: Tensor<B, 2>,
+    weight: Tensor<B, 2>,
+    bias: Tensor<B, 1>,
+) -> (Tensor<B, 2>, Tensor<B, 2>) {
+    const LINE: usize = 16;
+    let ([rows, _], [vocabulary, _], like) = (x.dims(), weight.dims(), (&x.device(), x.dtype()));
+    let one = Tensor::ones([rows, 1], like);
+    let nothing = |rows| Tensor::zeros([rows, LINE - 1], like);
+    let weight = Tensor::cat(vec![weight, bias.unsqueeze_dim(1), nothing(vocabulary)], 1);
+    (Tensor::cat(vec![x, one, nothing(rows)], 1), weight)
 }
 
 fn narrow<B: Backend, const D: usize>(x: Tensor<B, D>, dtype: DType) -> Tensor<B, D> {

@@ -4,6 +4,7 @@ use crate::config::Shape;
 use burn::module::{ModuleMapper, ModuleVisitor, Param};
 use burn::prelude::*;
 use burn::tensor::Shape as Sizes;
+use muse_kernels::Ops;
 
 /// What a weight is for: optimizers treat them apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,32 +53,9 @@ impl Weight {
         if !s.tied {
             all.extend(table("lm_head.weight", Role::Head));
         }
-        all
-    }
-
-    /// The weights of block number `at`, in their order.
-    pub fn of_block(shape: &Shape, at: usize) -> Vec<Self> {
-        let s = shape;
-        let named = |name: &str| format!("model.layers.{at}.{name}.weight");
-        let norm = |name: &str, width: usize| Self::new(named(name), [width], Role::Norm);
-        let one = |name: &str, out: usize, input: usize| Self::new(named(name), [out, input], Role::Matrix);
-        let matrix = |name: &str, out: usize, input: usize| match s.low_rank {
-            None => vec![one(name, out, input)],
-            Some(rank) => vec![one(&format!("{name}.a"), rank, input), one(&format!("{name}.b"), out, rank)],
-        };
-        let mut all = vec![norm("input_layernorm", s.width)];
-        all.extend(matrix("self_attn.q_proj", s.query_width(), s.width));
-        all.extend(matrix("self_attn.k_proj", s.key_width(), s.width));
-        all.extend(matrix("self_attn.v_proj", s.key_width(), s.width));
-        all.extend(matrix("self_attn.o_proj", s.width, s.query_width()));
-        if s.qk_norm {
-            all.push(norm("self_attn.q_norm", s.head_width));
-            all.push(norm("self_attn.k_norm", s.head_width));
+        if s.head_bias {
+            all.push(Self::new("lm_head.bias", [s.vocab_size], Role::Norm));
         }
-        all.push(norm("post_attention_layernorm", s.width));
-        all.extend(matrix("mlp.gate_proj", s.ffn, s.width));
-        all.extend(matrix("mlp.up_proj", s.ffn, s.width));
-        all.extend(matrix("mlp.down_proj", s.width, s.ffn));
         all
     }
 
@@ -150,18 +128,14 @@ impl<B: Backend> Net<B> {
     }
 }
 
-impl<B: Backend> Net<B> {
-    /// Puts the weights of queries and keys of each block through `change`, block by block: those whose rows are numbers of heads.
-    pub fn with_queries_and_keys(
-        mut self,
-        mut change: impl FnMut(Tensor<B, 2>, Tensor<B, 2>) -> (Tensor<B, 2>, Tensor<B, 2>),
-    ) -> Self {
+impl<B: Ops> Net<B> {
+    /// Multiplies the logits of attention of each head by its factor, in the weights: of each block that has any, `factors` gives `[heads]`.
+    pub fn with_logits_scaled(mut self, mut factors: impl FnMut() -> Option<Tensor<B, 1>>) -> Self {
         for block in &mut self.blocks {
-            let attention = &mut block.attention;
-            let (query, key) = (attention.query.rows_mut(), attention.key.rows_mut());
-            let (new_query, new_key) = change(query.val(), key.val());
-            *query = Param::initialized(query.id, new_query);
-            *key = Param::initialized(key.id, new_key);
+            if block.mixer.has_logits() {
+                let Some(factors) = factors() else { break };
+                block.mixer.scale_logits(factors);
+            }
         }
         self
     }

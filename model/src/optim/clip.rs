@@ -68,37 +68,14 @@ impl Told {
     }
 }
 
-/// QK-clip: scales the weights of each head whose largest logit is above the threshold, so that on the same batch it would be
-/// at the threshold. Where the scale of the step's gradients is no number, they stay. Queries that share keys with others take the whole factor, since these keys are not theirs alone; where
-/// each head has its own keys both sides take its root. Nothing is asked of the device.
+/// QK-clip: what the logits of each head are multiplied by, so that on the same batch the largest would be at the threshold where it is
+/// above, `[heads]`. Where the scale of the step's gradients is no number, they stay. Nothing is asked of the device.
 ///
 /// # Shapes
-/// peaks `[heads]` (of the forward pass of this step's batch), query `[heads * head_width, width]`, key
-/// `[kv_heads * head_width, width]`
-pub fn qk_clip<B: Ops>(
-    peaks: Tensor<B, 1>,
-    threshold: f64,
-    scale: &Tensor<B, 1>,
-    query: Tensor<B, 2>,
-    key: Tensor<B, 2>,
-) -> (Tensor<B, 2>, Tensor<B, 2>) {
+/// peaks `[heads]`, of the forward pass of this step's batch
+pub fn qk_clip<B: Ops>(peaks: Tensor<B, 1>, threshold: f64, scale: &Tensor<B, 1>) -> Tensor<B, 1> {
     let [heads] = peaks.dims();
     let peaks = peaks.clamp_min(threshold).mask_fill(scale.clone().is_nan().expand([heads]), threshold);
     // Divided, and not multiplied by what one is divided by it: that is one for every head that stays.
-    let factors = peaks.zeros_like().add_scalar(threshold) / peaks;
-    if query.dims()[0] == key.dims()[0] {
-        let roots = factors.sqrt();
-        (scaled(query, roots.clone(), heads), scaled(key, roots, heads))
-    } else {
-        (scaled(query, factors, heads), key)
-    }
-}
-
-/// The rows of each head, times its factor.
-fn scaled<B: Ops>(weight: Tensor<B, 2>, factors: Tensor<B, 1>, heads: usize) -> Tensor<B, 2> {
-    let ([rows, width], dtype) = (weight.dims(), weight.dtype());
-    let weight = if dtype == DType::F32 { weight } else { weight.cast(DType::F32) };
-    let by_head = weight.reshape([heads, rows / heads * width]);
-    let scaled = (by_head * factors.unsqueeze_dim(1)).reshape([rows, width]);
-    if dtype == DType::F32 { scaled } else { scaled.cast(dtype) }
+    peaks.zeros_like().add_scalar(threshold) / peaks
 }

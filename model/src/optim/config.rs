@@ -1,6 +1,6 @@
 //! What a pipeline says of its optimizer, with its defaults, and what is wrong with it.
 use super::Group;
-use crate::config::Problem;
+use crate::config::{Mixer, Model, Problem};
 use crate::net::Role;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -204,11 +204,18 @@ impl OptimizerConfig {
         problems
     }
 
-    /// What is wrong with it for a model with or without norms of queries and keys.
-    pub fn check_model(&self, qk_norm: bool) -> Option<Problem> {
+    /// What is wrong with it for a model.
+    pub fn check_model(&self, model: &Model) -> Option<Problem> {
+        if self.kind != OptimizerKind::Muonclip {
+            return None;
+        }
+        if !model.any_mixer(|mixer| matches!(mixer, Mixer::Attention | Mixer::Mla)) {
+            let message =
+                "`muonclip` scales the weights of queries and keys, and no block has logits of such";
+            return Some(Problem::new("/kind", message, "write `kind: muon`"));
+        }
         let message = "`muonclip` scales the weights of queries and keys, and `qk_norm` undoes that";
         let help = "write `kind: muon`, or `qk_norm: false` in the model";
-        let idle = qk_norm && self.kind == OptimizerKind::Muonclip;
-        idle.then(|| Problem::new("/kind", message, help))
+        model.qk_norm.then(|| Problem::new("/kind", message, help))
     }
 }

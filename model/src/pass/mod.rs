@@ -33,7 +33,7 @@ pub struct Pass<B: Backend> {
     pub plain: Tensor<B, 1>,
     /// The gradient of every weight, flat, in f32, in the order of `Weight::all`; of every factor, where there are factors.
     pub grads: Vec<Tensor<B, 1>>,
-    /// Of each block the largest logit of each head, `[heads]`.
+    /// Of each block that has logits the largest one of each head, `[heads]`.
     pub peaks: Vec<Tensor<B, 1>>,
     /// The numbers of the gradients by bucket, where several devices put them together: see [`Pass::together`].
     pub buckets: Vec<Vec<usize>>,
@@ -66,13 +66,14 @@ pub fn pass<'a, B: Ops>(
 
     // From the loss down to the last block.
     let ((norm, norm_eps), state) = (net.norm(), leaf(state));
-    let top = Top { norm: leaf(norm), head: leaves(net.head()), norm_eps };
+    let top = Top { norm: leaf(norm), head: leaves(net.head()), bias: net.head_bias().map(leaf), norm_eps };
     let made = top.loss(state.clone(), &run.batch, objective, share, true);
     let (loss, plain) = (made.loss.clone().inner(), made.plain.inner());
     let mut back = made.loss.backward();
     let mut grad = state.grad_remove(&mut back).expect("the loss comes from the last block's output");
     if lora.is_none() {
-        sums.add_top(taken(&top.norm, &mut back), all_of(&top.head, &mut back));
+        let bias = top.bias.as_ref().map(|bias| taken(bias, &mut back));
+        sums.add_top(taken(&top.norm, &mut back), all_of(&top.head, &mut back), bias);
     }
     drop((back, top, state));
 
@@ -117,7 +118,7 @@ fn forward<B: Ops>(run: &Run<'_, B>, recompute: Recompute) -> Forward<B> {
             let (tape, peak) = Tape::run(run, at, state);
             state = tape.output();
             kept.push(Kept::Tape(Box::new(tape)));
-            peaks.push(peak);
+            peaks.extend(peak);
             continue;
         }
         kept.push(match recompute {
@@ -126,7 +127,7 @@ fn forward<B: Ops>(run: &Run<'_, B>, recompute: Recompute) -> Forward<B> {
         });
         let (next, peak) = run.acting.block(at).forward(state, batch, setting, at);
         state = next;
-        peaks.push(peak);
+        peaks.extend(peak);
     }
     (state, kept, peaks)
 }

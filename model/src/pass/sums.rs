@@ -21,8 +21,17 @@ impl<'a, B: Ops> Sums<'a, B> {
         Self { sums, end: count, tied: net.tied(), buckets: Buckets::new(member) }
     }
 
-    /// Those of the last norm and of the head, in their order, which may be the embedding.
-    pub(super) fn add_top(&mut self, norm: Tensor<B, 1>, head: Vec<Tensor<B, 1>>) {
+    /// Those of the last norm, of the head, in their order, which may be the embedding, and of what the head adds.
+    pub(super) fn add_top(
+        &mut self,
+        norm: Tensor<B, 1>,
+        head: Vec<Tensor<B, 1>>,
+        bias: Option<Tensor<B, 1>>,
+    ) {
+        if let Some(bias) = bias {
+            self.end -= 1;
+            self.add(self.end, bias);
+        }
         if self.tied {
             self.add(self.end - 1, norm);
             head.into_iter().enumerate().for_each(|(at, grad)| self.add_some(at, grad));

@@ -22,9 +22,9 @@ pub(super) struct Run<'a, B: Ops> {
 
 impl<'a, B: Ops> Run<'a, B> {
     pub(super) fn new(acting: &'a Acting<'a, B>, batch: &'a Batch<B>, setting: &'a Setting<B>) -> Self {
-        let angles = Angles {
-            cos: Tensor::from_inner(setting.angles.cos.clone()),
-            sin: Tensor::from_inner(setting.angles.sin.clone()),
+        let taped = |angles: &Angles<B>| Angles {
+            cos: Tensor::from_inner(angles.cos.clone()),
+            sin: Tensor::from_inner(angles.sin.clone()),
         };
         Self {
             acting,
@@ -35,7 +35,12 @@ impl<'a, B: Ops> Run<'a, B> {
                 positions: Tensor::from_inner(batch.positions.clone()),
                 starts: Tensor::from_inner(batch.starts.clone()),
             },
-            setting: Setting { angles, dtype: setting.dtype, dropped: setting.dropped },
+            setting: Setting {
+                angles: taped(&setting.angles),
+                latent: setting.latent.as_ref().map(taped),
+                dtype: setting.dtype,
+                dropped: setting.dropped,
+            },
         }
     }
 }
@@ -49,13 +54,13 @@ pub(super) struct Tape<B: Ops> {
 }
 
 impl<B: Ops> Tape<B> {
-    /// Runs block number `at`; gives the largest logit of each of its heads beside.
-    pub(super) fn run(run: &Run<'_, B>, at: usize, input: Tensor<B, 2>) -> (Self, Tensor<B, 1>) {
+    /// Runs block number `at`; gives the largest logit of each of its heads beside, where they have logits.
+    pub(super) fn run(run: &Run<'_, B>, at: usize, input: Tensor<B, 2>) -> (Self, Option<Tensor<B, 1>>) {
         let learns = run.acting.lora.map_or(Learns::All, |lora| Learns::Some(lora.places(at)));
         let block = run.acting.block(at).train::<Taped<B>>().map(&mut Leaves { at: 0, learns: &learns });
         let input = leaf(input);
         let (output, peak) = block.forward(input.clone(), &run.batch, &run.setting, at);
-        (Self { block, learns, input, output }, peak.inner())
+        (Self { block, learns, input, output }, peak.map(Tensor::inner))
     }
 
     pub(super) fn output(&self) -> Tensor<B, 2> {

@@ -74,8 +74,8 @@ impl Row {
         let kind = match whole.role {
             Role::Embedding | Role::Head => Kind::Rows,
             Role::Norm => Kind::Norms,
-            Role::Matrix if whole.name.contains(".self_attn.") => Kind::Attention,
-            Role::Matrix => Kind::Mlp,
+            Role::Matrix if whole.name.contains(".mlp.") => Kind::Mlp,
+            Role::Matrix => Kind::Attention,
         };
         let form = form(&source.target, whole.role);
         Self { name: whole.name.clone(), form, sums, error: None, tensors: Vec::new(), kind }

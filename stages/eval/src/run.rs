@@ -22,7 +22,7 @@ pub(crate) fn run(context: &mut Context, params: &Params) -> Result<(), StageErr
 fn evaluate(context: &mut Context, params: &Params) -> Result<(), StageError> {
     let keep = Keep::of(context)?;
     let tokenizer = context.optional("tokenizer");
-    let device = if context.gpus().is_empty() { Device::Cpu } else { Device::Cuda(0) };
+    let gpu = !context.gpus().is_empty();
     // What is wrong is said before hours of work.
     let mut tasks = Vec::new();
     for task in &params.tasks {
@@ -72,6 +72,9 @@ fn evaluate(context: &mut Context, params: &Params) -> Result<(), StageError> {
                             items.map(|item| questions.question(item)).collect();
                         // Where all is there already, nothing is brought to the device.
                         if let Some(source) = source.take() {
+                            // For other models in use GPUs have no kernels.
+                            let gpu = gpu && source.model.is_plain();
+                            let device = if gpu { Device::Cuda(0) } else { Device::Cpu };
                             model = Some(Model::open(name, source, device, params.precision.kept())?);
                         }
                         let Some(model) = &mut model else {

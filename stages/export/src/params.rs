@@ -2,7 +2,7 @@
 use muse_artifacts::above::model_of;
 use muse_artifacts::checkpoint::Weights;
 use muse_model::config::{Linear, Model, Round};
-use muse_model::exchange::gguf;
+use muse_model::exchange::{gguf, hf};
 use muse_stage::schemars::{self, JsonSchema};
 use muse_stage::{Above, FieldError};
 use serde::{Deserialize, Serialize};
@@ -142,12 +142,13 @@ impl Params {
             let Some((config, data)) = model_of(&given) else { continue };
             let Ok(mut model) = serde_json::from_value::<Model>(config) else { continue };
             self.check_three(model.linear)?;
-            if self.format != Format::Gguf {
-                continue;
-            }
             model.context = model.context.or(data.context);
-            gguf::check(&model)
-                .map_err(|wrong| FieldError::new("/format", wrong.message).help(wrong.help))?;
+            let fits = match self.format {
+                Format::Gguf => gguf::check(&model),
+                Format::Hf => hf::check(&model),
+                Format::Muse => Ok(()),
+            };
+            fits.map_err(|wrong| FieldError::new("/format", wrong.message).help(wrong.help))?;
         }
         let unigram = |given: &muse_stage::Given<'_>| {
             given.kind == "tokenizer"

@@ -24,8 +24,8 @@ pub trait Engine {
     fn room(&self) -> Room;
     /// How many tokens there are to choose from.
     fn vocabulary(&self) -> usize;
-    /// Forgets what a slot holds behind its first tokens.
-    fn keep(&mut self, slot: usize, tokens: usize);
+    /// Forgets what a slot holds behind its first tokens, or all of it, where it cannot be cut there: gives how many it holds then.
+    fn keep(&mut self, slot: usize, tokens: usize) -> usize;
     /// Runs tokens, and gives the logits that are wanted, one row behind the other.
     fn run(&mut self, more: &[More<'_>]) -> Result<Vec<f32>>;
     /// Runs tokens, and gives of each row that is wanted the likeliest token, of the first `among`.
@@ -41,8 +41,8 @@ impl<D: Decode> Engine for Decoder<D> {
         self.vocabulary()
     }
 
-    fn keep(&mut self, slot: usize, tokens: usize) {
-        self.keep(slot, tokens);
+    fn keep(&mut self, slot: usize, tokens: usize) -> usize {
+        self.keep(slot, tokens)
     }
 
     fn run(&mut self, more: &[More<'_>]) -> Result<Vec<f32>> {

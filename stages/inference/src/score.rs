@@ -27,9 +27,11 @@ struct Stem<'a> {
 /// What a slot is at.
 struct Slot<'s, 'a> {
     stem: &'s Stem<'a>,
-    /// The branch that is being read; before the first one it is the context.
+    /// The branch that is read behind the context: none before the context was read for the first time.
     branch: Option<usize>,
-    /// Tokens of it that were read.
+    /// Tokens of the context that the model holds.
+    context: usize,
+    /// Tokens of the branch that were read.
     read: usize,
 }
 
@@ -61,10 +63,9 @@ impl Scorer {
                 let Some(stem) = waiting.next() else { break };
                 let shared = held[number].iter().zip(stem.context).take_while(|(a, b)| a == b).count();
                 // The last token of a context must run, since what follows it is asked.
-                let read = shared.min(stem.context.len() - 1);
-                self.engine.keep(number, read);
+                let context = self.engine.keep(number, shared.min(stem.context.len() - 1));
                 held[number] = stem.context.to_vec();
-                *slot = Some(Slot { stem, branch: None, read });
+                *slot = Some(Slot { stem, branch: None, context, read: 0 });
             }
             if slots.iter().all(Option::is_none) {
                 return Ok(Some(scores));
@@ -82,7 +83,9 @@ impl Scorer {
             let Some(slot) = slot.as_ref().filter(|_| tokens > 0 && rows > 0) else { continue };
             let open = slot.open();
             let (len, wanted) = match slot.branch {
-                Some(_) => (open.len().min(tokens).min(rows), Wanted::All),
+                Some(_) if slot.is_in_branch() => (open.len().min(tokens).min(rows), Wanted::All),
+                // A context that is read once more tells nothing new.
+                Some(_) => (open.len().min(tokens), Wanted::Nothing),
                 None if open.len() <= tokens => (open.len(), Wanted::Last),
                 None => (tokens, Wanted::Nothing),
             };
@@ -99,13 +102,13 @@ impl Scorer {
         for More { slot: number, ids, wanted } in more {
             let Some(slot) = &mut slots[number] else { continue };
             match wanted {
-                Wanted::Nothing => slot.read += ids.len(),
+                Wanted::Nothing => slot.context += ids.len(),
                 Wanted::Last => {
                     if let Some(row) = rows.next() {
                         slot.stem.branches.iter().for_each(|(pair, ids)| scores[*pair].add(&row, ids[0]));
                     }
                     slot.branch = slot.stem.next_branch(0);
-                    slot.read = 0;
+                    slot.context += ids.len();
                 }
                 Wanted::All => {
                     let at = slot.branch.unwrap_or_default();
@@ -116,7 +119,8 @@ impl Scorer {
                     if slot.open().is_empty() {
                         slot.branch = slot.stem.next_branch(at + 1);
                         slot.read = 0;
-                        self.engine.keep(number, slot.stem.context.len());
+                        // What cannot be cut back to the context has it read once more.
+                        slot.context = self.engine.keep(number, slot.stem.context.len());
                     }
                 }
             }
@@ -171,14 +175,19 @@ impl Score {
 }
 
 impl<'a> Slot<'_, 'a> {
-    /// What is to be read yet.
+    /// Whether the model holds all of the context.
+    fn is_in_branch(&self) -> bool {
+        self.context == self.stem.context.len()
+    }
+
+    /// What is to be read yet: of the context, and behind it of the branch.
     fn open(&self) -> &'a [u32] {
         match self.branch {
-            None => &self.stem.context[self.read..],
-            Some(branch) => {
+            Some(branch) if self.is_in_branch() => {
                 let continuation = self.stem.branches[branch].1;
                 &continuation[self.read..continuation.len() - 1]
             }
+            _ => &self.stem.context[self.context..],
         }
     }
 }

@@ -38,7 +38,7 @@ fn what_is_left_out_is_what_the_reference_says() {
     assert_eq!((params.epochs(), params.steps()), (3.0, None));
     let lora = read(json!({ "lora": { "rank": 8 } })).lora.unwrap();
     assert_eq!(serde_json::to_value(&lora).unwrap(), json!({ "rank": 8, "alpha": null, "targets": null }));
-    assert_eq!((lora.alpha(), lora.targets().len()), (16.0, 7));
+    assert_eq!((lora.alpha(), lora.targets().len()), (16.0, 16));
     assert_eq!(schema["additionalProperties"], false);
     assert_eq!(schema.get("required"), None);
 }

@@ -30,7 +30,10 @@ impl Recipe {
                 let help = "leave `lora` out, and train the model itself";
                 return Err(FieldError::new("/lora", message).help(help));
             }
-            first("/optimizer", self.optimizer.check_model(model.qk_norm))?;
+            if let Some(lora) = &self.lora {
+                first("/lora", lora.check_model(&model.shape(1, 1)))?;
+            }
+            first("/optimizer", self.optimizer.check_model(model))?;
             first("/optimizer", self.optimizer.check_groups(&self.changes(&model.shape(1, 1))))?;
         }
         first("/schedule", self.schedule.check())?;

@@ -1,11 +1,12 @@
 //! Keys and values that are kept, and attention to them.
 use super::lines::Lines;
 use super::memory::{give_back, to_fill};
+use super::near::{Space, by_distance};
 use super::numbers::{Floats, made};
 use super::share::each;
 use super::tiles::{Instructions, PANEL, Singles, products};
 use super::vector::{exp, largest, sum_of, wide};
-use crate::decode::{CacheSize, Feed};
+use crate::decode::{CacheSize, Feed, Values};
 use burn::backend::Flex;
 use burn::prelude::*;
 use burn::tensor::DType;
@@ -34,19 +35,26 @@ impl Cache {
         [keys_of_head(&self.size), values_of_head(&self.size)].map(|len| head * len..(head + 1) * len)
     }
 
-    fn put(&mut self, feeds: &[Feed], key: &[f32], value: &[f32]) {
-        let CacheSize { heads, width, context, .. } = self.size;
+    /// `value` is nothing where values are numbers of keys.
+    fn put(&mut self, feeds: &[Feed], key: &[f32], value: Option<&[f32]>) {
+        let CacheSize { heads, width, context, near, .. } = self.size;
         let places = feeds.iter().flat_map(|feed| {
             assert!(feed.held + feed.tokens <= context, "the slot is full");
             (feed.held..feed.held + feed.tokens).map(|place| (feed.slot, place))
         });
-        let mut rows = key.chunks_exact(width).zip(value.chunks_exact(width));
+        let rows = numbers_of_key(&self.size);
+        let mut keys_of_token = key.chunks_exact(width);
+        let mut values_of_token = value.map(|value| value.chunks_exact(self.size.values.width()));
         for (slot, place) in places {
-            for (head, (key, value)) in (0..heads).zip(&mut rows) {
+            for (head, key) in (0..heads).zip(&mut keys_of_token) {
                 let [keys, values] = self.head(slot, head);
-                let panel = &mut self.keys.floats_mut()[keys][place / PANEL * width * PANEL..];
-                let to = panel.iter_mut().skip(place % PANEL).step_by(PANEL);
-                to.zip(key).for_each(|(to, from)| *to = *from);
+                let panel = &mut self.keys.floats_mut()[keys][place / PANEL * rows * PANEL..];
+                let mut to = panel.iter_mut().skip(place % PANEL).step_by(PANEL);
+                (&mut to).zip(key).for_each(|(to, from)| *to = *from);
+                if let (true, Some(to)) = (near, to.next()) {
+                    *to = sum_of(key, key, |a, b| a * b).sqrt();
+                }
+                let Some(value) = values_of_token.as_mut().and_then(Iterator::next) else { continue };
                 let values = &mut self.values.floats_mut()[values];
                 for (panel, from) in values.chunks_exact_mut(context * PANEL).zip(value.chunks(PANEL)) {
                     panel[place * PANEL..][..from.len()].copy_from_slice(from);
@@ -56,12 +64,30 @@ impl Cache {
     }
 }
 
+/// Numbers that stand for a key: its own, and how long it is, where that is asked.
+fn numbers_of_key(size: &CacheSize) -> usize {
+    size.width + usize::from(size.near)
+}
+
 fn keys_of_head(size: &CacheSize) -> usize {
-    size.context.next_multiple_of(PANEL) * size.width
+    size.context.next_multiple_of(PANEL) * numbers_of_key(size)
 }
 
 fn values_of_head(size: &CacheSize) -> usize {
-    size.context * size.width.next_multiple_of(PANEL)
+    match size.values {
+        Values::Own(width) => size.context * width.next_multiple_of(PANEL),
+        Values::OfKeys(_) => 0,
+    }
+}
+
+/// How tokens are attended for.
+#[derive(Clone, Copy)]
+pub(crate) struct How<'a> {
+    /// What logits are multiplied by; and vectors, where distances count.
+    pub(crate) scale: f32,
+    pub(crate) window: Option<usize>,
+    /// The space of each head of queries, where distances count.
+    pub(crate) spaces: Option<&'a [Space]>,
 }
 
 /// A few tokens of one text, which are attended for at once.
@@ -88,14 +114,15 @@ fn blocks(feeds: &[Feed]) -> Vec<Block> {
 }
 
 pub(crate) fn attend_kept(
-    [query, key, value]: [Tensor<Flex, 3>; 3],
+    [query, key]: [Tensor<Flex, 3>; 2],
+    value: Option<Tensor<Flex, 3>>,
     cache: &mut Cache,
     feeds: &[Feed],
-    window: Option<usize>,
+    how: &How<'_>,
 ) -> Tensor<Flex, 3> {
     let [rows, heads, width] = query.dims();
-    let (query, key, value) = (Floats::of(query), Floats::of(key), Floats::of(value));
-    cache.put(feeds, key.get(), value.get());
+    let (query, key, value) = (Floats::of(query), Floats::of(key), value.map(Floats::of));
+    cache.put(feeds, key.get(), value.as_ref().map(Floats::get));
     let (query, cache) = (query.get(), &*cache);
     let (blocks, kv_heads) = (blocks(feeds), cache.size.heads);
     let group = heads / kv_heads;
@@ -103,17 +130,20 @@ pub(crate) fn attend_kept(
         let (block, kv_head) = (&blocks[at / kv_heads], at % kv_heads);
         let first_head = kv_head * group;
         let query = |head: usize| &query[(block.row * heads + first_head + head) * width..];
-        let sight = Sight { cache, kv_head, block, window };
+        let sight = Sight { cache, kv_head, block, how };
         match block.places.len() {
             // One token: the heads that share keys are rows side by side.
-            1 => sight.attend((query(0), width), group, |_| block.places.start),
+            1 => sight.attend((query(0), width), group, |row| (block.places.start, first_head + row)),
             count => {
-                let head =
-                    |head| sight.attend((query(head), heads * width), count, |row| block.places.start + row);
+                let head = |head| {
+                    let row = |row| (block.places.start + row, first_head + head);
+                    sight.attend((query(head), heads * width), count, row)
+                };
                 (0..group).flat_map(head).collect()
             }
         }
     });
+    let width = cache.size.values.width();
     let mut out = to_fill(rows * heads * width);
     for (at, numbers) in attended.into_iter().enumerate() {
         let (block, first_head) = (&blocks[at / kv_heads], at % kv_heads * group);
@@ -132,16 +162,16 @@ struct Sight<'a> {
     cache: &'a Cache,
     kv_head: usize,
     block: &'a Block,
-    window: Option<usize>,
+    how: &'a How<'a>,
 }
 
 impl Sight<'_> {
     /// The first place that one sees.
     fn first(&self, place: usize) -> usize {
-        self.window.map_or(0, |window| (place + 1).saturating_sub(window))
+        self.how.window.map_or(0, |window| (place + 1).saturating_sub(window))
     }
 
-    /// `count` rows of queries, which begin so far from each other, each at a place of its own.
+    /// `count` rows of queries, which begin so far from each other, each at a place of its own and of a head.
     ///
     /// What no query sees counts for nothing, and each sum is one chain along what is seen: so a token is attended for to the same
     /// bits, whatever comes with it.
@@ -149,36 +179,59 @@ impl Sight<'_> {
         &self,
         (query, stride): (&[f32], usize),
         count: usize,
-        place: impl Fn(usize) -> usize,
+        row_is: impl Fn(usize) -> (usize, usize),
     ) -> Vec<f32> {
-        let CacheSize { width, context, .. } = self.cache.size;
+        let size @ CacheSize { width, context, .. } = self.cache.size;
         let [keys, values] = self.cache.head(self.block.feed.slot, self.kv_head);
         let (keys, values) = (&self.cache.keys.words()[keys], &self.cache.values.words()[values]);
         // From the beginning of a panel to the end of one.
         let panels = self.first(self.block.places.start) / PANEL..self.block.places.end.div_ceil(PANEL);
-        let (from, wide) = (panels.start * PANEL, panels.len() * PANEL);
+        let (from, wide, rows) = (panels.start * PANEL, panels.len() * PANEL, numbers_of_key(&size));
         let instructions = Instructions::at_hand();
         let mut shares = to_fill(count * wide);
-        let way = Singles { panels: keys, step: width * PANEL, depth: width, x: query, stride };
-        products(instructions, way, panels, count, |panel, row, logits| {
+        let way = Singles { panels: keys, step: rows * PANEL, depth: width, x: query, stride };
+        products(instructions, way, panels.clone(), count, |panel, row, logits| {
             shares[row * wide + panel * PANEL - from..][..PANEL].copy_from_slice(logits);
         });
+        let keys: &[f32] = bytemuck::cast_slice(keys);
         for (row, shares) in shares.chunks_exact_mut(wide).enumerate() {
-            let place = place(row);
+            let (place, head) = row_is(row);
             let (before, rest) = shares.split_at_mut(self.first(place) - from);
             let (visible, behind) = rest.split_at_mut(place + 1 - self.first(place));
             before.fill(0.0);
             behind.fill(0.0);
-            soften(visible, 1.0 / (width as f32).sqrt());
+            match self.how.spaces {
+                None => soften(visible, self.how.scale),
+                Some(spaces) => {
+                    let length = |at: usize| {
+                        let place = self.first(place) + at;
+                        keys[(place / PANEL * rows + width) * PANEL + place % PANEL]
+                    };
+                    let query = &query[row * stride..][..width];
+                    by_distance(visible, query, length, spaces[head], self.how.scale);
+                    soften(visible, 1.0);
+                }
+            }
         }
-        let mut out = vec![0.0; count * width];
-        let (panels, depth) = (&values[from * PANEL..], self.block.places.end - from);
-        let way = Singles { panels, step: context * PANEL, depth, x: &shares, stride: wide };
-        products(instructions, way, 0..width.div_ceil(PANEL), count, |panel, row, sums| {
-            let out = &mut out[row * width..][..width][panel * PANEL..];
-            let len = out.len().min(PANEL);
-            out[..len].copy_from_slice(&sums[..len]);
-        });
+        let depth = self.block.places.end - from;
+        let mut out = vec![0.0; count * size.values.width()];
+        match size.values {
+            Values::Own(width) => {
+                let (panels, step) = (&values[from * PANEL..], context * PANEL);
+                let way = Singles { panels, step, depth, x: &shares, stride: wide };
+                products(instructions, way, 0..width.div_ceil(PANEL), count, |panel, row, sums| {
+                    let out = &mut out[row * width..][..width][panel * PANEL..];
+                    let len = out.len().min(PANEL);
+                    out[..len].copy_from_slice(&sums[..len]);
+                });
+            }
+            Values::OfKeys(width) => {
+                let rows = out.chunks_exact_mut(width).zip(shares.chunks_exact(wide));
+                rows.for_each(|(out, shares)| {
+                    shared_out(&keys[from * size.width..], size.width, shares, out)
+                });
+            }
+        }
         give_back(shares);
         out
     }
@@ -192,5 +245,16 @@ wide! {
         logits.iter_mut().for_each(|x| *x = exp(*x - most));
         let times = 1.0 / sum_of(logits, logits, |x, _| x);
         logits.iter_mut().for_each(|x| *x *= times);
+    }
+}
+
+wide! {
+    /// What shares in places come to, of the first numbers of their keys, which stand in panels of so many rows.
+    fn shared_out(keys: &[f32], rows: usize, shares: &[f32], out: &mut [f32]) {
+        for (panel, shares) in keys.chunks_exact(rows * PANEL).zip(shares.chunks_exact(PANEL)) {
+            for (out, numbers) in out.iter_mut().zip(panel.chunks_exact(PANEL)) {
+                *out += sum_of(numbers, shares, |a, b| a * b);
+            }
+        }
     }
 }

@@ -2,13 +2,16 @@
 //!
 //! Sums are cut into parts whose sizes depend on the shapes alone, and those of parts are added in the parts' order, so the same
 //! instruction set gives the same bits for any number of threads. Where no sum is cut, parts may go by the threads.
+mod along;
 mod attention;
 mod cached;
 mod decode;
 mod fixed;
 mod head;
 mod lines;
+mod link;
 mod memory;
+mod near;
 mod numbers;
 mod place;
 mod pool;
@@ -23,7 +26,7 @@ mod vector;
 mod weights;
 
 #[cfg(test)]
-pub(crate) use cached::{Cache, attend_kept};
+pub(crate) use cached::{Cache, How, attend_kept};
 pub use decode::Cpu;
 #[cfg(test)]
 pub(crate) use head::head_loss_by;
@@ -34,8 +37,8 @@ pub use threads::with_threads;
 pub use weights::{likeliest, weights};
 
 use crate::ops::{
-    AdamStep, Attended, Dropout, Gated, HeadLoss, LogitLoss, Normed, Objective, Ops, Placing, Rounding,
-    Sight, Turned,
+    AdamStep, Attended, Dropout, Gated, HeadLoss, Linking, LogitLoss, Normed, Objective, Ops, Placing,
+    Rounding, Sight, Turned,
 };
 use burn::backend::Flex;
 use burn::prelude::*;
@@ -102,6 +105,19 @@ impl Ops for Flex {
 
     fn add(x: Tensor<Self, 2>, y: Tensor<Self, 2>) -> Tensor<Self, 2> {
         rows::add(x, y)
+    }
+
+    fn link(links: Tensor<Self, 3>, eta: Tensor<Self, 1>, linking: &Linking<Self>) -> Tensor<Self, 3> {
+        link::link(links, eta, linking)
+    }
+
+    fn link_back(
+        links: Tensor<Self, 3>,
+        found: Tensor<Self, 3>,
+        linking: &Linking<Self>,
+        grad: Tensor<Self, 3>,
+    ) -> (Tensor<Self, 3>, Tensor<Self, 1>) {
+        link::link_back(links, found, linking, grad)
     }
 
     fn swiglu(both: Tensor<Self, 2>) -> Tensor<Self, 2> {

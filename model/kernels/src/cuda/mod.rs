@@ -12,8 +12,8 @@ pub use train::{failure as gpu_failure, on_gpus};
 use crate::decode::DeviceResult;
 use crate::group::{Bucket, Member};
 use crate::ops::{
-    AdamStep, Attended, Dropout, Gated, HeadLoss, Later, LogitLoss, Move, Normed, Objective, Ops, Placing,
-    Push, Sight, Turned,
+    AdamStep, Attended, Dropout, Gated, HeadLoss, Later, Linking, LogitLoss, Move, Normed, Objective, Ops,
+    Placing, Push, Sight, Turned,
 };
 use crate::plain;
 use burn::backend::Cuda;
@@ -27,6 +27,9 @@ impl Ops for Cuda {
     fn multiply<const D: usize>(a: Tensor<Self, D>, b: Tensor<Self, D>) -> Tensor<Self, D> {
         if a.dtype() != DType::F32 {
             return a.matmul(b);
+        }
+        if let Some(product) = train::multiply_few(&a, &b) {
+            return product;
         }
         let ((a, rest_of_a), (b, rest_of_b)) = (apart(a), apart(b));
         a.clone().matmul(rest_of_b) + rest_of_a.matmul(b.clone()) + a.matmul(b)
@@ -134,6 +137,20 @@ impl Ops for Cuda {
     ) -> Tensor<Self, 4> {
         train::attend_back(&x, sight, &attended, &grad)
             .unwrap_or_else(|| plain::attend_back(x, sight, attended, grad))
+    }
+
+    fn link(links: Tensor<Self, 3>, eta: Tensor<Self, 1>, linking: &Linking<Self>) -> Tensor<Self, 3> {
+        train::link(&links, &eta, linking).unwrap_or_else(|| plain::link(links, eta, linking))
+    }
+
+    fn link_back(
+        links: Tensor<Self, 3>,
+        found: Tensor<Self, 3>,
+        linking: &Linking<Self>,
+        grad: Tensor<Self, 3>,
+    ) -> (Tensor<Self, 3>, Tensor<Self, 1>) {
+        train::link_back(&links, &found, linking, &grad)
+            .unwrap_or_else(|| plain::link_back(links, found, linking, grad))
     }
 
     fn swiglu(both: Tensor<Self, 2>) -> Tensor<Self, 2> {

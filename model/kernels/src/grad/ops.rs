@@ -2,7 +2,8 @@
 use super::{Tracked, apart, behind, inner, raw, tracked, tracked_with};
 use crate::decode::DeviceResult;
 use crate::ops::{
-    Angles, Attended, Cores, Dropout, HeadLoss, Objective, Ops, Placing, Rounding, Sight, Turned,
+    Angles, Attended, Cores, Dropout, HeadLoss, Learning, Linking, Objective, Ops, Placing, Rounding, Sight,
+    Turned,
 };
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::prelude::*;
@@ -149,14 +150,45 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Tracked<B, C> {
 
     fn attend(x: Tensor<Self, 4>, heads: usize, sight: &Sight<Self>) -> Attended<Self> {
         let below = inner(&x);
-        let sight =
-            Sight { starts: sight.starts.clone().inner(), scale: sight.scale, dropped: sight.dropped };
+        let sight = sight_below(sight);
         let attended = B::attend(below.clone(), heads, &sight);
         let kept = attended.clone();
         let output = tracked([raw(x)], attended.output, move |grad, _| {
             [Some(raw(B::attend_back(below, &sight, kept, grad)))]
         });
         Attended { output, lse: Tensor::from_inner(attended.lse), peak: Tensor::from_inner(attended.peak) }
+    }
+
+    fn attend_near(
+        x: Tensor<Self, 4>,
+        spaces: Tensor<Self, 2>,
+        sight: &Sight<Self>,
+        window: Option<usize>,
+    ) -> Tensor<Self, 4> {
+        let (below, space, sight) = (inner(&x), inner(&spaces), sight_below(sight));
+        let output = B::attend_near(below.clone(), space.clone(), &sight, window);
+        tracked([raw(x), raw(spaces)], output, move |grad, _| {
+            let (of_x, of_spaces) = B::attend_near_back(below, space, &sight, window, grad);
+            [Some(raw(of_x)), Some(raw(of_spaces))]
+        })
+    }
+
+    fn learn(x: Tensor<Self, 4>, learning: &Learning<Self>) -> Tensor<Self, 4> {
+        let below = inner(&x);
+        let Learning { heads, begins, rate } = learning.clone();
+        let learning = Learning { heads, begins: begins.inner(), rate };
+        let output = B::learn(below.clone(), &learning);
+        tracked([raw(x)], output, move |grad, _| [Some(raw(B::learn_back(below, &learning, grad)))])
+    }
+
+    fn link(links: Tensor<Self, 3>, eta: Tensor<Self, 1>, linking: &Linking<Self>) -> Tensor<Self, 3> {
+        let (below, linking) = (inner(&links), Linking { begins: linking.begins.clone().inner() });
+        let output = B::link(below.clone(), inner(&eta), &linking);
+        let found = output.clone();
+        tracked([raw(links), raw(eta)], output, move |grad, _| {
+            let (of_links, of_eta) = B::link_back(below, found, &linking, grad);
+            [Some(raw(of_links)), Some(raw(of_eta))]
+        })
     }
 
     fn add(x: Tensor<Self, 2>, y: Tensor<Self, 2>) -> Tensor<Self, 2> {
@@ -246,6 +278,11 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Tracked<B, C> {
     fn checked(device: &Self::Device) -> DeviceResult<()> {
         B::checked(device)
     }
+}
+
+/// What the backend below sees.
+fn sight_below<B: Backend, C: CheckpointStrategy>(sight: &Sight<Tracked<B, C>>) -> Sight<B> {
+    Sight { starts: sight.starts.clone().inner(), scale: sight.scale, dropped: sight.dropped }
 }
 
 /// How the backend below places.

@@ -112,6 +112,24 @@ pub struct Attended<B: Backend> {
     pub peak: Tensor<B, 1>,
 }
 
+/// How heads learn from token to token.
+#[derive(Clone, Debug)]
+pub struct Learning<B: Backend> {
+    /// How many there are.
+    pub heads: usize,
+    /// `[batch, tokens]`: the first token of each one's document, at which nothing is learned yet.
+    pub begins: Tensor<B, 2, Int>,
+    /// How large a token's step is.
+    pub rate: f64,
+}
+
+/// Which tokens chains go through.
+#[derive(Clone, Debug)]
+pub struct Linking<B: Backend> {
+    /// `[batch, tokens]`: the first token of each one's document, where chains begin.
+    pub begins: Tensor<B, 2, Int>,
+}
+
 /// What the loss is made of: a weighted sum of parts, each a mean over the tokens that have a label.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Objective {

@@ -3,8 +3,8 @@
 mod given;
 
 pub use given::{
-    AdamStep, Angles, Attended, Cores, Dropout, Gated, HeadLoss, Later, LogitLoss, Move, NO_LABEL, Normed,
-    Objective, Placing, Push, Rounding, Sight, Turned,
+    AdamStep, Angles, Attended, Cores, Dropout, Gated, HeadLoss, Later, Learning, Linking, LogitLoss, Move,
+    NO_LABEL, Normed, Objective, Placing, Push, Rounding, Sight, Turned,
 };
 
 use crate::decode::DeviceResult;
@@ -180,6 +180,65 @@ pub trait Ops: Backend {
         grad: Tensor<Self, 4>,
     ) -> Tensor<Self, 4> {
         plain::attend_back(x, sight, attended, grad)
+    }
+
+    /// [`Ops::attend`] where what tokens have in each other goes by how near queries and keys are in hyperbolic space: each head's has its
+    /// curvature, and a distance counts by its sharpness. No token sees more than `window`.
+    ///
+    /// # Shapes
+    /// x `[batch, tokens, heads + 2 kv_heads, width]`: queries, keys, values; spaces `[2, heads]`: curvatures, sharpness (f32)
+    /// -> `[batch, tokens, heads, width]`
+    fn attend_near(
+        x: Tensor<Self, 4>,
+        spaces: Tensor<Self, 2>,
+        sight: &Sight<Self>,
+        window: Option<usize>,
+    ) -> Tensor<Self, 4> {
+        plain::attend_near(x, spaces, sight, window)
+    }
+
+    /// The way back of [`Ops::attend_near`]: the gradients of x and of the spaces.
+    fn attend_near_back(
+        x: Tensor<Self, 4>,
+        spaces: Tensor<Self, 2>,
+        sight: &Sight<Self>,
+        window: Option<usize>,
+        grad: Tensor<Self, 4>,
+    ) -> (Tensor<Self, 4>, Tensor<Self, 2>) {
+        plain::attend_near_back(x, spaces, sight, window, grad)
+    }
+
+    /// Heads learn from token to token: each answers a query by what it has learned of the tokens before, and makes a step of gradient descent
+    /// towards giving the token's value for its key. Queries and keys are brought to a length of one.
+    ///
+    /// # Shapes
+    /// x `[batch, tokens, 3 heads, width]`: queries, keys, values; or `heads`, which are all three -> `[batch, tokens, heads, width]`
+    fn learn(x: Tensor<Self, 4>, learning: &Learning<Self>) -> Tensor<Self, 4> {
+        plain::learn(x, learning)
+    }
+
+    /// The way back of [`Ops::learn`]: the gradient of x.
+    fn learn_back(x: Tensor<Self, 4>, learning: &Learning<Self>, grad: Tensor<Self, 4>) -> Tensor<Self, 4> {
+        plain::learn_back(x, learning, grad)
+    }
+
+    /// Chains of numbers, in which each token finds `1 / (a - i eta - k g)` by its potential `a` and by what the token before it found, `g`,
+    /// times that one's coupling `k`. All in f32.
+    ///
+    /// # Shapes
+    /// links `[batch, tokens, 2 chains]`: potentials, couplings; eta `[chains]` -> `[batch, tokens, 2 chains]`: real parts, imaginary ones
+    fn link(links: Tensor<Self, 3>, eta: Tensor<Self, 1>, linking: &Linking<Self>) -> Tensor<Self, 3> {
+        plain::link(links, eta, linking)
+    }
+
+    /// The way back of [`Ops::link`], by what was found: the gradients of the links and of eta.
+    fn link_back(
+        links: Tensor<Self, 3>,
+        found: Tensor<Self, 3>,
+        linking: &Linking<Self>,
+        grad: Tensor<Self, 3>,
+    ) -> (Tensor<Self, 3>, Tensor<Self, 1>) {
+        plain::link_back(links, found, linking, grad)
     }
 
     /// `x + y`: what a block adds to what came in.

@@ -4,7 +4,7 @@ use crate::ops::{Attended, Ops, Sight};
 use burn::prelude::*;
 
 /// `[batch, tokens, kv_heads, width]` as `[batch, heads, tokens, width]`, each head of keys repeated for its group.
-fn by_head<B: Backend>(x: Tensor<B, 4>, heads: usize) -> Tensor<B, 4> {
+pub(crate) fn by_head<B: Backend>(x: Tensor<B, 4>, heads: usize) -> Tensor<B, 4> {
     let [batch, tokens, own, width] = x.dims();
     let x = x.swap_dims(1, 2);
     if own == heads {
@@ -14,7 +14,7 @@ fn by_head<B: Backend>(x: Tensor<B, 4>, heads: usize) -> Tensor<B, 4> {
 }
 
 /// The gradients of repeated heads, summed over each group: the way back of [`by_head`].
-fn by_token<B: Backend>(x: Tensor<B, 4>, own: usize) -> Tensor<B, 4> {
+pub(crate) fn by_token<B: Backend>(x: Tensor<B, 4>, own: usize) -> Tensor<B, 4> {
     let [batch, heads, tokens, width] = x.dims();
     let x = if own == heads {
         x

@@ -12,7 +12,7 @@ pub(crate) struct Cache<B: Backend> {
 }
 
 pub(crate) fn cache<B: Backend>(size: CacheSize, device: &B::Device) -> Cache<B> {
-    let CacheSize { slots, context, heads, width } = size;
+    let CacheSize { slots, context, heads, width, .. } = size;
     let empty = || Tensor::zeros([slots, heads, context, width], (device, DType::F32));
     Cache { keys: empty(), values: empty() }
 }

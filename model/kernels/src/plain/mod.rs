@@ -4,7 +4,10 @@ mod cores;
 #[cfg(test)]
 pub(crate) mod decode;
 mod head;
+mod learn;
+mod link;
 mod muon;
+mod near;
 mod noise;
 mod place;
 mod round;
@@ -19,8 +22,11 @@ pub(crate) use cores::cores_loss_by;
 #[cfg(test)]
 pub(crate) use head::head_loss_by;
 pub(crate) use head::{head_loss, logit_loss};
+pub(crate) use learn::{LEAST, learn, learn_back};
+pub(crate) use link::{link, link_back};
 pub(crate) use muon::{QUINTIC, ROUNDS, SMALLEST, moved, muon, size};
 pub use muon::{ahead, newton_schulz};
+pub(crate) use near::{LONGEST, NEAREST, attend_near, attend_near_back};
 pub(crate) use noise::{at, dropout, noise, threshold, words};
 #[cfg(test)]
 pub(crate) use place::rotate;

@@ -1,6 +1,6 @@
 //! A model in use: weights that stay, in every way to keep them, and attention to what is kept.
 use super::{B, floats, naive, near, numbers, tensor};
-use crate::cpu::{Cache, Cpu, attend_kept};
+use crate::cpu::{Cache, Cpu, How, attend_kept};
 use crate::decode::{CacheSize, Decode, Feed, Kept, Parts, Step};
 use crate::ops::{Ops, Rounding};
 use crate::plain;
@@ -143,7 +143,7 @@ fn numbers_of_eight_bits_are_those_of_the_file_format() {
 #[test]
 fn attention_to_what_is_kept_is_what_the_plain_body_says() {
     for (heads, kv_heads, width, window) in [(4, 2, 6, None), (3, 3, 8, Some(4)), (6, 1, 5, Some(70))] {
-        let size = CacheSize { slots: 3, context: 150, heads: kv_heads, width };
+        let size = CacheSize::even(3, 150, kv_heads, width);
         let (mut fast, mut plain) = (Cache::new(size), plain::decode::cache::<B>(size, &Default::default()));
         let mut held = [0; 3];
         // Long prompts, more than a block of queries; single tokens; several texts together, in any order.
@@ -162,7 +162,9 @@ fn attention_to_what_is_kept_is_what_the_plain_body_says() {
                 };
                 [of(heads, 1), of(kv_heads, 2), of(kv_heads, 3)]
             };
-            let got = attend_kept(sources(), &mut fast, &feeds, window);
+            let [query, key, value] = sources();
+            let how = How { scale: (width as f32).sqrt().recip(), window, spaces: None };
+            let got = attend_kept([query, key], Some(value), &mut fast, &feeds, &how);
             let right = plain::decode::attend_kept(sources(), &mut plain, &feeds, window);
             near(&format!("{heads} {kv_heads} {window:?} {round}"), &floats(got), &floats(right), 1e-5);
             feeds.iter().for_each(|feed| held[feed.slot] += feed.tokens);

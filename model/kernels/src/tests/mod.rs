@@ -4,6 +4,7 @@ mod cores;
 mod decode;
 mod determinism;
 mod head;
+mod mixers;
 pub(crate) mod naive;
 mod round;
 mod rows;

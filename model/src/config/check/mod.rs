@@ -1,7 +1,7 @@
 //! What no schema can say of a model: how its sizes go together, and whether it goes with the data.
 mod rope;
 
-use super::Model;
+use super::{Mixer, Model};
 use std::ops::RangeInclusive;
 
 /// Something of a model that makes no sense.
@@ -34,6 +34,9 @@ impl Model {
         // What goes together is judged where each by itself is right.
         if problems.is_empty() {
             self.heads_fit(&mut problems);
+        }
+        if problems.is_empty() {
+            self.check_mixers(&mut problems);
         }
         if problems.is_empty() {
             self.check_linear(&mut problems);
@@ -96,6 +99,10 @@ impl Model {
     fn heads_fit(&self, problems: &mut Vec<Problem>) {
         let Self { width, heads, .. } = *self;
         let (kv_heads, head_width) = (self.kv_heads(), self.head_width());
+        let turned = self.any_mixer(Mixer::shares_keys);
+        if !self.any_mixer(|mixer| mixer != Mixer::Bk) {
+            return;
+        }
         if self.head_width.is_none() && !width.is_multiple_of(heads) {
             let message = format!("a width of {width} does not divide by {heads} heads");
             let help = match near_divisor(width, heads) {
@@ -103,7 +110,7 @@ impl Model {
                 None => "write `head_width`".to_owned(),
             };
             problems.push(Problem::new("/heads", message, help));
-        } else if !head_width.is_multiple_of(2) {
+        } else if turned && !head_width.is_multiple_of(2) {
             let pointer = if self.head_width.is_some() { "/head_width" } else { "/heads" };
             let message = format!("a head is {head_width} wide, and positions turn pairs of its numbers");
             problems.push(Problem::new(pointer, message, "an even number"));

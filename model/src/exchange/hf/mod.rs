@@ -7,7 +7,7 @@ mod tests;
 mod write;
 
 pub use read::model;
-pub use write::{Roles, config, generation_config};
+pub use write::{Roles, check, config, generation_config};
 
 use crate::config::Model;
 

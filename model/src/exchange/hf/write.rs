@@ -1,7 +1,7 @@
 //! From a model to `config.json` and `generation_config.json`.
 use super::Class;
 use crate::config::{Model, Rope, ScalingKind, rope};
-use crate::exchange::Refusal;
+use crate::exchange::{Refusal, check_plain};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -26,10 +26,16 @@ impl Roles {
     }
 }
 
+/// Refuses what the classes of transformers do not do.
+pub fn check(model: &Model) -> Result<(), Refusal> {
+    check_plain(model)
+}
+
 /// `config.json` of a model whose sizes are all known. `dtype` is that of the tensors, as torch names it.
 ///
 /// Rotary positions and the type stand twice, as transformers 5 and as 4 and others read them.
 pub fn config(model: &Model, roles: &Roles, dtype: &str) -> Result<Value, Refusal> {
+    check(model)?;
     let class = Class::of(model);
     let (Some(vocab_size), Some(context)) = (model.vocab_size, model.context) else {
         let field = if model.vocab_size.is_none() { "vocab_size" } else { "context" };

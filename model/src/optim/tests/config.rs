@@ -1,5 +1,6 @@
 //! What a pipeline says of its optimizer reaches the right weights, and what makes no sense is an error.
 use super::*;
+use crate::config::{Mixer, Mixers, Model};
 use crate::optim::{Group, WeightDecay};
 use serde_json::{Value, json};
 
@@ -69,11 +70,14 @@ fn numbers_out_of_bounds_are_errors() {
 #[test]
 fn muonclip_is_refused_where_it_would_change_nothing() {
     let config = config(OptimizerKind::Muonclip, StateKind::F32);
-    assert!(config.check_model(false).is_none());
-    let problem = config.check_model(true).unwrap();
+    let model = |qk_norm| Model { qk_norm, ..Model::new(2, 64, 4, 128) };
+    assert!(config.check_model(&model(false)).is_none());
+    let problem = config.check_model(&model(true)).unwrap();
     assert_eq!(problem.field(), "kind");
     assert_eq!(problem.help, "write `kind: muon`, or `qk_norm: false` in the model");
-    assert!(super::config(OptimizerKind::Muon, StateKind::F32).check_model(true).is_none());
+    assert!(super::config(OptimizerKind::Muon, StateKind::F32).check_model(&model(true)).is_none());
+    let chains = Model { mixers: Some(Mixers::all(Mixer::Bk)), ..model(true) };
+    assert_eq!(config.check_model(&chains).unwrap().help, "write `kind: muon`");
 }
 
 /// The rate and the decay that each weight meets, from a first step of AdamW: there, a step is the sign of the gradient.

@@ -10,7 +10,7 @@ pub(super) fn draw(name: &str, shape: &Shape, training: &Training, cost: &Cost, 
     for line in sizes(shape) {
         page.table.row([format!("  {line}")]);
     }
-    page.parameters(cost);
+    page.parameters(shape, cost);
     page.operations(shape, cost);
     page.training(shape, training, cost);
     page.inference(shape, cost);
@@ -30,6 +30,11 @@ fn sizes(shape: &Shape) -> [String; 2] {
     }
     second += if shape.qk_norm { ", QK-norm" } else { "" };
     second += if shape.tied { ", tied head" } else { "" };
+    if let Some(mixers) = shape.mixers {
+        let names: Vec<&str> = mixers.iter().map(|mixer| mixer.name()).collect();
+        let turn = if names.len() == 1 { "in all blocks" } else { "in turn" };
+        second += &format!(", {} {turn}", names.join(" and "));
+    }
     let rank = shape.low_rank.map(|rank| format!("rank {}", number(rank)));
     let values = shape.round.map(|round| match round {
         Round::Ternary => "three values".to_owned(),
@@ -70,12 +75,13 @@ impl Page {
         self.row("all", self.paint.strong(&text(whole)));
     }
 
-    fn parameters(&mut self, cost: &Cost) {
+    fn parameters(&mut self, shape: &Shape, cost: &Cost) {
         let parts = cost.parameters;
         self.heading("parameters");
+        let mixers = if shape.mixers.is_none() { "attention" } else { "mixers" };
         let named = [
             ("embedding", parts.embedding),
-            ("attention", parts.attention),
+            (mixers, parts.attention),
             ("SwiGLU", parts.mlp),
             ("norms", parts.norms),
             ("head", parts.head),
@@ -141,7 +147,10 @@ impl Page {
         let place = if ternary { " on the CPU" } else { "" };
         self.heading(&format!("memory to use{place}, bf16{matrices}"));
         let cache = format!("keys and values of {}", exact(shape.seen() as u64));
-        self.parts(&[("weights", memory.weights), (&cache, memory.cache)], memory.total, bytes);
-        self.row("keys and values of a token", bytes(memory.cache_per_token));
+        let kept = ("what goes along a text", memory.state);
+        self.parts(&[("weights", memory.weights), (&cache, memory.cache), kept], memory.total, bytes);
+        if memory.cache_per_token > 0 {
+            self.row("keys and values of a token", bytes(memory.cache_per_token));
+        }
     }
 }

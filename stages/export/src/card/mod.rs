@@ -89,7 +89,10 @@ impl Says<'_> {
             (_, Some(dtype)) => format!("`{}`", dtype.name()),
         };
         let mut rows = vec![
-            ("class", Class::of(model).name().to_owned()),
+            (
+                "class",
+                if model.is_plain() { Class::of(model).name() } else { "none outside muse" }.to_owned(),
+            ),
             ("parameters", self.about.parameters.to_string()),
             ("tokens of the vocabulary", known(model.vocab_size)),
             ("context", known(model.context)),
@@ -103,6 +106,10 @@ impl Says<'_> {
             ("window of attention", model.window.map_or("no".into(), |window| window.to_string())),
             ("weights", stored),
         ];
+        if let Some(mixers) = model.mixers {
+            let names: Vec<&str> = mixers.iter().map(|mixer| mixer.name()).collect();
+            rows.push(("mixers of blocks, in turn", names.join(", ")));
+        }
         let as_it_is = model == self.trained;
         let merged = if as_it_is { "" } else { ", merged to whole ones" };
         if let Some(rank) = self.trained.low_rank() {

@@ -112,8 +112,8 @@ impl Engine for Taken {
         self.engine.vocabulary()
     }
 
-    fn keep(&mut self, slot: usize, tokens: usize) {
-        self.engine.keep(slot, tokens);
+    fn keep(&mut self, slot: usize, tokens: usize) -> usize {
+        self.engine.keep(slot, tokens)
     }
 
     fn run(&mut self, more: &[More<'_>]) -> Result<Vec<f32>> {

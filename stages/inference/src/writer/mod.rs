@@ -165,8 +165,9 @@ impl Writer {
             // The last token of a prompt must run, since what follows it is asked.
             let kept = shared(&self.slots[number]).min(text.prompt().len() - 1);
             let Some((ticket, mut text)) = self.waiting.pop_front() else { return };
+            // What cannot be cut is read from the beginning.
+            let kept = self.engine.keep(number, kept);
             text.cached = kept;
-            self.engine.keep(number, kept);
             let slot = &mut self.slots[number];
             slot.held.truncate(kept);
             (slot.text, slot.last) = (Some((ticket, text)), ticket);

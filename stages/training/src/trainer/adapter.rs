@@ -1,6 +1,7 @@
 //! Factors by themselves, as PEFT and what reads its files want them.
 use super::Trainer;
 use burn::tensor::TensorData;
+use muse_model::config::Shape;
 use muse_model::kernels::Ops;
 use muse_model::lora::LoraConfig;
 use muse_stage::StageError;
@@ -35,14 +36,13 @@ impl<B: Ops> Trainer<'_, B> {
             fs::write(&path, bytes).map_err(StageError::io(&path))
         };
         write("adapter_model.safetensors", &bytes)?;
-        let text = serde_json::to_string_pretty(&config(lora)).unwrap_or_default() + "\n";
+        let text = serde_json::to_string_pretty(&config(lora, &self.shape)).unwrap_or_default() + "\n";
         write("adapter_config.json", text.as_bytes())
     }
 }
 
 /// What PEFT wants to know of factors.
-fn config(lora: &LoraConfig) -> Value {
-    let targets: Vec<&str> = lora.targets().into_iter().map(|target| target.name()).collect();
+fn config(lora: &LoraConfig, shape: &Shape) -> Value {
     json!({
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
@@ -50,7 +50,7 @@ fn config(lora: &LoraConfig) -> Value {
         "r": lora.rank,
         "lora_alpha": lora.alpha(),
         "lora_dropout": 0.0,
-        "target_modules": targets,
+        "target_modules": lora.targets_of(shape),
         "bias": "none",
         "fan_in_fan_out": false,
         "inference_mode": true,

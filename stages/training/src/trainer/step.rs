@@ -168,11 +168,9 @@ impl<B: Ops> Trainer<'_, B> {
     /// Brings heads whose logits grew too large back to the threshold.
     fn clip_heads(&mut self, peaks: Vec<Tensor<B, 1>>, threshold: f64, scale: &Tensor<B, 1>) {
         let mut peaks = peaks.into_iter();
-        self.net = self.net.take().map(|net| {
-            net.with_queries_and_keys(|query, key| match peaks.next() {
-                Some(peaks) => qk_clip(peaks, threshold, scale, query, key),
-                None => (query, key),
-            })
-        });
+        self.net = self
+            .net
+            .take()
+            .map(|net| net.with_logits_scaled(|| Some(qk_clip(peaks.next()?, threshold, scale))));
     }
 }

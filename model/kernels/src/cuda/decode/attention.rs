@@ -24,7 +24,7 @@ pub struct Cache {
 impl Cache {
     pub(super) fn new(device: &Device, size: CacheSize, number: usize) -> DeviceResult<Self> {
         device.bind()?;
-        let CacheSize { slots, context, heads, width } = size;
+        let CacheSize { slots, context, heads, width, .. } = size;
         let bytes = slots * context * heads * width.next_multiple_of(SHARE) * number;
         Ok(Self { keys: device.memory(bytes)?, values: device.memory(bytes)?, size })
     }
@@ -72,7 +72,7 @@ pub(super) fn attend(
     cache: &mut Cache,
 ) -> DeviceResult<Rows> {
     let rows = step.ids.len();
-    let Heads { queries, keys, width, norms, epsilon, window } = *heads;
+    let Heads { queries, keys, width, norms, epsilon, window, .. } = *heads;
     let context = cache.size.context;
     let window = window.filter(|window| *window < context);
     let reach = window.map_or(gpu.steps.reach(), |window| window.min(gpu.steps.reach()));

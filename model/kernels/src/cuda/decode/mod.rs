@@ -11,11 +11,15 @@ mod source;
 mod step;
 mod whole;
 
-use crate::decode::{CacheSize, Decode, DeviceError, DeviceResult, Heads, Kept, Parts, Step};
+use crate::decode::{
+    CacheSize, Decode, DeviceError, DeviceResult, Heads, Kept, LatentRows, Latents, Links, Parts, Step,
+    Values,
+};
 use attention::Cache;
 use device::{Arg, Device};
 use matrix::{Given, Matrix, WARPS, Way};
 use memory::{Memory, Scratch};
+use std::convert::Infallible;
 use std::rc::Rc;
 use step::Steps;
 use whole::{Task, Whole};
@@ -164,11 +168,21 @@ impl Gpu {
     }
 }
 
+impl Gpu {
+    /// What a GPU says that has no kernels for a model.
+    pub fn absent() -> DeviceError {
+        let message =
+            "a GPU has kernels for models in use whose blocks are all attention, and this one has others";
+        DeviceError { message: message.into(), help: Some("use it on the CPU".into()) }
+    }
+}
+
 impl Decode for Gpu {
     type Matrix = Matrix;
     type Vector = Vector;
     type Rows = Rows;
     type Cache = Cache;
+    type State = Infallible;
 
     fn matrix(&mut self, parts: &Parts<'_>) -> DeviceResult<Matrix> {
         self.makes_ready_for(parts);
@@ -193,7 +207,14 @@ impl Decode for Gpu {
     }
 
     fn cache(&mut self, size: CacheSize) -> DeviceResult<Cache> {
+        if size.near || size.values != Values::Own(size.width) {
+            return Err(Gpu::absent());
+        }
         Cache::new(&self.device, size, self.number())
+    }
+
+    fn state(&mut self, _: usize, _: usize) -> DeviceResult<Infallible> {
+        Err(Gpu::absent())
     }
 
     fn step(
@@ -305,6 +326,41 @@ impl Decode for Gpu {
         cache: &mut Cache,
     ) -> DeviceResult<Rows> {
         attention::attend(self, step, all, heads, cache)
+    }
+
+    fn attend_latent(
+        &mut self,
+        _: &Step<'_>,
+        _: LatentRows<Rows>,
+        _: &Latents<'_, Matrix>,
+        _: &mut Cache,
+    ) -> DeviceResult<Rows> {
+        Err(Gpu::absent())
+    }
+
+    fn add(&mut self, _: Rows, _: &Vector) -> DeviceResult<Rows> {
+        Err(Gpu::absent())
+    }
+
+    fn learn(
+        &mut self,
+        _: &Step<'_>,
+        _: Rows,
+        _: usize,
+        _: f64,
+        state: &mut Infallible,
+    ) -> DeviceResult<Rows> {
+        match *state {}
+    }
+
+    fn link(
+        &mut self,
+        _: &Step<'_>,
+        _: Rows,
+        _: &Links<'_, Vector>,
+        state: &mut Infallible,
+    ) -> DeviceResult<Rows> {
+        match *state {}
     }
 }
 

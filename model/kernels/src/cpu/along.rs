@@ -1,0 +1,105 @@
+//! What goes along a text in use: heads that learn and chains, token by token, from what their state has.
+use super::link::step;
+use super::memory::to_fill;
+use super::share::share_out;
+use super::vector::{sum_of, wide};
+use crate::decode::Feed;
+use crate::plain::LEAST;
+
+/// So many numbers for each text.
+pub struct State {
+    numbers: usize,
+    all: Vec<f32>,
+}
+
+impl State {
+    pub(super) fn new(slots: usize, numbers: usize) -> Self {
+        Self { numbers, all: vec![0.0; slots * numbers] }
+    }
+
+    /// What each of some texts has, in their order, each once: nothing where its text begins.
+    fn of(&mut self, feeds: &[Feed]) -> Vec<&mut [f32]> {
+        let mut slots: Vec<Option<&mut [f32]>> = self.all.chunks_exact_mut(self.numbers).map(Some).collect();
+        let taken = |feed: &Feed| {
+            let state = slots[feed.slot].take().expect("each slot comes once");
+            if feed.held == 0 {
+                state.fill(0.0);
+            }
+            state
+        };
+        feeds.iter().map(taken).collect()
+    }
+}
+
+/// The tokens of one text, and what is one head's.
+struct Task<'a> {
+    first: usize,
+    tokens: usize,
+    head: usize,
+    state: &'a mut [f32],
+    out: Vec<f32>,
+}
+
+/// Heads that learn, of rows of views by head: `[rows, views * heads * width]` -> `[rows, heads * width]`
+pub(super) fn learn(views: &[f32], feeds: &[Feed], heads: usize, rate: f32, state: &mut State) -> Vec<f32> {
+    let width = (state.numbers / heads).isqrt();
+    let rows: usize = feeds.iter().map(|feed| feed.tokens).sum();
+    let across = views.len() / rows.max(1);
+    let mut first = 0;
+    let mut tasks = Vec::with_capacity(feeds.len() * heads);
+    for (feed, state) in feeds.iter().zip(state.of(feeds)) {
+        for (head, state) in state.chunks_exact_mut(width * width).enumerate() {
+            tasks.push(Task { first, tokens: feed.tokens, head, state, out: vec![0.0; feed.tokens * width] });
+        }
+        first += feed.tokens;
+    }
+    let three = across == 3 * heads * width;
+    share_out(&mut tasks, |task| {
+        let rows = &views[task.first * across..][..task.tokens * across];
+        for (row, out) in rows.chunks_exact(across).zip(task.out.chunks_exact_mut(width)) {
+            let view = |which: usize| &row[(which * heads + task.head) * width..][..width];
+            let key = unit(view(usize::from(three)));
+            if three {
+                learn_token(task.state, &unit(view(0)), &key, view(2), rate, out);
+            } else {
+                learn_token(task.state, &key, &key, &key, rate, out);
+            }
+        }
+    });
+    let mut all = to_fill(rows * heads * width);
+    for task in tasks {
+        for (at, row) in task.out.chunks_exact(width).enumerate() {
+            all[((task.first + at) * heads + task.head) * width..][..width].copy_from_slice(row);
+        }
+    }
+    all
+}
+
+/// A vector of length one.
+fn unit(x: &[f32]) -> Vec<f32> {
+    let length = sum_of(x, x, |a, b| a * b).sqrt().max(LEAST as f32) + LEAST as f32;
+    x.iter().map(|x| x / length).collect()
+}
+
+wide! {
+    /// Answers a query by what a matrix has learned, and makes it give more of the value for the key.
+    fn learn_token(matrix: &mut [f32], query: &[f32], key: &[f32], value: &[f32], rate: f32, out: &mut [f32]) {
+        for ((row, out), value) in matrix.chunks_exact_mut(key.len()).zip(out).zip(value) {
+            *out = sum_of(row, query, |a, b| a * b);
+            let by = rate * (value - sum_of(row, key, |a, b| a * b));
+            row.iter_mut().zip(key).for_each(|(number, key)| *number += by * key);
+        }
+    }
+}
+
+/// What chains find, token by token, of rows of potentials and couplings `[rows, 2 chains]`.
+pub(super) fn link(links: &[f32], feeds: &[Feed], eta: &[f32], state: &mut State) -> Vec<f32> {
+    let (across, mut all) = (2 * eta.len(), to_fill(links.len()));
+    let mut rows = links.chunks_exact(across).zip(all.chunks_exact_mut(across));
+    for (feed, state) in feeds.iter().zip(state.of(feeds)) {
+        for (links, out) in (&mut rows).take(feed.tokens) {
+            step(links, eta, state, out);
+        }
+    }
+    all
+}

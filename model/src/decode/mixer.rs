@@ -1,0 +1,181 @@
+//! The mixer of a block in use, with what it keeps of texts.
+use super::Room;
+use super::latent::Latent;
+use super::linear::{Linear, Numbers};
+use crate::config::{self, Shape, Views};
+use crate::net::{CURVATURE, LEAST_ETA, MOST_POTENTIAL};
+use muse_kernels::{CacheSize, Decode, DeviceError, DeviceResult, Heads, Links, Step};
+
+/// What lets the tokens of a block know of each other.
+#[expect(clippy::large_enum_variant, reason = "a block has one")]
+pub(super) enum Mixer<D: Decode> {
+    /// Attention, by products or by distances.
+    Attention(Attention<D>),
+    Latent(Latent<D>),
+    Learner(Learner<D>),
+    Chains(Chains<D>),
+}
+
+pub(super) struct Attention<D: Decode> {
+    queries_keys_values: Linear<D>,
+    output: Linear<D>,
+    query_norm: Option<D::Vector>,
+    key_norm: Option<D::Vector>,
+    /// The curvature and the sharpness of each head.
+    spaces: Option<[D::Vector; 2]>,
+    cache: D::Cache,
+}
+
+pub(super) struct Learner<D: Decode> {
+    views: Linear<D>,
+    output: Linear<D>,
+    state: D::State,
+}
+
+pub(super) struct Chains<D: Decode> {
+    potentials_couplings: Linear<D>,
+    output: Linear<D>,
+    potential: D::Vector,
+    coupling: D::Vector,
+    eta: D::Vector,
+    state: D::State,
+}
+
+fn softplus(x: f32) -> f32 {
+    // What is large is itself, and its exponential no number.
+    if x > 20.0 { x } else { x.exp().ln_1p() }
+}
+
+impl<D: Decode> Mixer<D> {
+    /// Takes its weights in their order.
+    pub(super) fn new<E: From<DeviceError>>(
+        device: &mut D,
+        shape: &Shape,
+        kind: config::Mixer,
+        room: Room,
+        next: &mut impl FnMut() -> Result<Vec<f32>, E>,
+    ) -> Result<Self, E> {
+        Ok(match kind {
+            config::Mixer::Attention => Self::Attention(Attention::new(device, shape, room, false, next)?),
+            config::Mixer::Hyperbolic => Self::Attention(Attention::new(device, shape, room, true, next)?),
+            config::Mixer::Mla => Self::Latent(Latent::new(device, shape, room, next)?),
+            config::Mixer::Ttt => Self::Learner(Learner::new(device, shape, room, next)?),
+            config::Mixer::Bk => Self::Chains(Chains::new(device, shape, room, next)?),
+        })
+    }
+
+    /// x, and what comes of it behind the block's norm.
+    pub(super) fn run(
+        &mut self,
+        device: &mut D,
+        step: &Step<'_>,
+        x: D::Rows,
+        normed: &D::Rows,
+        (shape, epsilon): (&Shape, f64),
+    ) -> DeviceResult<D::Rows> {
+        match self {
+            Self::Attention(mixer) => mixer.run(device, step, x, normed, (shape, epsilon)),
+            Self::Latent(mixer) => mixer.run(device, step, x, normed, (shape, epsilon)),
+            Self::Learner(Learner { views, output, state }) => {
+                let views = views.times(device, normed)?;
+                let answers = device.learn(step, views, shape.heads, shape.ttt().rate, state)?;
+                output.onto(device, x, &answers)
+            }
+            Self::Chains(Chains { potentials_couplings, output, potential, coupling, eta, state }) => {
+                let both = potentials_couplings.times(device, normed)?;
+                let links = Links { potential, coupling, eta, most: MOST_POTENTIAL };
+                let found = device.link(step, both, &links, state)?;
+                output.onto(device, x, &found)
+            }
+        }
+    }
+}
+
+impl<D: Decode> Attention<D> {
+    fn new<E: From<DeviceError>>(
+        device: &mut D,
+        shape: &Shape,
+        room: Room,
+        near: bool,
+        next: &mut impl FnMut() -> Result<Vec<f32>, E>,
+    ) -> Result<Self, E> {
+        let (width, attended) = (shape.width, shape.query_width());
+        let mut matrix = |width| Numbers::read(shape, width, next);
+        let sources = [matrix(width)?, matrix(width)?, matrix(width)?];
+        let queries_keys_values = Linear::new(device, shape, &sources, width)?;
+        let output = Linear::new(device, shape, &[matrix(attended)?], attended)?;
+        let mut norm = || if shape.qk_norm { Ok::<_, E>(Some(device.vector(&next()?)?)) } else { Ok(None) };
+        let (query_norm, key_norm) = (norm()?, norm()?);
+        let mut spaces = None;
+        if near {
+            let [least, most] = CURVATURE.map(|bound| bound as f32);
+            let curvatures =
+                next()?.into_iter().map(|x| softplus(x).clamp(least, most)).collect::<Vec<f32>>();
+            let sharpness = next()?.into_iter().map(softplus).collect::<Vec<f32>>();
+            spaces = Some([device.vector(&curvatures)?, device.vector(&sharpness)?]);
+        }
+        let size = CacheSize::even(room.slots, room.context, shape.kv_heads, shape.head_width);
+        let cache = device.cache(CacheSize { near, ..size })?;
+        Ok(Self { queries_keys_values, output, query_norm, key_norm, spaces, cache })
+    }
+
+    fn run(
+        &mut self,
+        device: &mut D,
+        step: &Step<'_>,
+        x: D::Rows,
+        normed: &D::Rows,
+        (shape, epsilon): (&Shape, f64),
+    ) -> DeviceResult<D::Rows> {
+        let heads = Heads {
+            queries: shape.heads,
+            keys: shape.kv_heads,
+            width: shape.head_width,
+            norms: [self.query_norm.as_ref(), self.key_norm.as_ref()],
+            epsilon,
+            window: shape.window,
+            spaces: self.spaces.as_ref().map(|spaces| spaces.each_ref()),
+        };
+        let all = self.queries_keys_values.times(device, normed)?;
+        let attended = device.attend(step, all, &heads, &mut self.cache)?;
+        self.output.onto(device, x, &attended)
+    }
+}
+
+impl<D: Decode> Learner<D> {
+    fn new<E: From<DeviceError>>(
+        device: &mut D,
+        shape: &Shape,
+        room: Room,
+        next: &mut impl FnMut() -> Result<Vec<f32>, E>,
+    ) -> Result<Self, E> {
+        let views = if shape.ttt().views == Views::Three { 3 } else { 1 };
+        let mut matrix = |width| Numbers::read(shape, width, next);
+        let sources = (0..views).map(|_| matrix(shape.width)).collect::<Result<Vec<_>, E>>()?;
+        let views = Linear::new(device, shape, &sources, shape.width)?;
+        let answers = shape.query_width();
+        let output = Linear::new(device, shape, &[matrix(answers)?], answers)?;
+        let state = device.state(room.slots, answers * shape.head_width)?;
+        Ok(Self { views, output, state })
+    }
+}
+
+impl<D: Decode> Chains<D> {
+    fn new<E: From<DeviceError>>(
+        device: &mut D,
+        shape: &Shape,
+        room: Room,
+        next: &mut impl FnMut() -> Result<Vec<f32>, E>,
+    ) -> Result<Self, E> {
+        let found = 2 * shape.chains();
+        let mut matrix = |width| Numbers::read(shape, width, next);
+        let sources = [matrix(shape.width)?, matrix(shape.width)?];
+        let potentials_couplings = Linear::new(device, shape, &sources, shape.width)?;
+        let output = Linear::new(device, shape, &[matrix(found)?], found)?;
+        let (potential, coupling) = (device.vector(&next()?)?, device.vector(&next()?)?);
+        let eta = next()?.into_iter().map(|x| softplus(x) + LEAST_ETA as f32).collect::<Vec<f32>>();
+        let eta = device.vector(&eta)?;
+        let state = device.state(room.slots, found)?;
+        Ok(Self { potentials_couplings, output, potential, coupling, eta, state })
+    }
+}
