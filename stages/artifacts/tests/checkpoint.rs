@@ -604,3 +604,57 @@ fn only_checkpoints_count_and_leftovers_go() {
     nowhere.clean().unwrap();
     assert_eq!(all.place(1_234_567_890_123).file_name().unwrap(), "step-1234567890123");
 }
+
+#[test]
+fn some_rows_are_those_of_all_however_they_are_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("c");
+    let (rows, columns) = (8, 40);
+    let codes =
+        |bytes: usize| (0..bytes).map(|at| [0b00_01_10_01, 0b10_10_00_01, 0b01_01_00_10][at % 3]).collect();
+    let tensors = [
+        (
+            Tensor::new("f32", Dtype::F32, [rows, columns]),
+            (0..320).flat_map(|at| (at as f32).to_le_bytes()).collect(),
+        ),
+        (
+            Tensor::new("bf16", Dtype::BF16, [rows, columns]),
+            (0..320_u16).flat_map(|at| (at << 7).to_le_bytes()).collect(),
+        ),
+        (Tensor::new("two", Dtype::U8, [rows / 4, columns]), codes(80)),
+        (Tensor::new("two_scale", Dtype::F32, [1]), 0.5_f32.to_le_bytes().to_vec()),
+        (Tensor::new("eight", Dtype::I8, [rows, columns]), (0..320).map(|at| at as u8).collect()),
+        // 1, 2, 4 and so on, two for a row of 40.
+        (
+            Tensor::new("eight_scale", Dtype::F16, [rows, 2]),
+            (0..16_u16).flat_map(|at| ((15 + at) << 10).to_le_bytes()).collect(),
+        ),
+        (
+            Tensor::new("norm", Dtype::F32, [columns]),
+            (0..40).flat_map(|at| (at as f32).to_le_bytes()).collect::<Vec<u8>>(),
+        ),
+    ];
+    let mut writer = CheckpointWriter::create(&place).unwrap();
+    let bytes = |tensor: &Tensor| {
+        Ok::<_, ArtifactError>(tensors.iter().find(|(one, _)| one == tensor).unwrap().1.clone())
+    };
+    writer.model(&tensors.each_ref().map(|(tensor, _)| tensor.clone()), bytes).unwrap();
+    writer.finish(facts(1, 1.0)).unwrap();
+    let checkpoint = intact(&place).unwrap();
+    let model = checkpoint.model();
+    for (name, rows, width) in
+        [("f32", 8, 40), ("bf16", 8, 40), ("two", 8, 40), ("eight", 8, 40), ("norm", 40, 1)]
+    {
+        let all = model.read_f32(name).unwrap();
+        assert_eq!(all.len(), rows * width);
+        for range in [0..rows, 0..1, 3..7, rows - 1..rows, 2..2] {
+            let right = &all[range.start * width..range.end * width];
+            assert_eq!(model.read_rows(name, range.clone()).unwrap(), right, "{name} {range:?}");
+        }
+        let error = model.read_rows(name, 1..rows + 1).unwrap_err();
+        assert!(said(&error).contains("rows, and 1 to"), "{}", said(&error));
+    }
+    assert_eq!(model.read_two_bits("two").unwrap(), Some((codes(80), 0.5)));
+    assert_eq!(model.read_two_bits("f32").unwrap(), None);
+    assert!(model.read_two_bits("none").is_err());
+}

@@ -8,6 +8,7 @@ mod disk;
 mod eight_bits;
 mod header;
 mod kept;
+mod numbers;
 mod reader;
 mod scales;
 mod shards;

@@ -1,7 +1,6 @@
 //! Reads tensors one by one from safetensors files: none is in memory before it is asked for.
 use super::{Tensor, eight_bits, header, scales, two_bits};
 use crate::{ArtifactError, Result};
-use half::{bf16, f16};
 use safetensors::Dtype;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -18,14 +17,14 @@ pub struct Tensors {
 }
 
 /// Where a tensor stands.
-struct Place {
+pub(super) struct Place {
     file: usize,
-    bytes: Range<u64>,
-    kind: Kind,
+    pub(super) bytes: Range<u64>,
+    pub(super) kind: Kind,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     /// Its own numbers.
     Plain,
     /// A matrix of three values in two bits each, with the size of its numbers in a tensor beside.
@@ -119,7 +118,7 @@ impl Tensors {
         let (_, place) = self.must_find(name)?;
         // No more than the file has, which the head was held against.
         let mut bytes = vec![0; usize::try_from(place.bytes.end - place.bytes.start).unwrap_or_default()];
-        self.fill(place, &mut bytes)?;
+        self.fill(place, 0, &mut bytes)?;
         Ok(bytes)
     }
 
@@ -131,56 +130,27 @@ impl Tensors {
             let said = format!("tensor `{name}` has {has} bytes, and there is room for {room}");
             return Err(ArtifactError::format(self.path(place), said));
         }
-        self.fill(place, bytes)
+        self.fill(place, 0, bytes)
     }
 
-    /// The numbers of a tensor, whatever kind of floats it holds. Those of a matrix in few bits come as what is rounded to them.
-    pub fn read_f32(&self, name: &str) -> Result<Vec<f32>> {
-        let (tensor, place) = self.must_find(name)?;
-        let bytes = self.read(name)?;
-        match tensor.dtype {
-            Dtype::F32 => Ok(numbers(&bytes, f32::from_le_bytes)),
-            Dtype::F16 => Ok(numbers(&bytes, |two| f16::from_le_bytes(two).to_f32())),
-            Dtype::BF16 => Ok(numbers(&bytes, |two| bf16::from_le_bytes(two).to_f32())),
-            Dtype::U8 if place.kind == Kind::TwoBits => {
-                let size = self.read_f32(&scales::scale_of(name))?.first().copied().unwrap_or(0.0);
-                two_bits::before_rounding(&bytes, size).map_err(|wrong| {
-                    ArtifactError::format(self.path(place), format!("tensor `{name}`: {wrong}"))
-                })
-            }
-            Dtype::I8 if place.kind == Kind::EightBits => {
-                let columns = tensor.shape.last().copied().unwrap_or(1);
-                let beside = self.read_f32(&scales::scale_of(name))?;
-                Ok(eight_bits::numbers(&bytes, &beside, columns))
-            }
-            other => {
-                let said = format!("tensor `{name}` is of {other}, and weights are F32, F16 or BF16");
-                Err(ArtifactError::format(self.path(place), said))
-            }
-        }
-    }
-
-    fn fill(&self, place: &Place, bytes: &mut [u8]) -> Result<()> {
+    /// Reads from a byte of the tensor on.
+    pub(super) fn fill(&self, place: &Place, from: u64, bytes: &mut [u8]) -> Result<()> {
         let Some((path, file)) = self.files.get(place.file) else { return Ok(()) };
-        file.read_exact_at(bytes, place.bytes.start).map_err(ArtifactError::io(path))
+        file.read_exact_at(bytes, place.bytes.start.saturating_add(from)).map_err(ArtifactError::io(path))
     }
 
     fn find(&self, name: &str) -> Option<&(Tensor, Place)> {
         self.by_name.get(name).and_then(|&at| self.tensors.get(at))
     }
 
-    fn must_find(&self, name: &str) -> Result<&(Tensor, Place)> {
+    pub(super) fn must_find(&self, name: &str) -> Result<&(Tensor, Place)> {
         self.find(name).ok_or_else(|| {
             let path = self.files.first().map(|(path, _)| path.as_path()).unwrap_or(Path::new("no file"));
             ArtifactError::format(path, format!("there is no tensor `{name}`"))
         })
     }
 
-    fn path(&self, place: &Place) -> &Path {
+    pub(super) fn path(&self, place: &Place) -> &Path {
         self.files.get(place.file).map(|(path, _)| path.as_path()).unwrap_or(Path::new(""))
     }
-}
-
-fn numbers<const WIDTH: usize>(bytes: &[u8], number: impl Fn([u8; WIDTH]) -> f32) -> Vec<f32> {
-    bytes.as_chunks::<WIDTH>().0.iter().map(|bytes| number(*bytes)).collect()
 }

@@ -1,6 +1,5 @@
 //! Matrices of three values in two bits each, as transformers' BitNet has them: a byte holds numbers of one column, from rows that are a
 //! quarter of all apart, and a tensor beside it the size that all of them have.
-use std::fmt;
 
 /// Numbers in a byte.
 pub(super) const FOUR: usize = 4;
@@ -23,27 +22,34 @@ pub fn two_bits(numbers: &[f32], columns: usize) -> Option<(Vec<u8>, f32)> {
     Some((bytes, size))
 }
 
-/// Numbers that come to what the bytes say when they are rounded: their mean size is `size`, so those that are not zero are larger, the
-/// more of the others there are.
-pub(super) fn before_rounding(bytes: &[u8], size: f32) -> Result<Vec<f32>, NoCode> {
-    let code = |at: usize| move |byte: &u8| byte >> (2 * at) & 3;
-    let codes = || (0..FOUR).flat_map(|at| bytes.iter().map(code(at)));
-    if codes().any(|code| code == 3) {
-        return Err(NoCode);
+/// Whether all bytes stand for some of three values, and the size is one.
+pub(super) fn check(bytes: &[u8], size: f32) -> Result<(), Wrong> {
+    // Both bits of a code are set.
+    if bytes.iter().fold(0, |all, byte| all | byte & byte >> 1) & 0b01_01_01_01 != 0 {
+        return Err(Wrong::Code);
     }
-    let counts = codes().filter(|code| *code != 1).count();
-    let larger = (f64::from(size) * (bytes.len() * FOUR) as f64 / counts.max(1) as f64) as f32;
-    Ok(codes().map(|code| (f32::from(code) - 1.0) * larger).collect())
+    if size.is_finite() && size >= 0.0 { Ok(()) } else { Err(Wrong::Size(size)) }
 }
 
-/// Two bits that stand for none of three values.
-#[derive(Debug)]
-pub(super) struct NoCode;
+/// Numbers that come to what the bytes say when they are rounded: their mean size is `size`, so those that are not zero are larger, the
+/// more of the others there are.
+pub(super) fn before_rounding(bytes: &[u8], size: f32) -> Vec<f32> {
+    let code = |at: usize| move |byte: &u8| byte >> (2 * at) & 3;
+    let codes = || (0..FOUR).flat_map(|at| bytes.iter().map(code(at)));
+    let counts = codes().filter(|code| *code != 1).count();
+    let larger = (f64::from(size) * (bytes.len() * FOUR) as f64 / counts.max(1) as f64) as f32;
+    codes().map(|code| (f32::from(code) - 1.0) * larger).collect()
+}
 
-impl fmt::Display for NoCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("it holds two bits that stand for none of three values")
-    }
+/// Why bytes and a size are no three values.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub(super) enum Wrong {
+    /// Two bits are both set.
+    #[error("it holds two bits that stand for none of three values")]
+    Code,
+    /// What the numbers would be multiplied by.
+    #[error("the size of its numbers is {0}")]
+    Size(f32),
 }
 
 #[cfg(test)]
@@ -60,7 +66,7 @@ mod tests {
         assert_eq!(size, 0.5);
         assert_eq!(bytes, [0b00_01_10_10, 0b01_01_00_01, 0b00_10_01_00, 0b10_01_01_01]);
         // Half of them are zero: rounding finds the mean size.
-        let back = before_rounding(&bytes, size).unwrap();
+        let back = before_rounding(&bytes, size);
         let mean = back.iter().map(|x| x.abs()).sum::<f32>() / 16.0;
         assert!((mean - 0.5).abs() < 1e-6, "{mean}");
         for (back, number) in back.iter().zip(numbers) {
@@ -74,7 +80,11 @@ mod tests {
         assert!(two_bits(&[1.0, 0.5, -1.0, 0.0], 1).is_none(), "two sizes");
         assert!(two_bits(&[f32::NAN, 0.0, 0.0, 0.0], 1).is_none());
         assert_eq!(two_bits(&[0.0; 4], 1), Some((vec![0b01_01_01_01], 0.0)));
-        assert_eq!(before_rounding(&[0b01_01_01_01], 0.0).unwrap(), [0.0; 4]);
-        assert!(before_rounding(&[0b11_01_01_01], 1.0).is_err());
+        assert_eq!(before_rounding(&[0b01_01_01_01], 0.0), [0.0; 4]);
+        for bytes in [[0b11_01_01_01, 0b00_01_10_01], [0b01_10_01_00, 0b01_01_01_11]] {
+            assert_eq!(check(&bytes, 1.0), Err(Wrong::Code));
+        }
+        assert_eq!(check(&[0b10_10_01_00, 0b01_00_10_10], 1.0), Ok(()));
+        assert!([f32::NAN, f32::INFINITY, -1.0].into_iter().all(|size| check(&[0], size).is_err()));
     }
 }
