@@ -10,6 +10,7 @@ use muse_model::config::{Linear, Model, Round};
 use muse_model::decode::{Cpu, Decode, Decoder, DeviceError, DeviceResult, Kept, More, Room, Wanted, gpu};
 use muse_model::kernels::{Ops, with_threads};
 use muse_model::net::{Role, Weight};
+use std::ops::Range;
 use std::time::Instant;
 
 #[global_allocator]
@@ -57,8 +58,10 @@ fn run(
             continue;
         }
         model.linear = round.map(|round| Linear { low_rank: None, round: Some(round) });
-        let read = |weight: &Weight| {
-            let numbers = Flex::noise(weight.len(), 1, &Default::default()).sub_scalar(0.5).mul_scalar(0.05);
+        let read = |weight: &Weight, rows: Range<usize>| {
+            let len = rows.len() * (weight.len() / weight.shape[0]);
+            let numbers =
+                Flex::noise(len, rows.start as u64, &Default::default()).sub_scalar(0.5).mul_scalar(0.05);
             Ok::<Vec<f32>, DeviceError>(numbers.into_data().iter::<f32>().collect())
         };
         let (prefill, rates) = if on_gpu {

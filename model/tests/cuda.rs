@@ -8,7 +8,7 @@ use burn::tensor::DType;
 use half::{bf16, f16};
 use muse_model::buckets::Onto;
 use muse_model::config::{Bk, Embedding, Linear, Mixer, Mla, Model, Round, Ttt, Views};
-use muse_model::decode::{Cpu, Decode, Decoder, DeviceError, Kept, More, Room, Wanted, gpu};
+use muse_model::decode::{Cpu, Decode, Decoder, DeviceError, Kept, More, Room, Wanted, gpu, rows_of};
 use muse_model::kernels::{NO_LABEL, Objective, Ops, keep_kernels_in};
 use muse_model::net::{Batch, Dropped, Net, Role, Setting, Weight};
 use muse_model::optim::{Optimizer, OptimizerConfig, OptimizerKind, StateKind};
@@ -214,16 +214,13 @@ fn written<D: Decode>(model: &Model, device: D, kept: Kept, context: usize) -> V
         weight * (Flex::noise(weights[at].len(), at as u64, &Default::default()) + 0.5)
     });
     let flat = net.flat();
-    let read = |weight: &Weight| {
+    let read = |weight: &Weight, rows| {
         let at = weights.iter().position(|one| one == weight).unwrap();
         let numbers = flat[at].to_data().to_vec::<f32>().unwrap();
         // What is rounded to three values is so from the numbers as they are.
         let matrix = weight.shape.len() == 2 && !(weight.role == Role::Matrix && model.round().is_some());
-        Ok::<_, DeviceError>(if matrix {
-            as_kept(numbers, *weight.shape.last().unwrap(), kept)
-        } else {
-            numbers
-        })
+        let numbers = if matrix { as_kept(numbers, *weight.shape.last().unwrap(), kept) } else { numbers };
+        Ok::<_, DeviceError>(rows_of(weight, &numbers, rows))
     };
     let mut decoder = Decoder::new(model, Room { slots: 3, context }, device, read).unwrap();
     let ids: Vec<u32> = (0..context).map(|at| (at * at * 7 % VOCABULARY) as u32).collect();

@@ -8,7 +8,7 @@ use muse_model::acting::table;
 use muse_model::buckets::Onto;
 use muse_model::config::{Embedding, Model, Round};
 use muse_model::count::Parameters;
-use muse_model::decode::{Cpu, Decoder, DeviceError, Kept, More, Room, Wanted};
+use muse_model::decode::{Cpu, Decoder, DeviceError, Kept, More, Room, Wanted, rows_of};
 use muse_model::kernels::Objective;
 use muse_model::net::{Batch, Dropped, Net, Setting, Weight};
 use muse_model::pass::{Recompute, pass};
@@ -155,7 +155,7 @@ fn a_model_in_use_and_an_evaluation_see_the_same_rows() {
         let all = named(&model, net(&model).flat());
         let logits: Vec<f32> =
             net(&model).logits(&batch(), &setting(&model, 0.0)).into_data().to_vec().unwrap();
-        let read = |weight: &Weight| Ok::<_, DeviceError>(all[&weight.name].clone());
+        let read = |weight: &Weight, rows| Ok::<_, DeviceError>(rows_of(weight, &all[&weight.name], rows));
         let room = Room { slots: 1, context: TOKENS };
         let mut decoder = Decoder::new(&model, room, Cpu::new(Kept::F32), read).unwrap();
         let ids: Vec<u32> = (0..TOKENS).map(|at| (at * at * 7 % VOCABULARY) as u32).collect();

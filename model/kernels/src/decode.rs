@@ -1,5 +1,6 @@
 //! [`Decode`]: what a model in use asks of the device that it is on: weights that stay as they are, keys and values that are
 //! kept, and the few operations that lie between a token and the logits of the next.
+use crate::parts::{Part, Parts};
 use std::fmt;
 
 /// What a weight is kept as while a model is used. Products add up in f32 whatever it is.
@@ -74,26 +75,6 @@ pub struct Step<'a> {
     pub ids: &'a [u32],
     /// The rows whose logits are wanted.
     pub wanted: &'a [u32],
-}
-
-/// What a matrix that stays is made of.
-#[derive(Clone, Copy, Debug)]
-pub struct Parts<'a> {
-    /// Numbers, each part `[.., width]`, one below the other.
-    pub numbers: &'a [&'a [f32]],
-    /// How many numbers a part is multiplied by.
-    pub width: usize,
-    /// Each part is multiplied by numbers of its own, which stand behind those of the part before; else all are by the same.
-    pub apart: bool,
-    /// Weights are rounded to three values, part by part, and what they are multiplied by to 8 bits, row by row.
-    pub ternary: bool,
-}
-
-impl<'a> Parts<'a> {
-    /// Parts that are multiplied by the same numbers, and kept as the device keeps weights.
-    pub fn of(numbers: &'a [&'a [f32]], width: usize) -> Self {
-        Self { numbers, width, apart: false, ternary: false }
-    }
 }
 
 /// How the heads of attention lie in a row of queries, keys and values, and what is done to them.
@@ -191,11 +172,11 @@ pub trait Decode {
     /// What a block that goes along a text keeps of it.
     type State;
 
-    /// A matrix of parts.
-    fn matrix(&mut self, parts: &Parts<'_>) -> DeviceResult<Self::Matrix>;
+    /// A matrix of parts, which are read as it is made.
+    fn matrix<P: Part>(&mut self, parts: &Parts<'_, P>) -> Result<Self::Matrix, P::Error>;
 
     /// The two parts of a gated layer, gate and up, for [`Decode::gated`].
-    fn pair(&mut self, parts: &Parts<'_>) -> DeviceResult<Self::Matrix>;
+    fn pair<P: Part>(&mut self, parts: &Parts<'_, P>) -> Result<Self::Matrix, P::Error>;
 
     /// Numbers.
     fn vector(&mut self, numbers: &[f32]) -> DeviceResult<Self::Vector>;

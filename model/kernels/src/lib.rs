@@ -9,6 +9,7 @@ mod decode;
 mod grad;
 mod group;
 mod ops;
+mod parts;
 mod plain;
 
 pub use cpu::{Cpu, fill, likeliest, mean_size, share_out, weights, with_threads};
@@ -17,8 +18,7 @@ pub use cuda::{
     on_gpus,
 };
 pub use decode::{
-    CacheSize, Decode, DeviceError, DeviceResult, Feed, Heads, Kept, LatentRows, Latents, Links, Parts, Step,
-    Values,
+    CacheSize, Decode, DeviceError, DeviceResult, Feed, Heads, Kept, LatentRows, Latents, Links, Step, Values,
 };
 pub use grad::back_from;
 pub use group::{Bucket, By, Member};
@@ -26,6 +26,7 @@ pub use ops::{
     AdamStep, Angles, Attended, Cores, Dropout, Gated, HeadLoss, Later, Learning, Linking, LogitLoss, Move,
     NO_LABEL, Normed, Objective, Ops, Placing, Push, Rounding, Sight, Turned,
 };
+pub use parts::{InMemory, PORTION, Part, Parts, TwoBits};
 pub use plain::{ahead, newton_schulz};
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! A block of a model in use: a mixer with what it keeps of texts, and SwiGLU. Products that read the same numbers are one.
 use super::Room;
-use super::linear::{Gated, Linear, Numbers};
+use super::linear::{Gated, Linear, Source};
 use super::mixer::Mixer;
+use super::weights::{InOrder, Weights};
 use crate::config::Shape;
-use muse_kernels::{Decode, DeviceError, DeviceResult, Step};
+use muse_kernels::{Decode, DeviceResult, Step};
 
 /// One block of the decoder.
 pub(super) struct Block<D: Decode> {
@@ -16,19 +17,18 @@ pub(super) struct Block<D: Decode> {
 
 impl<D: Decode> Block<D> {
     /// Takes the weights of block number `at` in their order.
-    pub(super) fn new<E: From<DeviceError>>(
+    pub(super) fn new<W: Weights>(
         device: &mut D,
         shape: &Shape,
         (at, room): (usize, Room),
-        next: &mut impl FnMut() -> Result<Vec<f32>, E>,
-    ) -> Result<Self, E> {
-        let mixer_norm = device.vector(&next()?)?;
-        let mixer = Mixer::new(device, shape, shape.mixer(at), room, next)?;
-        let mlp_norm = device.vector(&next()?)?;
-        let mut matrix = |width| Numbers::read(shape, width, next);
-        let gate_and_up =
-            Gated::new(device, shape, &[matrix(shape.width)?, matrix(shape.width)?], shape.width)?;
-        let down = Linear::new(device, shape, &[matrix(shape.ffn)?], shape.ffn)?;
+        weights: &mut InOrder<'_, W>,
+    ) -> Result<Self, W::Error> {
+        let mixer_norm = device.vector(&weights.plain().all()?)?;
+        let mixer = Mixer::new(device, shape, shape.mixer(at), room, weights)?;
+        let mlp_norm = device.vector(&weights.plain().all()?)?;
+        let sources = [0; 2].map(|_| Source::next(shape, weights));
+        let gate_and_up = Gated::new(device, shape, &sources, shape.width)?;
+        let down = Linear::new(device, shape, &[Source::next(shape, weights)], shape.ffn)?;
         Ok(Self { mixer_norm, mixer, mlp_norm, gate_and_up, down })
     }
 

@@ -1,8 +1,9 @@
 //! Latent attention in use: of a text it keeps what keys and values are made of, and never makes these.
 use super::Room;
-use super::linear::{Linear, Numbers};
+use super::linear::{Linear, Source};
+use super::weights::{InOrder, Weights};
 use crate::config::{Round, Shape};
-use muse_kernels::{CacheSize, Decode, DeviceError, DeviceResult, LatentRows, Latents, Parts, Step, Values};
+use muse_kernels::{CacheSize, Decode, DeviceResult, InMemory, LatentRows, Latents, Parts, Step, Values};
 
 pub(super) struct Latent<D: Decode> {
     /// What makes the numbers that queries are made of, where they are not made of the token as it is.
@@ -24,14 +25,14 @@ pub(super) struct Latent<D: Decode> {
 }
 
 impl<D: Decode> Latent<D> {
-    pub(super) fn new<E: From<DeviceError>>(
+    pub(super) fn new<W: Weights>(
         device: &mut D,
         shape: &Shape,
         room: Room,
-        next: &mut impl FnMut() -> Result<Vec<f32>, E>,
-    ) -> Result<Self, E> {
+        weights: &mut InOrder<'_, W>,
+    ) -> Result<Self, W::Error> {
         let (mla, width) = (shape.mla(), shape.width);
-        let mut next = Next { device, shape, next };
+        let mut next = Next { device, shape, weights };
         let query_first = mla.query_rank.map(|_| next.linear(width)).transpose()?;
         let query_norm = if mla.query_rank.is_some() { next.norm()? } else { None };
         let query = next.linear(mla.query_rank.unwrap_or(width))?;
@@ -115,29 +116,28 @@ impl<D: Decode> Latent<D> {
 }
 
 /// Its weights, one after the other.
-struct Next<'a, D, F> {
+struct Next<'a, 'w, D, W> {
     device: &'a mut D,
     shape: &'a Shape,
-    next: &'a mut F,
+    weights: &'a mut InOrder<'w, W>,
 }
 
-impl<D: Decode, E: From<DeviceError>, F: FnMut() -> Result<Vec<f32>, E>> Next<'_, D, F> {
-    fn linear(&mut self, width: usize) -> Result<Linear<D>, E> {
-        let numbers = Numbers::read(self.shape, width, self.next)?;
-        Ok(Linear::new(self.device, self.shape, &[numbers], width)?)
+impl<D: Decode, W: Weights> Next<'_, '_, D, W> {
+    fn linear(&mut self, width: usize) -> Result<Linear<D>, W::Error> {
+        Linear::new(self.device, self.shape, &[Source::next(self.shape, self.weights)], width)
     }
 
-    fn vector(&mut self) -> Result<D::Vector, E> {
-        Ok(self.device.vector(&(self.next)()?)?)
+    fn vector(&mut self) -> Result<D::Vector, W::Error> {
+        Ok(self.device.vector(&self.weights.plain().all()?)?)
     }
 
-    fn norm(&mut self) -> Result<Option<D::Vector>, E> {
+    fn norm(&mut self) -> Result<Option<D::Vector>, W::Error> {
         if self.shape.qk_norm { Ok(Some(self.vector()?)) } else { Ok(None) }
     }
 
     /// A matrix `[heads * rows, width]` as it acts, whose heads stand apart, and turned where that is said.
-    fn by_head(&mut self, rows: usize, width: usize, turned: bool) -> Result<D::Matrix, E> {
-        let numbers = Numbers::read(self.shape, width, self.next)?.acting(self.shape, width);
+    fn by_head(&mut self, rows: usize, width: usize, turned: bool) -> Result<D::Matrix, W::Error> {
+        let numbers = self.weights.matrix().acting(self.shape.round == Some(Round::Ternary))?;
         let head = |head: &[f32]| -> Vec<f32> {
             if !turned {
                 return head.to_vec();
@@ -145,8 +145,8 @@ impl<D: Decode, E: From<DeviceError>, F: FnMut() -> Result<Vec<f32>, E>> Next<'_
             (0..width).flat_map(|column| (0..rows).map(move |row| head[row * width + column])).collect()
         };
         let heads: Vec<Vec<f32>> = numbers.chunks_exact(rows * width).map(head).collect();
-        let heads: Vec<&[f32]> = heads.iter().map(Vec::as_slice).collect();
         let width = if turned { rows } else { width };
+        let heads: Vec<InMemory<'_>> = heads.iter().map(|head| InMemory::new(head, width)).collect();
         Ok(self.device.matrix(&Parts { apart: true, ..Parts::of(&heads, width) })?)
     }
 }

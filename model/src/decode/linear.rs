@@ -1,39 +1,19 @@
 //! Products of a model in use with matrices of a block: each is one, or two with few numbers between them.
-use crate::acting::rounded;
+use super::weights::{InOrder, Stored, Weights};
 use crate::config::{Round, Shape};
-use muse_kernels::{Decode, DeviceResult, Parts, Rounding};
+use muse_kernels::{Decode, DeviceResult, Parts};
 
 /// A matrix `[out, in]` as its weights say it: itself, or the two whose product it is.
-pub(super) struct Numbers {
-    first: Vec<f32>,
-    second: Option<Vec<f32>>,
+pub(super) struct Source<'a, W> {
+    first: Stored<'a, W>,
+    second: Option<Stored<'a, W>>,
 }
 
-impl Numbers {
-    /// Takes the weights of a matrix `[.., width]`, in their order.
-    pub(super) fn read<E>(
-        shape: &Shape,
-        width: usize,
-        next: &mut impl FnMut() -> Result<Vec<f32>, E>,
-    ) -> Result<Self, E> {
-        let round = |numbers: Vec<f32>, width| match shape.round {
-            // Three values are made where they are kept.
-            None | Some(Round::Ternary) => numbers,
-            Some(Round::Int8) => rounded(numbers, width, Rounding::Int8),
-        };
-        let first = round(next()?, width);
-        let Some(rank) = shape.low_rank else { return Ok(Self { first, second: None }) };
-        Ok(Self { first, second: Some(round(next()?, rank)) })
-    }
-}
-
-impl Numbers {
-    /// Those of a whole matrix `[.., width]` as it acts, whatever it is multiplied by.
-    pub(super) fn acting(self, shape: &Shape, width: usize) -> Vec<f32> {
-        match shape.round {
-            Some(Round::Ternary) => rounded(self.first, width, Rounding::Ternary),
-            None | Some(Round::Int8) => self.first,
-        }
+impl<'a, W: Weights> Source<'a, W> {
+    /// Takes the weights of a matrix, in their order.
+    pub(super) fn next(shape: &Shape, weights: &mut InOrder<'a, W>) -> Self {
+        let first = weights.matrix();
+        Self { first, second: shape.low_rank.map(|_| weights.matrix()) }
     }
 }
 
@@ -45,7 +25,12 @@ pub(super) struct Linear<D: Decode> {
 
 impl<D: Decode> Linear<D> {
     /// Matrices `[.., width]`.
-    pub(super) fn new(device: &mut D, shape: &Shape, parts: &[Numbers], width: usize) -> DeviceResult<Self> {
+    pub(super) fn new<W: Weights>(
+        device: &mut D,
+        shape: &Shape,
+        parts: &[Source<'_, W>],
+        width: usize,
+    ) -> Result<Self, W::Error> {
         let first = device.matrix(&Parts { ternary: ternary(shape), ..Parts::of(&firsts(parts), width) })?;
         let second = match seconds(parts) {
             None => None,
@@ -86,12 +71,12 @@ pub(super) struct Gated<D: Decode> {
 
 impl<D: Decode> Gated<D> {
     /// Matrices `[.., width]`.
-    pub(super) fn new(
+    pub(super) fn new<W: Weights>(
         device: &mut D,
         shape: &Shape,
-        parts: &[Numbers; 2],
+        parts: &[Source<'_, W>; 2],
         width: usize,
-    ) -> DeviceResult<Self> {
+    ) -> Result<Self, W::Error> {
         let firsts = firsts(parts);
         let of_x = Parts { ternary: ternary(shape), ..Parts::of(&firsts, width) };
         Ok(match seconds(parts) {
@@ -118,15 +103,15 @@ fn ternary(shape: &Shape) -> bool {
     shape.round == Some(Round::Ternary)
 }
 
-fn firsts(parts: &[Numbers]) -> Vec<&[f32]> {
-    parts.iter().map(|part| part.first.as_slice()).collect()
+fn firsts<'a, 'w, W>(parts: &'a [Source<'w, W>]) -> Vec<&'a Stored<'w, W>> {
+    parts.iter().map(|part| &part.first).collect()
 }
 
-fn seconds(parts: &[Numbers]) -> Option<Vec<&[f32]>> {
-    parts.iter().map(|part| part.second.as_deref()).collect()
+fn seconds<'a, 'w, W>(parts: &'a [Source<'w, W>]) -> Option<Vec<&'a Stored<'w, W>>> {
+    parts.iter().map(|part| part.second.as_ref()).collect()
 }
 
 /// Second matrices, each for what its own first one gives.
-fn between<'a>(shape: &Shape, seconds: &'a [&'a [f32]]) -> Parts<'a> {
-    Parts { numbers: seconds, width: shape.low_rank.unwrap_or(1), apart: true, ternary: ternary(shape) }
+fn between<'a, P>(shape: &Shape, seconds: &'a [P]) -> Parts<'a, P> {
+    Parts { parts: seconds, width: shape.low_rank.unwrap_or(1), apart: true, ternary: ternary(shape) }
 }

@@ -1,10 +1,11 @@
 //! The mixer of a block in use, with what it keeps of texts.
 use super::Room;
 use super::latent::Latent;
-use super::linear::{Linear, Numbers};
+use super::linear::{Linear, Source};
+use super::weights::{InOrder, Weights};
 use crate::config::{self, Shape, Views};
 use crate::net::{CURVATURE, LEAST_ETA, MOST_POTENTIAL};
-use muse_kernels::{CacheSize, Decode, DeviceError, DeviceResult, Heads, Links, Step};
+use muse_kernels::{CacheSize, Decode, DeviceResult, Heads, Links, Step};
 
 /// What lets the tokens of a block know of each other.
 #[expect(clippy::large_enum_variant, reason = "a block has one")]
@@ -48,19 +49,19 @@ fn softplus(x: f32) -> f32 {
 
 impl<D: Decode> Mixer<D> {
     /// Takes its weights in their order.
-    pub(super) fn new<E: From<DeviceError>>(
+    pub(super) fn new<W: Weights>(
         device: &mut D,
         shape: &Shape,
         kind: config::Mixer,
         room: Room,
-        next: &mut impl FnMut() -> Result<Vec<f32>, E>,
-    ) -> Result<Self, E> {
+        weights: &mut InOrder<'_, W>,
+    ) -> Result<Self, W::Error> {
         Ok(match kind {
-            config::Mixer::Attention => Self::Attention(Attention::new(device, shape, room, false, next)?),
-            config::Mixer::Hyperbolic => Self::Attention(Attention::new(device, shape, room, true, next)?),
-            config::Mixer::Mla => Self::Latent(Latent::new(device, shape, room, next)?),
-            config::Mixer::Ttt => Self::Learner(Learner::new(device, shape, room, next)?),
-            config::Mixer::Bk => Self::Chains(Chains::new(device, shape, room, next)?),
+            config::Mixer::Attention => Self::Attention(Attention::new(device, shape, room, false, weights)?),
+            config::Mixer::Hyperbolic => Self::Attention(Attention::new(device, shape, room, true, weights)?),
+            config::Mixer::Mla => Self::Latent(Latent::new(device, shape, room, weights)?),
+            config::Mixer::Ttt => Self::Learner(Learner::new(device, shape, room, weights)?),
+            config::Mixer::Bk => Self::Chains(Chains::new(device, shape, room, weights)?),
         })
     }
 
@@ -92,26 +93,32 @@ impl<D: Decode> Mixer<D> {
 }
 
 impl<D: Decode> Attention<D> {
-    fn new<E: From<DeviceError>>(
+    fn new<W: Weights>(
         device: &mut D,
         shape: &Shape,
         room: Room,
         near: bool,
-        next: &mut impl FnMut() -> Result<Vec<f32>, E>,
-    ) -> Result<Self, E> {
+        weights: &mut InOrder<'_, W>,
+    ) -> Result<Self, W::Error> {
         let (width, attended) = (shape.width, shape.query_width());
-        let mut matrix = |width| Numbers::read(shape, width, next);
-        let sources = [matrix(width)?, matrix(width)?, matrix(width)?];
+        let sources = [0; 3].map(|_| Source::next(shape, weights));
         let queries_keys_values = Linear::new(device, shape, &sources, width)?;
-        let output = Linear::new(device, shape, &[matrix(attended)?], attended)?;
-        let mut norm = || if shape.qk_norm { Ok::<_, E>(Some(device.vector(&next()?)?)) } else { Ok(None) };
+        let output = Linear::new(device, shape, &[Source::next(shape, weights)], attended)?;
+        let mut norm = || match shape.qk_norm {
+            true => Ok::<_, W::Error>(Some(device.vector(&weights.plain().all()?)?)),
+            false => Ok(None),
+        };
         let (query_norm, key_norm) = (norm()?, norm()?);
         let mut spaces = None;
         if near {
             let [least, most] = CURVATURE.map(|bound| bound as f32);
-            let curvatures =
-                next()?.into_iter().map(|x| softplus(x).clamp(least, most)).collect::<Vec<f32>>();
-            let sharpness = next()?.into_iter().map(softplus).collect::<Vec<f32>>();
+            let curvatures = weights
+                .plain()
+                .all()?
+                .into_iter()
+                .map(|x| softplus(x).clamp(least, most))
+                .collect::<Vec<f32>>();
+            let sharpness = weights.plain().all()?.into_iter().map(softplus).collect::<Vec<f32>>();
             spaces = Some([device.vector(&curvatures)?, device.vector(&sharpness)?]);
         }
         let size = CacheSize::even(room.slots, room.context, shape.kv_heads, shape.head_width);
@@ -143,37 +150,37 @@ impl<D: Decode> Attention<D> {
 }
 
 impl<D: Decode> Learner<D> {
-    fn new<E: From<DeviceError>>(
+    fn new<W: Weights>(
         device: &mut D,
         shape: &Shape,
         room: Room,
-        next: &mut impl FnMut() -> Result<Vec<f32>, E>,
-    ) -> Result<Self, E> {
+        weights: &mut InOrder<'_, W>,
+    ) -> Result<Self, W::Error> {
         let views = if shape.ttt().views == Views::Three { 3 } else { 1 };
-        let mut matrix = |width| Numbers::read(shape, width, next);
-        let sources = (0..views).map(|_| matrix(shape.width)).collect::<Result<Vec<_>, E>>()?;
+        let sources: Vec<_> = (0..views).map(|_| Source::next(shape, weights)).collect();
         let views = Linear::new(device, shape, &sources, shape.width)?;
         let answers = shape.query_width();
-        let output = Linear::new(device, shape, &[matrix(answers)?], answers)?;
+        let output = Linear::new(device, shape, &[Source::next(shape, weights)], answers)?;
         let state = device.state(room.slots, answers * shape.head_width)?;
         Ok(Self { views, output, state })
     }
 }
 
 impl<D: Decode> Chains<D> {
-    fn new<E: From<DeviceError>>(
+    fn new<W: Weights>(
         device: &mut D,
         shape: &Shape,
         room: Room,
-        next: &mut impl FnMut() -> Result<Vec<f32>, E>,
-    ) -> Result<Self, E> {
+        weights: &mut InOrder<'_, W>,
+    ) -> Result<Self, W::Error> {
         let found = 2 * shape.chains();
-        let mut matrix = |width| Numbers::read(shape, width, next);
-        let sources = [matrix(shape.width)?, matrix(shape.width)?];
+        let sources = [0; 2].map(|_| Source::next(shape, weights));
         let potentials_couplings = Linear::new(device, shape, &sources, shape.width)?;
-        let output = Linear::new(device, shape, &[matrix(found)?], found)?;
-        let (potential, coupling) = (device.vector(&next()?)?, device.vector(&next()?)?);
-        let eta = next()?.into_iter().map(|x| softplus(x) + LEAST_ETA as f32).collect::<Vec<f32>>();
+        let output = Linear::new(device, shape, &[Source::next(shape, weights)], found)?;
+        let (potential, coupling) =
+            (device.vector(&weights.plain().all()?)?, device.vector(&weights.plain().all()?)?);
+        let eta =
+            weights.plain().all()?.into_iter().map(|x| softplus(x) + LEAST_ETA as f32).collect::<Vec<f32>>();
         let eta = device.vector(&eta)?;
         let state = device.state(room.slots, found)?;
         Ok(Self { potentials_couplings, output, potential, coupling, eta, state })

@@ -8,15 +8,18 @@ mod mixer;
 mod sample;
 #[cfg(test)]
 mod tests;
+mod weights;
 
-pub use muse_kernels::{Cpu, Decode, DeviceError, DeviceResult, Gpu, GpuModel, Kept};
+pub use muse_kernels::{Cpu, Decode, DeviceError, DeviceResult, Gpu, GpuModel, Kept, PORTION, TwoBits};
 pub use sample::{Sampler, Sampling};
+pub use weights::{Weights, rows_of};
 
 use crate::acting::table;
 use crate::config::{Mixer, Model, Shape, rope::frequencies};
 use crate::net::Weight;
 use block::Block;
-use muse_kernels::{Feed, Parts, Step};
+use muse_kernels::{Feed, InMemory, Parts, Step};
+use weights::InOrder;
 
 /// Tokens for one text, behind those that its slot holds.
 #[derive(Clone, Copy, Debug)]
@@ -76,23 +79,17 @@ pub struct Decoder<D: Decode> {
 }
 
 impl<D: Decode> Decoder<D> {
-    /// A model whose vocabulary is known, and whose weights `read` gives in f32 when it is asked for them, one after the other.
-    pub fn new<E: From<DeviceError>>(
-        model: &Model,
-        room: Room,
-        mut device: D,
-        mut read: impl FnMut(&Weight) -> Result<Vec<f32>, E>,
-    ) -> Result<Self, E> {
+    /// A model whose vocabulary is known. Its weights are read one after the other, each as its place on the device is made.
+    pub fn new<W: Weights>(model: &Model, room: Room, mut device: D, weights: W) -> Result<Self, W::Error> {
         let shape = model.shape(1, room.context);
         let all = Weight::all(&shape);
-        let mut all = all.iter();
-        let mut next = || read(all.next().expect("as many are asked for as there are"));
-        let embedding = rows_for_tokens(&mut device, &shape, &mut next)?;
-        let blocks = (0..shape.layers).map(|at| Block::new(&mut device, &shape, (at, room), &mut next));
-        let blocks = blocks.collect::<Result<Vec<_>, E>>()?;
-        let norm = device.vector(&next()?)?;
-        let head = if shape.tied { None } else { Some(rows_for_tokens(&mut device, &shape, &mut next)?) };
-        let head_bias = if shape.head_bias { Some(device.vector(&next()?)?) } else { None };
+        let mut weights = InOrder::new(&shape, &all, &weights);
+        let embedding = rows_for_tokens(&mut device, &shape, &mut weights)?;
+        let blocks = (0..shape.layers).map(|at| Block::new(&mut device, &shape, (at, room), &mut weights));
+        let blocks = blocks.collect::<Result<Vec<_>, _>>()?;
+        let norm = device.vector(&weights.plain().all()?)?;
+        let head = if shape.tied { None } else { Some(rows_for_tokens(&mut device, &shape, &mut weights)?) };
+        let head_bias = if shape.head_bias { Some(device.vector(&weights.plain().all()?)?) } else { None };
         if model.any_mixer(Mixer::shares_keys) {
             angles(&mut device, model, shape.head_width, room)?;
         }
@@ -200,16 +197,17 @@ fn angles<D: Decode>(device: &mut D, model: &Model, width: usize, room: Room) ->
 }
 
 /// A row for each token; where they are made of cores, as these make them.
-fn rows_for_tokens<D: Decode, E: From<DeviceError>>(
+fn rows_for_tokens<D: Decode, W: Weights>(
     device: &mut D,
     shape: &Shape,
-    next: &mut impl FnMut() -> Result<Vec<f32>, E>,
-) -> Result<D::Matrix, E> {
-    let numbers = match shape.embedding {
-        None => next()?,
-        Some(embedding) => table(embedding, shape, [next()?, next()?, next()?]),
+    weights: &mut InOrder<'_, W>,
+) -> Result<D::Matrix, W::Error> {
+    let Some(embedding) = shape.embedding else {
+        return device.matrix(&Parts::of(&[weights.plain()], shape.width));
     };
-    Ok(device.matrix(&Parts::of(&[&numbers], shape.width))?)
+    let parts = [weights.plain().all()?, weights.plain().all()?, weights.plain().all()?];
+    let rows = table(embedding, shape, parts);
+    Ok(device.matrix(&Parts::of(&[InMemory::new(&rows, shape.width)], shape.width))?)
 }
 
 /// The rows whose logits are wanted.

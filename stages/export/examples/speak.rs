@@ -32,7 +32,8 @@ fn spoken(folder: &Path, count: usize, ids: &[String]) -> Result<Value, Box<dyn 
     let model: Model = serde_json::from_value(checkpoint.about().config.clone())?;
     let mut ids: Vec<u32> = ids.iter().map(|id| id.parse()).collect::<Result<_, _>>()?;
     let room = Room { slots: 1, context: ids.len() + count };
-    let read = |weight: &Weight| Ok::<_, Box<dyn Error>>(checkpoint.model().read_f32(&weight.name)?);
+    let read =
+        |weight: &Weight, rows| Ok::<_, Box<dyn Error>>(checkpoint.model().read_rows(&weight.name, rows)?);
     let mut decoder = Decoder::new(&model, room, Cpu::new(Kept::F32), read)?;
     let mut logits = decoder.run(&[More { slot: 0, ids: &ids, wanted: Wanted::All }])?;
     let rows: Vec<Vec<f32>> = logits.chunks(decoder.vocabulary()).map(<[f32]>::to_vec).collect();

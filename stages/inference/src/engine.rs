@@ -1,8 +1,10 @@
 //! What runs a model, on whatever device: tokens in, logits out.
-use crate::{Kept, Result};
+use crate::{InferenceError, Kept, Result};
 use muse_artifacts::checkpoint::Tensors;
 use muse_model::config::Model;
-use muse_model::decode::{Cpu, Decode, Decoder, More, Room, gpu};
+use muse_model::decode::{Cpu, Decode, Decoder, More, Room, TwoBits, Weights, gpu};
+use muse_model::net::Weight;
+use std::ops::Range;
 
 /// Tokens of prompts that run in one step.
 pub(crate) const PORTION: usize = 512;
@@ -69,5 +71,21 @@ pub fn load(
 }
 
 fn decoder<D: Decode>(model: &Model, tensors: &Tensors, device: D, room: Room) -> Result<Decoder<D>> {
-    Decoder::new(model, room, device, |weight| Ok(tensors.read_f32(&weight.name)?))
+    Decoder::new(model, room, device, InFiles(tensors))
+}
+
+/// Weights in their files.
+struct InFiles<'a>(&'a Tensors);
+
+impl Weights for InFiles<'_> {
+    type Error = InferenceError;
+
+    fn rows(&self, weight: &Weight, rows: Range<usize>) -> Result<Vec<f32>> {
+        Ok(self.0.read_rows(&weight.name, rows)?)
+    }
+
+    fn two_bits(&self, weight: &Weight) -> Result<Option<TwoBits>> {
+        let stored = self.0.read_two_bits(&weight.name)?;
+        Ok(stored.map(|(codes, size)| TwoBits { codes, size }))
+    }
 }

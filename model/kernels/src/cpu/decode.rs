@@ -3,8 +3,9 @@ use super::near::Space;
 use super::numbers::{Floats, made};
 use super::weights::likeliest;
 use super::{along, cached, fixed};
-use crate::decode::{CacheSize, Decode, DeviceResult, Heads, Kept, LatentRows, Latents, Links, Parts, Step};
+use crate::decode::{CacheSize, Decode, DeviceResult, Heads, Kept, LatentRows, Latents, Links, Step};
 use crate::ops::{Angles, Ops, Placing};
+use crate::parts::{PORTION, Part, Parts};
 use crate::plain;
 use burn::backend::Flex;
 use burn::prelude::*;
@@ -40,11 +41,11 @@ impl Decode for Cpu {
     type Cache = cached::Cache;
     type State = along::State;
 
-    fn matrix(&mut self, parts: &Parts<'_>) -> DeviceResult<Self::Matrix> {
-        Ok(fixed::Fixed::new(parts, self.kept))
+    fn matrix<P: Part>(&mut self, parts: &Parts<'_, P>) -> Result<Self::Matrix, P::Error> {
+        fixed::Fixed::new(parts, self.kept, PORTION)
     }
 
-    fn pair(&mut self, parts: &Parts<'_>) -> DeviceResult<Self::Matrix> {
+    fn pair<P: Part>(&mut self, parts: &Parts<'_, P>) -> Result<Self::Matrix, P::Error> {
         self.matrix(parts)
     }
 

@@ -1,8 +1,9 @@
 //! A model in use: weights that stay, in every way to keep them, and attention to what is kept.
 use super::{B, floats, naive, near, numbers, tensor};
 use crate::cpu::{Cache, Cpu, How, attend_kept};
-use crate::decode::{CacheSize, Decode, Feed, Kept, Parts, Step};
+use crate::decode::{CacheSize, Decode, Feed, Kept, Step};
 use crate::ops::{Ops, Rounding};
+use crate::parts::{InMemory, Parts};
 use crate::plain;
 use burn::prelude::*;
 
@@ -25,7 +26,7 @@ fn in_codes(numbers: &[f64], width: usize, kept: impl Fn(f32) -> f64) -> Vec<f64
 fn kept_as(numbers: &[f64], width: usize, kept: Kept) -> (Cpu, <Cpu as Decode>::Matrix) {
     let numbers: Vec<f32> = numbers.iter().map(|x| *x as f32).collect();
     let mut cpu = Cpu::new(kept);
-    let matrix = cpu.matrix(&Parts::of(&[&numbers], width)).unwrap();
+    let matrix = cpu.matrix(&Parts::of(&[InMemory::new(&numbers, width)], width)).unwrap();
     (cpu, matrix)
 }
 
@@ -74,7 +75,7 @@ fn products_with_weights_of_three_values() {
         let second: Vec<f64> = second.into_iter().map(|x| 3.0 * x).collect();
         let (narrow, both) =
             ([&first, &second].map(|part| part.iter().map(|x| *x as f32).collect::<Vec<_>>()), rows + 7);
-        let parts = narrow.each_ref().map(Vec::as_slice);
+        let parts = narrow.each_ref().map(|part| InMemory::new(part, width));
         let mut cpu = Cpu::new(Kept::F32);
         let kept = cpu.matrix(&Parts { ternary: true, ..Parts::of(&parts, width) }).unwrap();
         let right = [three_values(&first, width), three_values(&second, width)].concat();
@@ -95,7 +96,7 @@ fn parts_apart_have_numbers_of_their_own() {
     let (width, rows) = (6, [40, 3, 9]);
     let all: Vec<Vec<f64>> = rows.iter().zip(1..).map(|(rows, seed)| numbers(rows * width, seed)).collect();
     let narrow: Vec<Vec<f32>> = all.iter().map(|part| part.iter().map(|x| *x as f32).collect()).collect();
-    let parts: Vec<&[f32]> = narrow.iter().map(Vec::as_slice).collect();
+    let parts: Vec<InMemory<'_>> = narrow.iter().map(|part| InMemory::new(part, width)).collect();
     let x = numbers(5 * 18, 9);
     for ternary in [false, true] {
         let mut cpu = Cpu::new(Kept::F32);
@@ -104,7 +105,7 @@ fn parts_apart_have_numbers_of_their_own() {
         for (x, got) in x.chunks(18).zip(got.chunks(52)) {
             let mut first = 0;
             for ((weight, own), rows) in parts.iter().zip(x.chunks(width)).zip(rows) {
-                let alone = cpu.matrix(&Parts { ternary, ..Parts::of(&[weight], width) }).unwrap();
+                let alone = cpu.matrix(&Parts { ternary, ..Parts::of(&[*weight], width) }).unwrap();
                 let right = floats(cpu.times(&tensor(own, [1, width]), &alone).unwrap());
                 assert_eq!(got[first..first + rows], right);
                 first += rows;

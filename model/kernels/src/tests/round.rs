@@ -2,8 +2,9 @@
 //! the way back.
 use super::{B, floats, near, numbers, tensor};
 use crate::cpu::Cpu;
-use crate::decode::{Decode, Kept, Parts, Step};
+use crate::decode::{Decode, Kept, Step};
 use crate::ops::{Ops, Rounding};
+use crate::parts::{InMemory, Parts};
 use crate::{plain, with_threads};
 use burn::backend::Autodiff;
 use burn::prelude::*;
@@ -95,7 +96,7 @@ fn blocks_of_8_bits_are_what_a_model_in_use_keeps() {
     let (rows, width) = (37, 75);
     let x: Vec<f32> = numbers(rows * width, 4).iter().map(|x| *x as f32).collect();
     let mut cpu = Cpu::new(Kept::Int8);
-    let kept = cpu.matrix(&Parts::of(&[&x], width)).unwrap();
+    let kept = cpu.matrix(&Parts::of(&[InMemory::new(&x, width)], width)).unwrap();
     let ids: Vec<u32> = (0..rows as u32).collect();
     let step = Step { feeds: &[], ids: &ids, wanted: &[] };
     let right = floats(cpu.looked_up(&step, &kept).unwrap());

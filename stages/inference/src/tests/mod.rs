@@ -1,4 +1,5 @@
 //! Real tokenizers and real models, both small: what is written side by side is what each text would be alone.
+mod packed;
 mod scoring;
 mod speech;
 mod threads;
@@ -8,7 +9,7 @@ use crate::{Engine, InferenceError, Kept, Order, Room, Sampling};
 use burn::backend::Flex;
 use muse_artifacts::tokenizer::{CHATML, Tokenizer};
 use muse_model::config::Model;
-use muse_model::decode::{Cpu, Decoder};
+use muse_model::decode::{Cpu, Decoder, rows_of};
 use muse_model::net::{Net, Weight};
 use std::fs;
 use std::path::Path;
@@ -60,9 +61,9 @@ pub(super) fn engine(slots: usize, context: usize) -> Box<dyn Engine> {
     let shape = model.shape(1, context);
     let (weights, flat) =
         (Weight::all(&shape), Net::<Flex>::new(&model, &shape, 7, &Default::default()).flat());
-    let read = |weight: &Weight| {
+    let read = |weight: &Weight, rows| {
         let at = weights.iter().position(|one| one == weight).unwrap();
-        Ok::<_, InferenceError>(flat[at].to_data().to_vec().unwrap())
+        Ok::<_, InferenceError>(rows_of(weight, &flat[at].to_data().to_vec::<f32>().unwrap(), rows))
     };
     let room = Room { slots, context };
     Box::new(Decoder::new(&model, room, Cpu::new(Kept::F32), read).unwrap())

@@ -3,6 +3,7 @@
 mod codes;
 mod pages;
 mod panels;
+mod rows;
 mod trits;
 
 pub(super) use codes::{Coded, CodedRows};
@@ -12,12 +13,12 @@ use super::numbers::{Floats, made};
 use super::share::{by_columns, by_rows};
 use super::threads;
 use super::tiles::{self, Instructions, PANEL, Pairs, QUAD, Quads, Singles, Way, products};
-use crate::decode::{Kept, Parts};
+use crate::decode::Kept;
+use crate::parts::{Part, Parts};
 use burn::backend::Flex;
 use burn::prelude::*;
 use burn::tensor::DType;
 use panels::Panels;
-use std::borrow::Cow;
 use trits::Trits;
 
 /// A matrix `[out, in]`.
@@ -30,24 +31,13 @@ enum Weight {
 }
 
 impl Fixed {
-    pub(super) fn new(parts: &Parts<'_>, kept: Kept) -> Self {
-        let width = parts.width;
-        let weight = |numbers: &[&[f32]]| {
-            if parts.ternary {
-                return Weight::Trits(Trits::new(numbers, width));
-            }
-            // A table for tokens is large, and comes alone.
-            let all = match numbers {
-                [alone] => Cow::Borrowed(*alone),
-                several => Cow::Owned(several.concat()),
-            };
-            Weight::Panels(Panels::new(&all, [all.len() / width.max(1), width], kept))
+    /// Takes so many numbers at once, where a row has no more.
+    pub(super) fn new<P: Part>(parts: &Parts<'_, P>, kept: Kept, portion: usize) -> Result<Self, P::Error> {
+        let weight = |parts: Parts<'_, P>| match parts.ternary {
+            true => Trits::new(&parts).map(Weight::Trits),
+            false => Panels::new(&parts, kept, portion).map(Weight::Panels),
         };
-        Self(if parts.apart {
-            parts.numbers.chunks(1).map(weight).collect()
-        } else {
-            vec![weight(parts.numbers)]
-        })
+        parts.matrices().map(weight).collect::<Result<_, _>>().map(Self)
     }
 }
 
@@ -168,6 +158,7 @@ pub(super) fn looked_up(Fixed(parts): &Fixed, ids: &[u32]) -> Tensor<Flex, 2> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::parts::InMemory;
     use crate::tests::numbers;
 
     fn narrow(len: usize, seed: u64) -> Vec<f32> {
@@ -186,19 +177,19 @@ mod tests {
             let (weight, x) = (narrow(rows * width, 1), narrow(count * width, 2));
             let kept = [Kept::F32, Kept::Bf16, Kept::Int8].map(Some);
             for kept in kept.into_iter().chain([None]) {
-                let weight = match kept {
-                    Some(kept) => Weight::Panels(Panels::new(&weight, [rows, width], kept)),
-                    None => Weight::Trits(Trits::new(&[&weight], width)),
-                };
+                let parts = [InMemory::new(&weight, width)];
+                let parts = Parts { ternary: kept.is_none(), ..Parts::of(&parts, width) };
+                let fixed = Fixed::new(&parts, kept.unwrap_or(Kept::F32), usize::MAX).unwrap();
+                let [weight] = &fixed.0[..] else { panic!("one matrix") };
                 // Each row by itself.
                 let mut right = vec![0.0; count * rows];
                 for (x, out) in x.chunks_exact(width).zip(right.chunks_exact_mut(rows)) {
-                    multiply(x, &weight, out, Instructions::Base);
+                    multiply(x, weight, out, Instructions::Base);
                 }
                 for instructions in Instructions::all() {
                     for count in [1, 2, 3, 8, count] {
                         let mut got = vec![f32::NAN; count * rows];
-                        multiply(&x[..count * width], &weight, &mut got, instructions);
+                        multiply(&x[..count * width], weight, &mut got, instructions);
                         let right = &right[..count * rows];
                         assert!(
                             bits(&got) == bits(right),
@@ -206,6 +197,25 @@ mod tests {
                         );
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn rows_that_come_in_portions_stand_as_those_that_come_at_once() {
+        // Parts that end within a panel, and portions that begin and end within one.
+        let width = 75;
+        let numbers = [40, 3, 101].map(|rows| narrow(rows * width, rows as u64));
+        let parts = numbers.each_ref().map(|part| InMemory::new(part, width));
+        for kept in [Kept::F32, Kept::Bf16, Kept::Int8] {
+            let words = |portion| {
+                let fixed = Fixed::new(&Parts::of(&parts, width), kept, portion).unwrap();
+                let [Weight::Panels(panels)] = &fixed.0[..] else { panic!("one matrix in panels") };
+                panels.all().to_vec()
+            };
+            let right = words(usize::MAX);
+            for rows in [1, 5, 31, 32, 33, 64] {
+                assert!(words(rows * width + 7) == right, "{kept:?} {rows}");
             }
         }
     }

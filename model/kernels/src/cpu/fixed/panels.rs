@@ -1,9 +1,10 @@
 //! How weights stand in memory: in panels, as products want them.
 use super::codes::coded;
 use super::pages::Words;
-use crate::cpu::share::by_parts;
+use super::rows::lay;
 use crate::cpu::tiles::{BLOCK, OFFSET, PANEL, QUAD, SCALES, WORDS};
 use crate::decode::Kept;
+use crate::parts::{Part, Parts};
 use half::{bf16, f16};
 
 /// A weight `[rows, width]` in panels.
@@ -15,16 +16,22 @@ pub(super) struct Panels {
 }
 
 impl Panels {
-    pub(super) fn new(numbers: &[f32], [rows, width]: [usize; 2], kept: Kept) -> Self {
+    /// Takes so many numbers at once, where a row has no more.
+    pub(super) fn new<P: Part>(parts: &Parts<'_, P>, kept: Kept, portion: usize) -> Result<Self, P::Error> {
+        let (rows, width) = (parts.rows(), parts.width);
         let mut all = Self { rows, width, kept, words: Words::zero(0) };
         let words = all.words_of_panel();
         all.words = Words::zero(rows.div_ceil(PANEL) * words);
-        by_parts([all.words.all_mut()], [words], |panel, [words]| {
-            for (at, row) in numbers.chunks_exact(width).skip(panel * PANEL).take(PANEL).enumerate() {
-                put(row, kept, words, at);
-            }
-        });
-        all
+        let mut laid = 0;
+        parts.by_portions(portion, |_, _, numbers| {
+            let rows = laid..laid + numbers.len() / width;
+            laid = rows.end;
+            lay(all.words.all_mut(), words, rows, |row, panel, at| {
+                put(&numbers[row * width..][..width], kept, panel, at);
+            });
+            Ok(())
+        })?;
+        Ok(all)
     }
 
     /// Words of a panel: a number of each row, two of them in bf16, or blocks in codes.

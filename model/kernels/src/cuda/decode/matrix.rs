@@ -3,7 +3,8 @@ use super::device::{Arg, Device};
 use super::memory::Memory;
 use super::{BUSY, CHUNK, Gpu, Rows};
 use crate::cpu::to_three_values;
-use crate::decode::{DeviceResult, Kept, Parts};
+use crate::decode::{DeviceResult, Kept};
+use crate::parts::{PORTION, Part, Parts, ThreeValues};
 use std::borrow::Cow;
 
 /// Rows of a weight that are multiplied at once; of a pair half of them are gates.
@@ -50,28 +51,32 @@ pub(super) enum Way {
 
 impl Matrix {
     /// A matrix of parts, one below the other.
-    pub(super) fn new(device: &Device, kept: Kept, parts: &Parts<'_>) -> DeviceResult<Self> {
-        let rows = parts.numbers.iter().map(|part| part.len() / parts.width).sum();
-        let matrix = Self::empty(device, kept, rows, parts, false)?;
+    pub(super) fn new<P: Part>(device: &Device, kept: Kept, parts: &Parts<'_, P>) -> Result<Self, P::Error> {
+        let matrix = Self::empty(device, kept, parts.rows(), parts, false)?;
         let mut first = 0;
-        for (at, part) in parts.numbers.iter().enumerate() {
-            matrix.keep(device, &among(parts, at), first, 0)?;
-            first += part.len() / parts.width;
-        }
+        acting(parts, |_, _, numbers| {
+            matrix.keep(device, numbers, first, 0)?;
+            first += numbers.len() / matrix.width;
+            Ok(())
+        })?;
         Ok(matrix)
     }
 
     /// The two matrices of a gated layer.
-    pub(super) fn pair(device: &Device, kept: Kept, parts: &Parts<'_>) -> DeviceResult<Self> {
-        let rows = parts.numbers.iter().map(|part| part.len() / parts.width).max().unwrap_or(0);
+    pub(super) fn pair<P: Part>(device: &Device, kept: Kept, parts: &Parts<'_, P>) -> Result<Self, P::Error> {
+        let rows = parts.parts.iter().map(Part::rows).max().unwrap_or(0);
         let matrix = Self::empty(device, kept, rows.next_multiple_of(CHUNK), parts, true)?;
-        for at in 0..parts.numbers.len() {
-            matrix.keep(device, &among(parts, at), 0, at + 1)?;
-        }
+        acting(parts, |at, first, numbers| Ok(matrix.keep(device, numbers, first, at + 1)?))?;
         Ok(matrix)
     }
 
-    fn empty(device: &Device, kept: Kept, rows: usize, parts: &Parts<'_>, pair: bool) -> DeviceResult<Self> {
+    fn empty<P>(
+        device: &Device,
+        kept: Kept,
+        rows: usize,
+        parts: &Parts<'_, P>,
+        pair: bool,
+    ) -> DeviceResult<Self> {
         device.bind()?;
         let width = multiplied_by(parts);
         let rounds = parts.ternary.then(|| [width / parts.width, parts.width]);
@@ -193,24 +198,40 @@ impl Matrix {
 }
 
 /// How many numbers a row has that parts are multiplied by.
-fn multiplied_by(parts: &Parts<'_>) -> usize {
-    if parts.apart { parts.width * parts.numbers.len() } else { parts.width }
+fn multiplied_by<P>(parts: &Parts<'_, P>) -> usize {
+    if parts.apart { parts.width * parts.parts.len() } else { parts.width }
 }
 
-/// The numbers of a part as they act; where parts are multiplied by numbers of their own, with zeros for those of the others.
-fn among<'a>(parts: &Parts<'a>, at: usize) -> Cow<'a, [f32]> {
-    let mut part = Cow::Borrowed(parts.numbers[at]);
-    if parts.ternary {
-        let mut acting = vec![0.0; part.len()];
-        to_three_values(&part, &mut acting);
-        part = Cow::Owned(acting);
+/// All rows as they act, in portions: `take` is told the part, the first row, and numbers.
+fn acting<P: Part>(
+    parts: &Parts<'_, P>,
+    mut take: impl FnMut(usize, usize, &[f32]) -> Result<(), P::Error>,
+) -> Result<(), P::Error> {
+    let mut put = |at, first, numbers: &[f32]| take(at, first, &among(parts, at, numbers));
+    if !parts.ternary {
+        return parts.by_portions(PORTION, put);
     }
+    for (at, part) in parts.parts.iter().enumerate() {
+        match parts.three_values(part)? {
+            ThreeValues::Stored(two_bits) => put(at, 0, &two_bits.numbers())?,
+            ThreeValues::Rounded(numbers) => {
+                let mut acting = vec![0.0; numbers.len()];
+                to_three_values(&numbers, &mut acting);
+                put(at, 0, &acting)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Rows of a part, where parts are multiplied by numbers of their own with zeros for those of the others.
+fn among<'n, P>(parts: &Parts<'_, P>, at: usize, rows: &'n [f32]) -> Cow<'n, [f32]> {
     if !parts.apart {
-        return part;
+        return Cow::Borrowed(rows);
     }
-    let mut wide = vec![0.0; part.len() * parts.numbers.len()];
-    let rows = wide.chunks_exact_mut(multiplied_by(parts)).zip(part.chunks_exact(parts.width));
-    rows.for_each(|(wide, own)| wide[at * parts.width..][..parts.width].copy_from_slice(own));
+    let mut wide = vec![0.0; rows.len() * parts.parts.len()];
+    let places = wide.chunks_exact_mut(multiplied_by(parts)).zip(rows.chunks_exact(parts.width));
+    places.for_each(|(wide, own)| wide[at * parts.width..][..parts.width].copy_from_slice(own));
     Cow::Owned(wide)
 }
 

@@ -12,9 +12,9 @@ mod step;
 mod whole;
 
 use crate::decode::{
-    CacheSize, Decode, DeviceError, DeviceResult, Heads, Kept, LatentRows, Latents, Links, Parts, Step,
-    Values,
+    CacheSize, Decode, DeviceError, DeviceResult, Heads, Kept, LatentRows, Latents, Links, Step, Values,
 };
+use crate::parts::{Part, Parts};
 use attention::Cache;
 use device::{Arg, Device};
 use matrix::{Given, Matrix, WARPS, Way};
@@ -131,7 +131,7 @@ impl Gpu {
 
     /// What is multiplied by weights of three values is rounded before, by a kernel of its own: neither is a step one kernel then, nor is
     /// a norm left to a product.
-    fn makes_ready_for(&mut self, parts: &Parts<'_>) {
+    fn makes_ready_for<P>(&mut self, parts: &Parts<'_, P>) {
         if parts.ternary {
             (self.whole, self.rounds) = (None, true);
         }
@@ -184,12 +184,12 @@ impl Decode for Gpu {
     type Cache = Cache;
     type State = Infallible;
 
-    fn matrix(&mut self, parts: &Parts<'_>) -> DeviceResult<Matrix> {
+    fn matrix<P: Part>(&mut self, parts: &Parts<'_, P>) -> Result<Matrix, P::Error> {
         self.makes_ready_for(parts);
         Matrix::new(&self.device, self.kept, parts)
     }
 
-    fn pair(&mut self, parts: &Parts<'_>) -> DeviceResult<Matrix> {
+    fn pair<P: Part>(&mut self, parts: &Parts<'_, P>) -> Result<Matrix, P::Error> {
         self.makes_ready_for(parts);
         Matrix::pair(&self.device, self.kept, parts)
     }

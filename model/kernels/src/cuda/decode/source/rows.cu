@@ -10,9 +10,9 @@ extern "C" __global__ void keep(const float* from, Number* to, i8* codes, u16* s
     float x = at < width ? from[(i64)row * width + at] : 0.0f;
     int target = first + row;
 #if KEPT == 0
-    if (way) target = row * 2 + way - 1;
+    if (way) target = target * 2 + way - 1;
 #else
-    if (way) target = row / 8 * TILE + row % 8 + (way - 1) * 8;
+    if (way) target = target / 8 * TILE + target % 8 + (way - 1) * 8;
 #endif
 #if KEPT == 2
     float most = fabsf(x);

@@ -1,5 +1,7 @@
 //! A model in use is the model that was trained: what is kept changes no logit.
-use super::{Cpu, Decoder, DeviceError, Kept, More, Room, Wanted};
+mod stored;
+
+use super::{Cpu, Decoder, DeviceError, Kept, More, Room, Wanted, rows_of};
 use crate::config::{Bk, Linear, Mixer, Mixers, Mla, Model, Round, Ttt, Views};
 use crate::kernels::{Ops, with_threads};
 use crate::net::{Batch, Net, Setting, Weight};
@@ -36,9 +38,9 @@ fn model(change: impl FnOnce(&mut Model)) -> (Model, Net<Flex>) {
 fn decoder(model: &Model, net: &Net<Flex>, slots: usize, kept: Kept) -> Decoder<Cpu> {
     let weights = Weight::all(&model.shape(1, CONTEXT));
     let flat = net.flat();
-    let read = |weight: &Weight| {
+    let read = |weight: &Weight, rows| {
         let at = weights.iter().position(|one| one == weight).unwrap();
-        Ok::<_, DeviceError>(flat[at].to_data().to_vec().unwrap())
+        Ok::<_, DeviceError>(rows_of(weight, &flat[at].to_data().to_vec::<f32>().unwrap(), rows))
     };
     Decoder::new(model, Room { slots, context: CONTEXT }, Cpu::new(kept), read).unwrap()
 }
