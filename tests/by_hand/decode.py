@@ -4,7 +4,8 @@
     cargo build --release
     python3 tests/by_hand/decode.py [--only 125m] [--keep DIR]      # five minutes, 12 GB of disk; --keep saves making the models again
 
-`--kind ternary --only 500m --only 3b` puts three values beside TQ2_0; the last column is memory at most, of the file of weights.
+`--kind ternary --only 500m --only 3b` puts three values beside TQ2_0; the last columns are how long muse took to open, and its memory when it was open and at
+most, of the file of weights. `--alone` measures muse without the other, which then need not be there.
 
 Makes models of about 125M, 350M and 500M parameters (first weights, exported), and has both programs write as many tokens
 behind the same prompt, in turns: `muse serve` through its API, choosing, HTTP and JSON included, and llama.cpp by `llama_decode`
@@ -22,7 +23,10 @@ import sys
 import tempfile
 import time
 
-import llama_cpp
+try:
+    import llama_cpp
+except ImportError:
+    llama_cpp = None
 
 SIZES = {
     "125m": {"vocab_size": 32768, "layers": 16, "width": 768, "heads": 12, "kv_heads": 4, "ffn": 2048, "tied": True},
@@ -42,7 +46,7 @@ def said(program, *arguments):
         raise SystemExit(f"{program} {arguments}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
 
 
-def models(muse, work, sizes, kinds):
+def models(muse, work, sizes, kinds, alone):
     """Makes a folder for muse and files for llama.cpp."""
     stages = {
         "corpus": {"uses": "download", "with": {"source": "synthetic", "languages": ["en"], "count": 600, "seed": 1}},
@@ -59,8 +63,10 @@ def models(muse, work, sizes, kinds):
             inputs = {"model": start, "tokenizer": "tokens"}
             own = {"format": "muse", **({"dtype": "ternary"} if ternary else {})}
             stages[f"{start}_muse"] = {"uses": "export", "inputs": inputs, "with": own}
-            stages[f"{size}_{kind}"] = {"uses": "export", "inputs": inputs, "with": {"format": "gguf", "dtype": KINDS[kind]}}
-            names += [f"{start}_muse", f"{size}_{kind}"]
+            names.append(f"{start}_muse")
+            if not alone:
+                stages[f"{size}_{kind}"] = {"uses": "export", "inputs": inputs, "with": {"format": "gguf", "dtype": KINDS[kind]}}
+                names.append(f"{size}_{kind}")
     page = os.path.join(work, "page.yaml")
     with open(page, "w") as file:
         json.dump({"muse": 1, "name": "decode", "stages": stages}, file)
@@ -74,9 +80,12 @@ def models(muse, work, sizes, kinds):
 class Muse:
     def __init__(self, muse, folder, precision):
         words = [muse, "serve", folder, "--port", "0", "--precision", precision, "--threads", str(THREADS), "--slots", "1", "--device", "cpu"]
+        begin = time.perf_counter()
         self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.address = self.process.stdout.readline().strip().removeprefix("http://")
+        self.opened = time.perf_counter() - begin
         self.folder, self.name = folder, os.path.basename(folder)
+        self.open = self.memory("VmRSS:")
 
     def seconds(self, prompt, tokens):
         door = http.client.HTTPConnection(self.address)
@@ -93,11 +102,11 @@ class Muse:
         short = statistics.median(self.seconds(prompt, 1) for _ in range(3))
         return tokens / (self.seconds(prompt, tokens + 1) - short)
 
-    def memory(self):
-        """The most memory that it has had, of what the file of its weights has."""
+    def memory(self, what="VmHWM:"):
+        """The most memory that it has had, or what it has, of what the file of its weights has."""
         with open(f"/proc/{self.process.pid}/status") as status:
-            most = next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
-        return most * 1024 / os.path.getsize(os.path.join(self.folder, "model.safetensors"))
+            found = next(int(line.split()[1]) for line in status if line.startswith(what))
+        return found * 1024 / os.path.getsize(os.path.join(self.folder, "model.safetensors"))
 
     def end(self):
         self.process.send_signal(signal.SIGTERM)
@@ -133,31 +142,41 @@ def main():
     parser.add_argument("--kind", choices=KINDS, action="append")
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--alone", action="store_true", help="muse alone")
     parser.add_argument("--keep", help="a folder to work in, which stays")
     given = parser.parse_args()
     sizes, kinds = given.only or ["125m", "350m", "500m"], given.kind or ["f32", "bf16", "int8"]
+    if llama_cpp is None and not given.alone:
+        raise SystemExit("llama-cpp-python is not there: `pip install llama-cpp-python`, or `--alone`")
     good = True
     with tempfile.TemporaryDirectory() as temporary:
         work = os.path.abspath(given.keep or temporary)
         os.makedirs(work, exist_ok=True)
-        models(given.muse, work, sizes, kinds)
+        models(given.muse, work, sizes, kinds, given.alone)
         prompt = [20 + at * at % 500 for at in range(PROMPT)]
-        print(f"llama-cpp-python {llama_cpp.__version__}; {THREADS} threads, a prompt of {PROMPT}, {given.tokens} tokens behind it\n\n"
-              "| model | kept | muse, tokens/s | llama.cpp | ratio | each round | memory of the file |\n|---|---|---|---|---|---|---|", flush=True)
+        beside = "muse alone" if given.alone else f"llama-cpp-python {llama_cpp.__version__}"
+        print(f"{beside}; {THREADS} threads, a prompt of {PROMPT}, {given.tokens} tokens behind it\n\n"
+              "| model | kept | muse, tokens/s | llama.cpp | ratio | each round | opened, s | memory of the file: open | at most |\n"
+              "|---|---|---|---|---|---|---|---|---|", flush=True)
         for size in sizes:
             for kind in kinds:
                 ternary = kind == "ternary"
                 own = os.path.join(work, f"{size}_three_muse" if ternary else f"{size}_muse")
-                sides = [Muse(given.muse, own, "int8" if ternary else kind), Llama(os.path.join(work, f"{size}_{kind}"))]
+                muse = Muse(given.muse, own, "int8" if ternary else kind)
+                sides = [muse] if given.alone else [muse, Llama(os.path.join(work, f"{size}_{kind}"))]
                 [side.rate(prompt, 4) for side in sides]
                 rounds = [[side.rate(prompt, given.tokens) for side in sides] for _ in range(given.rounds)]
-                memory = sides[0].memory()
+                memory = muse.memory()
                 [side.end() for side in sides]
-                ours, theirs = (statistics.median(side) for side in zip(*rounds))
-                ratio = statistics.median(ours / theirs for ours, theirs in rounds)
-                good &= ratio >= LEAST
-                each = " ".join(f"{ours / theirs:.2f}" for ours, theirs in rounds)
-                print(f"| {size} | {kind} | {ours:.1f} | {theirs:.1f} | {ratio:.2f} | {each} | {memory:.2f} |", flush=True)
+                ours, *theirs = (statistics.median(side) for side in zip(*rounds))
+                if given.alone:
+                    beside = "| | | |"
+                else:
+                    ratio = statistics.median(ours / theirs for ours, theirs in rounds)
+                    good &= ratio >= LEAST
+                    each = " ".join(f"{ours / theirs:.2f}" for ours, theirs in rounds)
+                    beside = f"| {theirs[0]:.1f} | {ratio:.2f} | {each} |"
+                print(f"| {size} | {kind} | {ours:.1f} {beside} {muse.opened:.1f} | {muse.open:.2f} | {memory:.2f} |", flush=True)
     sys.exit(0 if good else 1)
 
 
