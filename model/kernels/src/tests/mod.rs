@@ -6,6 +6,7 @@ mod determinism;
 mod head;
 mod mixers;
 pub(crate) mod naive;
+mod parts;
 mod round;
 mod rows;
 mod through;

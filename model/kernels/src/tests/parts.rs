@@ -28,7 +28,9 @@ impl Part for Stored {
     fn numbers(&self, rows: Range<usize>) -> DeviceResult<Cow<'_, [f32]>> {
         match self {
             Self::InTwoBits { .. } => panic!("three values are asked for in f32"),
-            Self::Numbers { width, numbers } => Ok(Cow::Borrowed(&numbers[rows.start * width..rows.end * width])),
+            Self::Numbers { width, numbers } => {
+                Ok(Cow::Borrowed(&numbers[rows.start * width..rows.end * width]))
+            }
         }
     }
 
@@ -46,7 +48,9 @@ fn in_two_bits(numbers: &[f32], width: usize) -> Stored {
     let wide: Vec<f64> = numbers.iter().map(|x| f64::from(*x)).collect();
     let acts = floats(B::rounded(tensor(&wide, [rows, width]), Rounding::Ternary));
     let size = acts.iter().fold(0.0_f64, |most, x| most.max(x.abs())) as f32;
-    let code = |row: usize, column: usize| 1 + (acts[row * width + column] > 0.0) as u8 - (acts[row * width + column] < 0.0) as u8;
+    let code = |row: usize, column: usize| {
+        1 + (acts[row * width + column] > 0.0) as u8 - (acts[row * width + column] < 0.0) as u8
+    };
     let quarter = rows / 4;
     let byte = |at: usize| (0..4).map(|k| code(k * quarter + at / width, at % width) << (2 * k)).sum();
     Stored::InTwoBits { rows, two_bits: TwoBits { codes: (0..quarter * width).map(byte).collect(), size } }
@@ -73,11 +77,14 @@ fn narrow(len: usize, seed: u64) -> Vec<f32> {
 #[test]
 fn three_values_that_are_stored_are_those_that_numbers_are_rounded_to() {
     // Widths that end within a word; quarters and parts that end within a panel.
-    for ([first, second], width) in [([4, 8], 5), ([40, 12], 33), ([132, 36], 100), ([64, 128], 48), ([4, 4], 1)] {
+    for ([first, second], width) in
+        [([4, 8], 5), ([40, 12], 33), ([132, 36], 100), ([64, 128], 48), ([4, 4], 1)]
+    {
         let all = [narrow(first * width, 1), narrow(second * width, 2)];
         let whole = all.clone().map(|numbers| Stored::Numbers { width, numbers });
         let stored = all.each_ref().map(|numbers| in_two_bits(numbers, width));
-        let [one, other] = [[&whole[0], &stored[1]], [&stored[0], &whole[1]]].map(|both| both.map(Stored::clone));
+        let [one, other] =
+            [[&whole[0], &stored[1]], [&stored[0], &whole[1]]].map(|both| both.map(Stored::clone));
         for apart in [false, true] {
             let right = bits(&whole, width, apart);
             for parts in [&stored, &one, &other] {
@@ -85,6 +92,17 @@ fn three_values_that_are_stored_are_those_that_numbers_are_rounded_to() {
             }
         }
     }
+}
+
+#[test]
+fn a_device_that_keeps_numbers_has_them_from_two_bits() {
+    let (rows, width) = (12, 21);
+    let numbers = narrow(rows * width, 4);
+    let Stored::InTwoBits { two_bits, .. } = in_two_bits(&numbers, width) else { unreachable!() };
+    let wide: Vec<f64> = numbers.iter().map(|x| f64::from(*x)).collect();
+    let right = floats(B::rounded(tensor(&wide, [rows, width]), Rounding::Ternary));
+    let got = two_bits.numbers();
+    assert!(got.iter().map(|x| f64::from(*x)).eq(right));
 }
 
 #[test]
