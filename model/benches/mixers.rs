@@ -19,6 +19,8 @@ use std::time::Instant;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const VOCABULARY: usize = 64;
+/// Milliseconds behind which a mixer is not asked for longer texts.
+const ENOUGH: f64 = 20_000.0;
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
@@ -43,7 +45,7 @@ struct Sizes {
 fn table<B: Ops>(sizes: &Sizes, dtype: DType) {
     let lengths = || (12..).map(|power| 1_usize << power).take_while(|tokens| *tokens <= sizes.longest);
     println!("| ms | {} |", lengths().map(|tokens| tokens.to_string()).collect::<Vec<_>>().join(" | "));
-    for mixer in [Mixer::Attention, Mixer::Mla, Mixer::Ttt, Mixer::Bk, Mixer::Hyperbolic] {
+    for mixer in [Mixer::Attention, Mixer::Ttt, Mixer::Bk, Mixer::Mla, Mixer::Hyperbolic] {
         let mut row = Vec::new();
         let mut before = None;
         for tokens in lengths() {
@@ -52,7 +54,7 @@ fn table<B: Ops>(sizes: &Sizes, dtype: DType) {
             row.push(format!("{took:.1}{ratio}"));
             before = Some(took);
             // What grows with the square of the length says so soon enough.
-            if took > 60_000.0 {
+            if took > ENOUGH {
                 break;
             }
         }

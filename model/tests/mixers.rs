@@ -195,6 +195,8 @@ fn latent_attention_of_nano_kimi_has_its_sizes() {
     assert_eq!(Inference::of(&heads).cache_per_token, 6 * 1792 * 2);
 }
 
+type Field = (&'static str, fn(&mut Mla));
+
 #[test]
 fn every_field_of_a_mixer_changes_what_comes_out() {
     let changed = |name: &str, model: &Model, change: &dyn Fn(&mut Model)| {
@@ -203,7 +205,7 @@ fn every_field_of_a_mixer_changes_what_comes_out() {
         assert_ne!(logits(model, &ids(), &[TOKENS]), logits(&other, &ids(), &[TOKENS]), "{name}");
     };
     let mla = of(&[Mixer::Mla]);
-    let fields: [(&str, fn(&mut Mla)); 6] = [
+    let fields: [Field; 6] = [
         ("rank", |mla| mla.rank = 11),
         ("value_rank", |mla| mla.value_rank = Some(10)),
         ("query_rank", |mla| mla.query_rank = Some(10)),

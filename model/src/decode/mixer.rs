@@ -8,7 +8,6 @@ use crate::net::{CURVATURE, LEAST_ETA, MOST_POTENTIAL};
 use muse_kernels::{CacheSize, Decode, DeviceResult, Heads, Links, Step};
 
 /// What lets the tokens of a block know of each other.
-#[expect(clippy::large_enum_variant, reason = "a block has one")]
 pub(super) enum Mixer<D: Decode> {
     /// Attention, by products or by distances.
     Attention(Attention<D>),

@@ -1,10 +1,9 @@
 //! What goes along a text in use: heads that learn and chains, token by token, from what their state has.
+use super::learn::{go_on, length_of};
 use super::link::step;
 use super::memory::to_fill;
 use super::share::share_out;
-use super::vector::{sum_of, wide};
 use crate::decode::Feed;
-use crate::plain::LEAST;
 
 /// So many numbers for each text.
 pub struct State {
@@ -56,14 +55,17 @@ pub(super) fn learn(views: &[f32], feeds: &[Feed], heads: usize, rate: f32, stat
     let three = across == 3 * heads * width;
     share_out(&mut tasks, |task| {
         let rows = &views[task.first * across..][..task.tokens * across];
-        for (row, out) in rows.chunks_exact(across).zip(task.out.chunks_exact_mut(width)) {
-            let view = |which: usize| &row[(which * heads + task.head) * width..][..width];
-            let key = unit(view(usize::from(three)));
-            if three {
-                learn_token(task.state, &unit(view(0)), &key, view(2), rate, out);
-            } else {
-                learn_token(task.state, &key, &key, &key, rate, out);
-            }
+        let head = task.head;
+        let view = |which: usize| {
+            let of_row = |row: &[f32]| row[(which * heads + head) * width..][..width].to_vec();
+            rows.chunks_exact(across).map(of_row).collect::<Vec<_>>()
+        };
+        let key = units(view(usize::from(three)));
+        if three {
+            let (query, value) = (units(view(0)), view(2).concat());
+            go_on([&query, &key, &value], rate, task.state, &mut task.out);
+        } else {
+            go_on([&key; 3].map(Vec::as_slice), rate, task.state, &mut task.out);
         }
     });
     let mut all = to_fill(rows * heads * width);
@@ -75,21 +77,13 @@ pub(super) fn learn(views: &[f32], feeds: &[Feed], heads: usize, rate: f32, stat
     all
 }
 
-/// A vector of length one.
-fn unit(x: &[f32]) -> Vec<f32> {
-    let length = sum_of(x, x, |a, b| a * b).sqrt().max(LEAST as f32) + LEAST as f32;
-    x.iter().map(|x| x / length).collect()
-}
-
-wide! {
-    /// Answers a query by what a matrix has learned, and makes it give more of the value for the key.
-    fn learn_token(matrix: &mut [f32], query: &[f32], key: &[f32], value: &[f32], rate: f32, out: &mut [f32]) {
-        for ((row, out), value) in matrix.chunks_exact_mut(key.len()).zip(out).zip(value) {
-            *out = sum_of(row, query, |a, b| a * b);
-            let by = rate * (value - sum_of(row, key, |a, b| a * b));
-            row.iter_mut().zip(key).for_each(|(number, key)| *number += by * key);
-        }
-    }
+/// Vectors of length one.
+fn units(rows: Vec<Vec<f32>>) -> Vec<f32> {
+    let unit = |row: Vec<f32>| {
+        let length = length_of(&row);
+        row.into_iter().map(move |x| x / length)
+    };
+    rows.into_iter().flat_map(unit).collect()
 }
 
 /// What chains find, token by token, of rows of potentials and couplings `[rows, 2 chains]`.

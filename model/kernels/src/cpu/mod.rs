@@ -8,6 +8,7 @@ mod cached;
 mod decode;
 mod fixed;
 mod head;
+mod learn;
 mod lines;
 mod link;
 mod memory;
@@ -37,8 +38,8 @@ pub use threads::with_threads;
 pub use weights::{likeliest, weights};
 
 use crate::ops::{
-    AdamStep, Attended, Dropout, Gated, HeadLoss, Linking, LogitLoss, Normed, Objective, Ops, Placing,
-    Rounding, Sight, Turned,
+    AdamStep, Attended, Dropout, Gated, HeadLoss, Learning, Linking, LogitLoss, Normed, Objective, Ops,
+    Placing, Rounding, Sight, Turned,
 };
 use burn::backend::Flex;
 use burn::prelude::*;
@@ -105,6 +106,14 @@ impl Ops for Flex {
 
     fn add(x: Tensor<Self, 2>, y: Tensor<Self, 2>) -> Tensor<Self, 2> {
         rows::add(x, y)
+    }
+
+    fn learn(x: Tensor<Self, 4>, learning: &Learning<Self>) -> Tensor<Self, 4> {
+        learn::learn(x, learning)
+    }
+
+    fn learn_back(x: Tensor<Self, 4>, learning: &Learning<Self>, grad: Tensor<Self, 4>) -> Tensor<Self, 4> {
+        learn::learn_back(x, learning, grad)
     }
 
     fn link(links: Tensor<Self, 3>, eta: Tensor<Self, 1>, linking: &Linking<Self>) -> Tensor<Self, 3> {

@@ -68,15 +68,18 @@ fn heads_learn_by_chunks_what_they_learn_token_by_token() {
         let right = learned(&x, &starts, rate, sizes, views);
         let learning = Learning { heads, begins: ints(&starts, [batch, tokens]), rate };
         let shape = [batch, tokens, views * heads, width];
-        let got = B::learn(tensor(&x, shape), &learning);
-        near("answers", &floats(got), &right, 2e-5);
+        near("answers, plain", &floats(plain::learn::<B>(tensor(&x, shape), &learning)), &right, 2e-5);
+        near("answers, CPU", &floats(B::learn(tensor(&x, shape), &learning)), &right, 2e-5);
+        let grad = numbers(right.len(), 2);
+        let asked = || tensor(&grad, [batch, tokens, heads, width]);
+        let of_plain = floats(plain::learn_back::<B>(tensor(&x, shape), &learning, asked()));
+        let of_cpu = floats(B::learn_back(tensor(&x, shape), &learning, asked()));
+        near("x, both bodies", &of_cpu, &of_plain, 1e-4);
         if tokens > 20 {
             continue;
         }
-        let grad = numbers(right.len(), 2);
         let of_x = slope(&x, &grad, |x| learned(x, &starts, rate, sizes, views));
-        let grad = tensor(&grad, [batch, tokens, heads, width]);
-        near("x", &floats(B::learn_back(tensor(&x, shape), &learning, grad)), &of_x, 1e-4);
+        near("x", &of_cpu, &of_x, 1e-4);
     }
 }
 
