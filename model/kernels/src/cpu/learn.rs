@@ -64,6 +64,13 @@ struct Head {
     lengths: [Vec<f32>; 2],
 }
 
+/// Turns a matrix where it lies.
+fn turn(matrix: &mut [f32], width: usize) {
+    for (row, column) in (0..width).flat_map(|row| (0..row).map(move |column| (row, column))) {
+        matrix.swap(row * width + column, column * width + row);
+    }
+}
+
 /// Rows of a length of one, and what they were divided by.
 fn units<'a>(rows: impl Iterator<Item = &'a [f32]>) -> (Vec<f32>, Vec<f32>) {
     let (mut units, mut lengths) = (Vec::new(), Vec::new());
@@ -100,6 +107,8 @@ impl Head {
         let sources = [&self.query, &self.key, &self.value].map(Vec::as_slice);
         go(sources, begins, rate, &mut matrix, &mut ends, &mut answers, &mut off);
         ends.append(&mut matrix);
+        // The way back has a row for a number of values.
+        ends.chunks_exact_mut(width * width).for_each(|matrix| turn(matrix, width));
         [answers, off, ends]
     }
 }
@@ -169,7 +178,8 @@ pub(super) fn go_on(sources: [&[f32]; 3], rate: f32, matrix: &mut [f32], answers
 
 wide! {
     /// Goes through tokens: a query is answered by what the matrix has learned, which then comes to give more of the value for the key. Tells
-    /// what each value was off by from what was given before, and what the matrix was at the ends of documents but for the last.
+    /// what each value was off by from what was given before, and what the matrix was at the ends of documents but for the last. A row of it is
+    /// for a number of keys, so that nothing is summed up across lanes.
     fn go(
         sources: [&[f32]; 3],
         begins: &[i32],
@@ -189,12 +199,18 @@ wide! {
             }
             let row = at * width..(at + 1) * width;
             let [query, key, value] = sources.map(|all| &all[row.clone()]);
-            let outs = answers[row.clone()].iter_mut().zip(&mut off[row]);
-            for ((row, value), (answer, off)) in matrix.chunks_exact_mut(width).zip(value).zip(outs) {
-                *answer = sum_of(row, query, |a, b| a * b);
-                *off = value - sum_of(row, key, |a, b| a * b);
-                let by = rate * *off;
-                row.iter_mut().zip(key).for_each(|(number, key)| *number += by * key);
+            let (answers, off) = (&mut answers[row.clone()], &mut off[row]);
+            answers.fill(0.0);
+            off.copy_from_slice(value);
+            for ((row, query), key) in matrix.chunks_exact(width).zip(query).zip(key) {
+                for ((answer, off), number) in answers.iter_mut().zip(&mut *off).zip(row) {
+                    *answer += query * number;
+                    *off -= key * number;
+                }
+            }
+            for (row, key) in matrix.chunks_exact_mut(width).zip(key) {
+                let by = rate * key;
+                row.iter_mut().zip(&*off).for_each(|(number, off)| *number += by * off);
             }
         }
     }
