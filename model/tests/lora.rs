@@ -5,7 +5,7 @@ use burn::backend::Flex;
 use burn::prelude::*;
 use burn::tensor::DType;
 use muse_model::buckets::Onto;
-use muse_model::config::Model;
+use muse_model::config::{Embedding, Mixer, Mixers, Mla, Model};
 use muse_model::count::{Device, Optimizer, Precision, States};
 use muse_model::count::{Parameters, Training, TrainingMemory};
 use muse_model::kernels::{Objective, with_threads};
@@ -113,9 +113,36 @@ fn factors_begin_with_nothing_and_stand_beside_the_matrices_that_are_named() {
 }
 
 #[test]
+fn a_matrix_that_the_model_has_not_gets_no_factors() {
+    let model = Model { mixers: Some(Mixers::all(Mixer::Bk)), kv_heads: None, ..model(true) };
+    let shape = model.shape(VOCABULARY, TOKENS);
+    let all = config(3, None).targets_of(&shape);
+    assert_eq!(all, ["o_proj", "gate_proj", "up_proj", "down_proj", "potential_proj", "coupling_proj"]);
+    assert!(config(3, None).check_model(&shape).is_none());
+    let problem = config(3, Some(vec![Target::OProj, Target::QProj])).check_model(&shape).unwrap();
+    assert_eq!(
+        (problem.field().as_str(), &*problem.message),
+        ("targets", "no block of the model has `q_proj`")
+    );
+}
+
+#[test]
 fn a_net_with_factors_is_the_net_that_they_are_merged_into() {
-    for qk_norm in [true, false] {
-        let model = model(qk_norm);
+    let mixed = |mixers: &[Mixer]| Model {
+        mixers: Some(Mixers::try_from(mixers.to_vec()).unwrap()),
+        kv_heads: None,
+        ..model(true)
+    };
+    let mla =
+        Mla { rank: 10, value_rank: None, query_rank: Some(9), nope_width: 6, rope_width: 4, bias: true };
+    // Rows of two cores are several weights before the first block.
+    for model in [
+        model(true),
+        model(false),
+        Model { embedding: Some(Embedding::of_rank(3)), ..model(true) },
+        Model { mla: Some(mla), ..mixed(&[Mixer::Mla]) },
+        mixed(&[Mixer::Bk, Mixer::Ttt]),
+    ] {
         for targets in [None, Some(vec![Target::VProj, Target::UpProj])] {
             let (net, lora) = (net(&model), lora(&model, &config(3, targets)));
             let right = run(&model, &merged(net.clone(), &lora), None, Recompute::Nothing);
