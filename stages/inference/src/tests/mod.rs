@@ -8,7 +8,7 @@ mod writing;
 use crate::{Engine, InferenceError, Kept, Order, Room, Sampling};
 use burn::backend::Flex;
 use muse_artifacts::tokenizer::{CHATML, Tokenizer};
-use muse_model::config::Model;
+use muse_model::config::{Mixer, Model};
 use muse_model::decode::{Cpu, Decoder, rows_of};
 use muse_model::net::{Net, Weight};
 use std::fs;
@@ -56,17 +56,26 @@ pub(super) fn config(context: usize) -> Model {
     model
 }
 
+/// The same, but what its first block keeps of a text goes along it, and cannot be cut.
+pub(super) fn along(context: usize) -> Model {
+    Model { mixers: Some(vec![Mixer::Ttt, Mixer::Attention].try_into().unwrap()), ..config(context) }
+}
+
 pub(super) fn engine(slots: usize, context: usize) -> Box<dyn Engine> {
-    let model = config(context);
+    engine_of(&config(context), slots)
+}
+
+pub(super) fn engine_of(model: &Model, slots: usize) -> Box<dyn Engine> {
+    let context = model.context.unwrap();
     let shape = model.shape(1, context);
     let (weights, flat) =
-        (Weight::all(&shape), Net::<Flex>::new(&model, &shape, 7, &Default::default()).flat());
+        (Weight::all(&shape), Net::<Flex>::new(model, &shape, 7, &Default::default()).flat());
     let read = |weight: &Weight, rows| {
         let at = weights.iter().position(|one| one == weight).unwrap();
         Ok::<_, InferenceError>(rows_of(weight, &flat[at].to_data().to_vec::<f32>().unwrap(), rows))
     };
     let room = Room { slots, context };
-    Box::new(Decoder::new(&model, room, Cpu::new(Kept::F32), read).unwrap())
+    Box::new(Decoder::new(model, room, Cpu::new(Kept::F32), read).unwrap())
 }
 
 /// A checkpoint of that model, with its tokenizer, as `export` leaves one.

@@ -1,14 +1,15 @@
 //! How likely texts are: the same as one full way through the model for each, however they are asked.
-use super::{LINES, TOKENIZER, engine};
+use super::{LINES, TOKENIZER, along, config, engine, engine_of};
 use crate::{InferenceError, Likely, More, Pair, Score, Scorer, Wanted, encode};
 use muse_artifacts::corpus::MessageRef;
+use muse_model::config::Model;
 use proptest::prelude::*;
 
 const CONTEXT: usize = 48;
 
 /// One way through the model, and nothing kept.
-fn alone(pair: &Pair) -> Score {
-    let mut engine = engine(1, CONTEXT);
+fn alone(model: &Model, pair: &Pair) -> Score {
+    let mut engine = engine_of(model, 1);
     let all: Vec<u32> = pair.context.iter().chain(&pair.continuation).copied().collect();
     let all = &all[all.len().saturating_sub(CONTEXT + 1)..];
     let logits = engine.run(&[More { slot: 0, ids: &all[..all.len() - 1], wanted: Wanted::All }]).unwrap();
@@ -25,8 +26,13 @@ fn score(slots: usize, pairs: &[Pair]) -> Vec<Score> {
 
 #[track_caller]
 fn same(got: &[Score], pairs: &[Pair]) {
+    same_of(&config(CONTEXT), got, pairs);
+}
+
+#[track_caller]
+fn same_of(model: &Model, got: &[Score], pairs: &[Pair]) {
     for (got, pair) in got.iter().zip(pairs) {
-        let right = alone(pair);
+        let right = alone(model, pair);
         assert_eq!(got.tokens.len(), right.tokens.len());
         assert!((got.sum() - right.sum()).abs() < 1e-4, "{} is not {}", got.sum(), right.sum());
         let apart = got.tokens.iter().zip(&right.tokens).map(|(got, right)| (got - right).abs());
@@ -55,6 +61,12 @@ fn choices_behind_one_context_are_what_each_is_alone() {
     ];
     for slots in [1, 2, 3, 16] {
         same(&score(slots, &pairs), &pairs);
+        // What cannot be cut back to the context is read once more.
+        let model = along(CONTEXT);
+        let mut scorer = Scorer::new(engine_of(&model, slots));
+        for _ in 0..2 {
+            same_of(&model, &scorer.score(&pairs, &|| false).unwrap().unwrap(), &pairs);
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 //! Texts side by side: each is what it would be alone, whatever is written beside it and wherever it came from.
-use super::{TOKENIZER, engine, order};
+use super::{TOKENIZER, along, engine, engine_of, order};
 use crate::{
     Ended, InferenceError, Likely, More, News, Order, Piece, Reason, Sampling, Ticket, Wanted, Writer,
 };
@@ -94,6 +94,35 @@ fn what_a_slot_holds_is_not_computed_again() {
     // The very same again: all but its last token is there.
     let again = writer.add(next.clone()).unwrap();
     assert_eq!(finish(&mut writer)[&again].1.unwrap().cached, next.prompt.len() - 1);
+}
+
+#[test]
+fn what_cannot_be_cut_is_read_from_the_beginning() {
+    let alone = |order: &Order| {
+        let mut writer = Writer::new(engine_of(&along(CONTEXT), 1), Arc::clone(&TOKENIZER));
+        let ticket = writer.add(order.clone()).unwrap();
+        finish(&mut writer)[&ticket].0.clone()
+    };
+    let mut writer = Writer::new(engine_of(&along(CONTEXT), 1), Arc::clone(&TOKENIZER));
+    let mut written = |order: &Order| {
+        let ticket = writer.add(order.clone()).unwrap();
+        let (text, ended) = finish(&mut writer).remove(&ticket).unwrap();
+        (text, ended.unwrap().cached)
+    };
+    let first = order("The quick brown fox", 12, 0.0);
+    let (begun, _) = written(&first);
+    // A part of what is there, and something else behind it.
+    let other = order("The quick brown dog", 5, 0.0);
+    assert_eq!(written(&other), (alone(&other), 0));
+    // All that is there, and more: it goes on.
+    let (text, _) = written(&first);
+    assert_eq!(text, begun);
+    let mut more = first.clone();
+    more.prompt.extend(TOKENIZER.encode(&begun).unwrap());
+    more.prompt.extend(TOKENIZER.encode(" and then").unwrap());
+    let (text, cached) = written(&more);
+    assert_eq!(text, alone(&more));
+    assert!(cached == 0 || cached > first.prompt.len(), "{cached}");
 }
 
 #[test]
