@@ -1,10 +1,10 @@
 //! A block of a model in use: a mixer with what it keeps of texts, and SwiGLU. Products that read the same numbers are one.
 use super::Room;
 use super::linear::{Gated, Linear, Source};
-use super::mixer::Mixer;
+use super::mixer::{At, Mixer};
 use super::weights::{InOrder, Weights};
 use crate::config::Shape;
-use muse_kernels::{Decode, DeviceResult, Step};
+use muse_kernels::{Decode, DeviceResult};
 
 /// One block of the decoder.
 pub(super) struct Block<D: Decode> {
@@ -34,17 +34,10 @@ impl<D: Decode> Block<D> {
 
     /// # Shapes
     /// x `[rows, width]` -> `[rows, width]`
-    pub(super) fn run(
-        &mut self,
-        device: &mut D,
-        step: &Step<'_>,
-        x: D::Rows,
-        shape: &Shape,
-        epsilon: f64,
-    ) -> DeviceResult<D::Rows> {
-        let normed = device.norm(&x, &self.mixer_norm, epsilon)?;
-        let x = self.mixer.run(device, step, x, &normed, (shape, epsilon))?;
-        let normed = device.norm(&x, &self.mlp_norm, epsilon)?;
+    pub(super) fn run(&mut self, device: &mut D, at: &At<'_>, x: D::Rows) -> DeviceResult<D::Rows> {
+        let normed = device.norm(&x, &self.mixer_norm, at.epsilon)?;
+        let x = self.mixer.run(device, at, x, &normed)?;
+        let normed = device.norm(&x, &self.mlp_norm, at.epsilon)?;
         let gated = self.gate_and_up.of(device, &normed)?;
         self.down.onto(device, x, &gated)
     }

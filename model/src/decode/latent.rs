@@ -1,9 +1,10 @@
 //! Latent attention in use: of a text it keeps what keys and values are made of, and never makes these.
 use super::Room;
 use super::linear::{Linear, Source};
+use super::mixer::At;
 use super::weights::{InOrder, Weights};
 use crate::config::{Round, Shape};
-use muse_kernels::{CacheSize, Decode, DeviceResult, InMemory, LatentRows, Latents, Parts, Step, Values};
+use muse_kernels::{CacheSize, Decode, DeviceResult, InMemory, LatentRows, Latents, Parts, Values};
 
 pub(super) struct Latent<D: Decode> {
     /// What makes the numbers that queries are made of, where they are not made of the token as it is.
@@ -68,11 +69,11 @@ impl<D: Decode> Latent<D> {
     pub(super) fn run(
         &mut self,
         device: &mut D,
-        step: &Step<'_>,
+        at: &At<'_>,
         x: D::Rows,
         normed: &D::Rows,
-        (shape, epsilon): (&Shape, f64),
     ) -> DeviceResult<D::Rows> {
+        let At { step, shape, epsilon } = *at;
         let mla = shape.mla();
         let behind = |device: &mut D, rows: D::Rows, norm: &Option<D::Vector>| match norm {
             Some(norm) => device.norm(&rows, norm, epsilon),

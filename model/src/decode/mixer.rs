@@ -7,6 +7,14 @@ use crate::config::{self, Shape, Views};
 use crate::net::{CURVATURE, LEAST_ETA, MOST_POTENTIAL};
 use muse_kernels::{CacheSize, Decode, DeviceResult, Heads, Links, Step};
 
+/// What is run: a step, through a model of these sizes.
+pub(super) struct At<'a> {
+    pub(super) step: &'a Step<'a>,
+    pub(super) shape: &'a Shape,
+    /// What norms add below the root.
+    pub(super) epsilon: f64,
+}
+
 /// What lets the tokens of a block know of each other.
 pub(super) enum Mixer<D: Decode> {
     /// Attention, by products or by distances.
@@ -68,23 +76,22 @@ impl<D: Decode> Mixer<D> {
     pub(super) fn run(
         &mut self,
         device: &mut D,
-        step: &Step<'_>,
+        at: &At<'_>,
         x: D::Rows,
         normed: &D::Rows,
-        (shape, epsilon): (&Shape, f64),
     ) -> DeviceResult<D::Rows> {
         match self {
-            Self::Attention(mixer) => mixer.run(device, step, x, normed, (shape, epsilon)),
-            Self::Latent(mixer) => mixer.run(device, step, x, normed, (shape, epsilon)),
+            Self::Attention(mixer) => mixer.run(device, at, x, normed),
+            Self::Latent(mixer) => mixer.run(device, at, x, normed),
             Self::Learner(Learner { views, output, state }) => {
                 let views = views.times(device, normed)?;
-                let answers = device.learn(step, views, shape.heads, shape.ttt().rate, state)?;
+                let answers = device.learn(at.step, views, at.shape.heads, at.shape.ttt().rate, state)?;
                 output.onto(device, x, &answers)
             }
             Self::Chains(Chains { potentials_couplings, output, potential, coupling, eta, state }) => {
                 let both = potentials_couplings.times(device, normed)?;
                 let links = Links { potential, coupling, eta, most: MOST_POTENTIAL };
-                let found = device.link(step, both, &links, state)?;
+                let found = device.link(at.step, both, &links, state)?;
                 output.onto(device, x, &found)
             }
         }
@@ -125,14 +132,8 @@ impl<D: Decode> Attention<D> {
         Ok(Self { queries_keys_values, output, query_norm, key_norm, spaces, cache })
     }
 
-    fn run(
-        &mut self,
-        device: &mut D,
-        step: &Step<'_>,
-        x: D::Rows,
-        normed: &D::Rows,
-        (shape, epsilon): (&Shape, f64),
-    ) -> DeviceResult<D::Rows> {
+    fn run(&mut self, device: &mut D, at: &At<'_>, x: D::Rows, normed: &D::Rows) -> DeviceResult<D::Rows> {
+        let At { step, shape, epsilon } = *at;
         let heads = Heads {
             queries: shape.heads,
             keys: shape.kv_heads,

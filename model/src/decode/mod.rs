@@ -18,6 +18,7 @@ use crate::acting::table;
 use crate::config::{Mixer, Model, Shape, rope::frequencies};
 use crate::net::Weight;
 use block::Block;
+use mixer::At;
 use muse_kernels::{Feed, InMemory, Parts, Step};
 use weights::InOrder;
 
@@ -162,9 +163,10 @@ impl<D: Decode> Decoder<D> {
         let step = Step { feeds: &feeds, ids: &ids, wanted: &wanted };
         let Self { device, shape, epsilon, embedding, blocks, norm, head, head_bias, held, .. } = self;
         let given = device.step(&step, among.map_or(0, |among| among + 1), &mut |device| {
+            let at = At { step: &step, shape, epsilon: *epsilon };
             let mut x = device.looked_up(&step, embedding)?;
             for block in blocks.iter_mut() {
-                x = block.run(device, &step, x, shape, *epsilon)?;
+                x = block.run(device, &at, x)?;
             }
             if wanted.is_empty() {
                 return Ok(None);

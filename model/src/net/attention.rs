@@ -1,9 +1,9 @@
 //! Attention: projections, norms of queries and keys if wished, rotary places, shared keys.
 use super::linear::{Linear, of_heads, project_behind};
-use super::{Batch, Setting};
+use super::mixer::Site;
 use burn::module::Param;
 use burn::prelude::*;
-use muse_kernels::{Ops, Placing, Sight};
+use muse_kernels::{Ops, Placing};
 
 /// The matrices of attention, and the norms of its heads.
 #[derive(Module, Debug)]
@@ -19,42 +19,29 @@ pub struct Attention<B: Backend> {
 }
 
 impl<B: Ops> Attention<B> {
-    /// x and what the attention of block `at` adds to it, and the largest logit of each head. The norm before it is the block's.
+    /// x and what attention adds to it, and the largest logit of each head.
     ///
     /// # Shapes
     /// x `[rows, width]` -> `[rows, width]`, `[heads]`
-    pub fn forward(
-        &self,
-        x: Tensor<B, 2>,
-        norm: Tensor<B, 1>,
-        batch: &Batch<B>,
-        setting: &Setting<B>,
-        at: usize,
-    ) -> (Tensor<B, 2>, Tensor<B, 1>) {
-        let placed = self.placed(x.clone(), norm, batch, setting);
-        let attended = B::attend(placed, self.heads(), &sight(self.head_width, batch, setting, at));
-        (self.added(x, attended.output, setting, at), attended.peak)
+    pub fn forward(&self, x: Tensor<B, 2>, site: &Site<'_, B>) -> (Tensor<B, 2>, Tensor<B, 1>) {
+        let placed = self.placed(x.clone(), site);
+        let attended = B::attend(placed, self.heads(), &site.sight(self.head_width));
+        (self.added(x, attended.output, site), attended.peak)
     }
 
     /// Queries, keys and values, with their norms and turned by their places.
     ///
     /// # Shapes
     /// x `[rows, width]` -> `[batch, tokens, heads + 2 kv_heads, head_width]`
-    pub(super) fn placed(
-        &self,
-        x: Tensor<B, 2>,
-        norm: Tensor<B, 1>,
-        batch: &Batch<B>,
-        setting: &Setting<B>,
-    ) -> Tensor<B, 4> {
-        let ([sequences, tokens], width) = (batch.starts.dims(), self.head_width);
+    pub(super) fn placed(&self, x: Tensor<B, 2>, site: &Site<'_, B>) -> Tensor<B, 4> {
+        let ([sequences, tokens], width) = (site.batch.starts.dims(), self.head_width);
         let sources = [&self.query, &self.key, &self.value];
-        let all = project_behind(x, Some(norm), self.norm_eps, &sources);
+        let all = project_behind(x, Some(site.norm.clone()), self.norm_eps, &sources);
         let [rows, across] = all.dims();
         let placing = Placing {
             heads: self.heads(),
-            angles: setting.angles.clone(),
-            positions: batch.positions.clone(),
+            angles: site.setting.angles.clone(),
+            positions: site.batch.positions.clone(),
             norms: self.norms(),
             epsilon: self.norm_eps,
         };
@@ -67,16 +54,10 @@ impl<B: Ops> Attention<B> {
     }
 
     /// x and what comes of the heads' answers `[batch, tokens, heads, head_width]`.
-    pub(super) fn added(
-        &self,
-        x: Tensor<B, 2>,
-        answers: Tensor<B, 4>,
-        setting: &Setting<B>,
-        at: usize,
-    ) -> Tensor<B, 2> {
+    pub(super) fn added(&self, x: Tensor<B, 2>, answers: Tensor<B, 4>, site: &Site<'_, B>) -> Tensor<B, 2> {
         let [rows, _] = x.dims();
         let answers = answers.reshape([rows, self.heads() * self.head_width]);
-        self.output.onto(x, answers, setting.dropped.of_attention(at))
+        self.output.onto(x, answers, site.dropped())
     }
 
     /// How many heads of queries there are.
@@ -101,10 +82,4 @@ impl<B: Ops> Attention<B> {
     fn norms(&self) -> Option<[Tensor<B, 1>; 2]> {
         Some([self.query_norm.as_ref()?.val(), self.key_norm.as_ref()?.val()])
     }
-}
-
-/// What heads of so many numbers see in block `at`.
-pub(super) fn sight<B: Ops>(width: usize, batch: &Batch<B>, setting: &Setting<B>, at: usize) -> Sight<B> {
-    let scale = 1.0 / (width as f64).sqrt();
-    Sight { starts: batch.starts.clone(), scale, dropped: setting.dropped.within(at) }
 }

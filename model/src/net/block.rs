@@ -1,4 +1,5 @@
 //! A block: a mixer and SwiGLU, each behind a norm, each added to what came in.
+use super::mixer::Site;
 use super::{Batch, Mixer, Mlp, Setting};
 use burn::module::Param;
 use burn::prelude::*;
@@ -26,7 +27,7 @@ impl<B: Ops> Block<B> {
         setting: &Setting<B>,
         at: usize,
     ) -> (Tensor<B, 2>, Option<Tensor<B, 1>>) {
-        let (x, peak) = self.mixer.forward(x, self.mixer_norm.val(), batch, setting, at);
+        let (x, peak) = self.mixer.forward(x, &Site { norm: self.mixer_norm.val(), batch, setting, at });
         let dropped = setting.dropped.of_mlp(at);
         (self.mlp.forward(x, self.mlp_norm.val(), self.norm_eps, dropped), peak)
     }

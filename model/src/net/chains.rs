@@ -1,6 +1,6 @@
 //! BK-Core: chains that each token turns on by its potential and its coupling.
 use super::linear::{Linear, project_behind};
-use super::{Batch, Setting};
+use super::mixer::Site;
 use burn::module::Param;
 use burn::prelude::*;
 use burn::tensor::DType;
@@ -25,20 +25,18 @@ pub struct Chains<B: Backend> {
 }
 
 impl<B: Ops> Chains<B> {
-    /// x and what the chains of block `at` add to it. The norm before it is the block's.
+    /// x and what chains add to it.
     ///
     /// # Shapes
     /// x `[rows, width]` -> `[rows, width]`
-    pub(super) fn forward(
-        &self,
-        x: Tensor<B, 2>,
-        norm: Tensor<B, 1>,
-        batch: &Batch<B>,
-        setting: &Setting<B>,
-        at: usize,
-    ) -> Tensor<B, 2> {
-        let (dtype, [sequences, tokens], [rows, _]) = (x.dtype(), batch.starts.dims(), x.dims());
-        let both = project_behind(x.clone(), Some(norm), self.norm_eps, &[&self.potential, &self.coupling]);
+    pub(super) fn forward(&self, x: Tensor<B, 2>, site: &Site<'_, B>) -> Tensor<B, 2> {
+        let (dtype, [sequences, tokens], [rows, _]) = (x.dtype(), site.batch.starts.dims(), x.dims());
+        let both = project_behind(
+            x.clone(),
+            Some(site.norm.clone()),
+            self.norm_eps,
+            &[&self.potential, &self.coupling],
+        );
         let (both, chains) = (both.cast(DType::F32), self.potential.out());
         let part = |first, bias: &Param<Tensor<B, 1>>| {
             both.clone().narrow(1, first, chains) + bias.val().cast(DType::F32).unsqueeze()
@@ -48,8 +46,8 @@ impl<B: Ops> Chains<B> {
         let coupling = softplus(part(chains, &self.coupling_bias), 1.0);
         let links = Tensor::cat(vec![potential, coupling], 1).reshape([sequences, tokens, 2 * chains]);
         let eta = softplus(self.eta.val().cast(DType::F32), 1.0).add_scalar(LEAST_ETA);
-        let found = B::link(links, eta, &Linking { begins: batch.begins() });
+        let found = B::link(links, eta, &Linking { begins: site.batch.begins() });
         let found = found.reshape([rows, 2 * chains]).cast(dtype);
-        self.output.onto(x, found, setting.dropped.of_attention(at))
+        self.output.onto(x, found, site.dropped())
     }
 }

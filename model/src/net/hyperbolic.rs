@@ -1,6 +1,6 @@
 //! Attention by how near queries and keys are in hyperbolic space.
-use super::attention::{Attention, sight};
-use super::{Batch, Setting};
+use super::Attention;
+use super::mixer::Site;
 use burn::module::Param;
 use burn::prelude::*;
 use burn::tensor::DType;
@@ -24,24 +24,17 @@ pub struct Hyperbolic<B: Backend> {
 }
 
 impl<B: Ops> Hyperbolic<B> {
-    /// x and what the attention of block `at` adds to it. The norm before it is the block's.
+    /// x and what attention adds to it.
     ///
     /// # Shapes
     /// x `[rows, width]` -> `[rows, width]`
-    pub(super) fn forward(
-        &self,
-        x: Tensor<B, 2>,
-        norm: Tensor<B, 1>,
-        batch: &Batch<B>,
-        setting: &Setting<B>,
-        at: usize,
-    ) -> Tensor<B, 2> {
-        let placed = self.attention.placed(x.clone(), norm, batch, setting);
+    pub(super) fn forward(&self, x: Tensor<B, 2>, site: &Site<'_, B>) -> Tensor<B, 2> {
+        let placed = self.attention.placed(x.clone(), site);
         let of = |weight: &Param<Tensor<B, 1>>| softplus(weight.val().cast(DType::F32), 1.0);
         let [least, most] = CURVATURE;
         let spaces = Tensor::stack::<2>(vec![of(&self.curvature).clamp(least, most), of(&self.sharpness)], 0);
-        let sight = sight(self.attention.head_width, batch, setting, at);
+        let sight = site.sight(self.attention.head_width);
         let answers = B::attend_near(placed, spaces, &sight, self.window);
-        self.attention.added(x, answers, setting, at)
+        self.attention.added(x, answers, site)
     }
 }

@@ -1,7 +1,6 @@
 //! Multi-head latent attention: keys and values are made of few numbers a token, and part of a key all heads have in common.
-use super::attention::sight;
 use super::linear::{Linear, of_heads, project_behind};
-use super::{Batch, Setting};
+use super::mixer::Site;
 use burn::module::Param;
 use burn::prelude::*;
 use muse_kernels::{Ops, Placing};
@@ -31,25 +30,18 @@ pub struct Latent<B: Backend> {
 }
 
 impl<B: Ops> Latent<B> {
-    /// x and what the attention of block `at` adds to it, and the largest logit of each head. The norm before it is the block's.
+    /// x and what attention adds to it, and the largest logit of each head.
     ///
     /// # Shapes
     /// x `[rows, width]` -> `[rows, width]`, `[heads]`
-    pub(super) fn forward(
-        &self,
-        x: Tensor<B, 2>,
-        norm: Tensor<B, 1>,
-        batch: &Batch<B>,
-        setting: &Setting<B>,
-        at: usize,
-    ) -> (Tensor<B, 2>, Tensor<B, 1>) {
-        let ([sequences, tokens], [rows, _]) = (batch.starts.dims(), x.dims());
+    pub(super) fn forward(&self, x: Tensor<B, 2>, site: &Site<'_, B>) -> (Tensor<B, 2>, Tensor<B, 1>) {
+        let ([sequences, tokens], [rows, _]) = (site.batch.starts.dims(), x.dims());
         let (heads, width) = (self.heads, self.nope_width + self.rope_width);
-        let [query, key, key_turned, value] = self.of_token(x.clone(), norm);
+        let [query, key, key_turned, value] = self.of_token(x.clone(), site.norm.clone());
         let query = query.reshape([rows, heads, width]);
         let (query, query_turned) =
             (query.clone().narrow(2, 0, self.nope_width), query.narrow(2, self.nope_width, self.rope_width));
-        let (query_turned, key_turned) = self.turned(query_turned, key_turned, batch, setting);
+        let (query_turned, key_turned) = self.turned(query_turned, key_turned, site);
         let query = Tensor::cat(vec![query, query_turned], 2);
         let key = Tensor::cat(
             vec![key.reshape([rows, heads, self.nope_width]), key_turned.repeat_dim(1, heads)],
@@ -62,13 +54,13 @@ impl<B: Ops> Latent<B> {
         let wide = width.max(of_value).next_multiple_of(16);
         let all = Tensor::cat([query, key, value].map(|part| widened(part, wide)).to_vec(), 1);
         let all = all.reshape([sequences, tokens, 3 * heads, wide]);
-        let attended = B::attend(all, heads, &sight(width, batch, setting, at));
+        let attended = B::attend(all, heads, &site.sight(width));
         let answers = attended.output.narrow(3, 0, of_value).reshape([rows, across]);
         let x = match &self.bias {
             None => x,
             Some(bias) => x.clone() + bias.val().cast(x.dtype()).unsqueeze(),
         };
-        (self.output.onto(x, answers, setting.dropped.of_attention(at)), attended.peak)
+        (self.output.onto(x, answers, site.dropped()), attended.peak)
     }
 
     /// The queries, keys, the keys' common part, and the values of tokens.
@@ -111,13 +103,12 @@ impl<B: Ops> Latent<B> {
         &self,
         query: Tensor<B, 3>,
         key: Tensor<B, 2>,
-        batch: &Batch<B>,
-        setting: &Setting<B>,
+        site: &Site<'_, B>,
     ) -> (Tensor<B, 3>, Tensor<B, 3>) {
         let placing = Placing {
             heads: self.heads,
-            angles: setting.latent.clone().expect("a setting has the angles of all blocks"),
-            positions: batch.positions.clone(),
+            angles: site.setting.latent.clone().expect("a setting has the angles of all blocks"),
+            positions: site.batch.positions.clone(),
             norms: None,
             epsilon: self.norm_eps,
         };

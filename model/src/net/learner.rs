@@ -1,6 +1,6 @@
 //! Test-time training: heads that learn from token to token which value belongs to which key.
 use super::linear::{Linear, project_behind};
-use super::{Batch, Setting};
+use super::mixer::Site;
 use burn::prelude::*;
 use muse_kernels::{Learning, Ops};
 
@@ -18,25 +18,19 @@ pub struct Learner<B: Backend> {
 }
 
 impl<B: Ops> Learner<B> {
-    /// x and what the heads of block `at` add to it. The norm before it is the block's.
+    /// x and what heads add to it.
     ///
     /// # Shapes
     /// x `[rows, width]` -> `[rows, width]`
-    pub(super) fn forward(
-        &self,
-        x: Tensor<B, 2>,
-        norm: Tensor<B, 1>,
-        batch: &Batch<B>,
-        setting: &Setting<B>,
-        at: usize,
-    ) -> Tensor<B, 2> {
+    pub(super) fn forward(&self, x: Tensor<B, 2>, site: &Site<'_, B>) -> Tensor<B, 2> {
         let views: Vec<_> = self.query.iter().chain([&self.key]).chain(&self.value).collect();
-        let all = project_behind(x.clone(), Some(norm), self.norm_eps, &views);
-        let ([sequences, tokens], [rows, across], width) = (batch.starts.dims(), all.dims(), self.head_width);
+        let all = project_behind(x.clone(), Some(site.norm.clone()), self.norm_eps, &views);
+        let ([sequences, tokens], [rows, across], width) =
+            (site.batch.starts.dims(), all.dims(), self.head_width);
         let heads = self.key.out() / width;
-        let learning = Learning { heads, begins: batch.begins(), rate: self.rate };
+        let learning = Learning { heads, begins: site.batch.begins(), rate: self.rate };
         let answers = B::learn(all.reshape([sequences, tokens, across / width, width]), &learning);
         let answers = answers.reshape([rows, heads * width]);
-        self.output.onto(x, answers, setting.dropped.of_attention(at))
+        self.output.onto(x, answers, site.dropped())
     }
 }

@@ -1,7 +1,33 @@
 //! What lets the tokens of a block know of each other: one of the mixers.
 use super::{Attention, Batch, Chains, Hyperbolic, Latent, Learner, Setting};
 use burn::prelude::*;
-use muse_kernels::Ops;
+use muse_kernels::{Dropout, Ops, Sight};
+
+/// Where a mixer is run: behind which norm, for which tokens, and in which block.
+pub struct Site<'a, B: Backend> {
+    /// `[width]`: the weight of the block's norm before the mixer.
+    pub norm: Tensor<B, 1>,
+    /// The tokens.
+    pub batch: &'a Batch<B>,
+    /// How they are run.
+    pub setting: &'a Setting<B>,
+    /// Which block it is.
+    pub at: usize,
+}
+
+impl<B: Backend> Site<'_, B> {
+    /// What heads of so many numbers see.
+    pub(super) fn sight(&self, width: usize) -> Sight<B> {
+        let scale = 1.0 / (width as f64).sqrt();
+        let dropped = self.setting.dropped.within(self.at);
+        Sight { starts: self.batch.starts.clone(), scale, dropped }
+    }
+
+    /// What is dropped of that which the mixer adds.
+    pub(super) fn dropped(&self) -> Dropout {
+        self.setting.dropped.of_attention(self.at)
+    }
+}
 
 /// A mixer. The weights of each are those of [`super::Weight::of_block`], in their order.
 #[derive(Module, Debug)]
@@ -20,31 +46,27 @@ pub enum Mixer<B: Backend> {
 }
 
 impl<B: Ops> Mixer<B> {
-    /// x and what the mixer of block `at` adds to it, and the largest logit of each head, where it has logits. The norm before it is the
-    /// block's.
+    /// x and what the mixer adds to it, and the largest logit of each head, where it has logits.
     ///
     /// # Shapes
     /// x `[rows, width]` -> `[rows, width]`, `[heads]`
     pub(super) fn forward(
         &self,
         x: Tensor<B, 2>,
-        norm: Tensor<B, 1>,
-        batch: &Batch<B>,
-        setting: &Setting<B>,
-        at: usize,
+        site: &Site<'_, B>,
     ) -> (Tensor<B, 2>, Option<Tensor<B, 1>>) {
         match self {
             Self::Attention(mixer) => {
-                let (x, peak) = mixer.forward(x, norm, batch, setting, at);
+                let (x, peak) = mixer.forward(x, site);
                 (x, Some(peak))
             }
             Self::Latent(mixer) => {
-                let (x, peak) = mixer.forward(x, norm, batch, setting, at);
+                let (x, peak) = mixer.forward(x, site);
                 (x, Some(peak))
             }
-            Self::Learner(mixer) => (mixer.forward(x, norm, batch, setting, at), None),
-            Self::Chains(mixer) => (mixer.forward(x, norm, batch, setting, at), None),
-            Self::Hyperbolic(mixer) => (mixer.forward(x, norm, batch, setting, at), None),
+            Self::Learner(mixer) => (mixer.forward(x, site), None),
+            Self::Chains(mixer) => (mixer.forward(x, site), None),
+            Self::Hyperbolic(mixer) => (mixer.forward(x, site), None),
         }
     }
 

@@ -25,7 +25,7 @@ pub use hyperbolic::Hyperbolic;
 pub use latent::Latent;
 pub use learner::Learner;
 pub use linear::Linear;
-pub use mixer::Mixer;
+pub use mixer::{Mixer, Site};
 pub use mlp::Mlp;
 pub use start::Start;
 pub(crate) use start::drawn;

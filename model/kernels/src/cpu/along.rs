@@ -1,5 +1,5 @@
 //! What goes along a text in use: heads that learn and chains, token by token, from what their state has.
-use super::learn::{go_on, length_of};
+use super::learn::{go_on, units};
 use super::link::step;
 use super::memory::to_fill;
 use super::share::share_out;
@@ -54,15 +54,13 @@ pub(super) fn learn(views: &[f32], feeds: &[Feed], heads: usize, rate: f32, stat
     }
     let three = across == 3 * heads * width;
     share_out(&mut tasks, |task| {
-        let rows = &views[task.first * across..][..task.tokens * across];
+        let rows = views[task.first * across..][..task.tokens * across].chunks_exact(across);
         let head = task.head;
-        let view = |which: usize| {
-            let of_row = |row: &[f32]| row[(which * heads + head) * width..][..width].to_vec();
-            rows.chunks_exact(across).map(of_row).collect::<Vec<_>>()
-        };
-        let key = units(view(usize::from(three)));
+        let view =
+            |which: usize| rows.clone().map(move |row| &row[(which * heads + head) * width..][..width]);
+        let (key, _) = units(view(usize::from(three)));
         if three {
-            let (query, value) = (units(view(0)), view(2).concat());
+            let ((query, _), value) = (units(view(0)), view(2).flatten().copied().collect::<Vec<f32>>());
             go_on([&query, &key, &value], rate, task.state, &mut task.out);
         } else {
             go_on([&key; 3].map(Vec::as_slice), rate, task.state, &mut task.out);
@@ -75,15 +73,6 @@ pub(super) fn learn(views: &[f32], feeds: &[Feed], heads: usize, rate: f32, stat
         }
     }
     all
-}
-
-/// Vectors of length one.
-fn units(rows: Vec<Vec<f32>>) -> Vec<f32> {
-    let unit = |row: Vec<f32>| {
-        let length = length_of(&row);
-        row.into_iter().map(move |x| x / length)
-    };
-    rows.into_iter().flat_map(unit).collect()
 }
 
 /// What chains find, token by token, of rows of potentials and couplings `[rows, 2 chains]`.

@@ -72,19 +72,14 @@ fn turn(matrix: &mut [f32], width: usize) {
 }
 
 /// Rows of a length of one, and what they were divided by.
-fn units<'a>(rows: impl Iterator<Item = &'a [f32]>) -> (Vec<f32>, Vec<f32>) {
+pub(super) fn units<'a>(rows: impl Iterator<Item = &'a [f32]>) -> (Vec<f32>, Vec<f32>) {
     let (mut units, mut lengths) = (Vec::new(), Vec::new());
     for row in rows {
-        let length = length_of(row);
+        let length = sum_of(row, row, |a, b| a * b).sqrt().max(LEAST as f32) + LEAST as f32;
         units.extend(row.iter().map(|x| x / length));
         lengths.push(length);
     }
     (units, lengths)
-}
-
-/// What a query or a key is divided by.
-pub(super) fn length_of(row: &[f32]) -> f32 {
-    sum_of(row, row, |a, b| a * b).sqrt().max(LEAST as f32) + LEAST as f32
 }
 
 impl Head {
