@@ -55,7 +55,7 @@ fn of_logits(shape: &Shape, parts: &Parameters) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Embedding, Model};
+    use crate::config::{Embedding, Mixers, Mla, Model};
 
     #[test]
     fn a_token_takes_what_the_formula_says() {
@@ -76,6 +76,32 @@ mod tests {
         let cores = 8 * 8 * 11 * 3 + 11 * 11 * 3 * 8;
         let embedding = Some(Embedding::of_rank(3));
         assert_eq!(of(None) - 2 * 120 * 64, of(embedding) - 2 * cores);
+    }
+
+    #[test]
+    fn what_goes_along_a_text_takes_as_much_for_any_length() {
+        let of = |mixer, context| {
+            let mla = Mla {
+                rank: 16,
+                value_rank: None,
+                query_rank: None,
+                nope_width: 8,
+                rope_width: 4,
+                bias: false,
+            };
+            let model = Model {
+                mixers: Some(Mixers::all(mixer)),
+                mla: (mixer == Mixer::Mla).then_some(mla),
+                ..Model::new(2, 64, 4, 128)
+            };
+            let shape = model.shape(100, context);
+            let parts = Parameters::of(&shape);
+            Flops::of(&shape).forward - 2 * (parts.attention + parts.mlp + parts.head)
+        };
+        assert_eq!((of(Mixer::Ttt, 32), of(Mixer::Ttt, 4096)), (2 * 6 * 4 * 16 * 16, 2 * 6 * 4 * 16 * 16));
+        assert_eq!((of(Mixer::Bk, 32), of(Mixer::Bk, 4096)), (2 * 10 * 4, 2 * 10 * 4));
+        assert_eq!(of(Mixer::Hyperbolic, 32), of(Mixer::Attention, 32));
+        assert_eq!(of(Mixer::Mla, 32), 2 * 2 * 4 * (12 + 16) * 32);
     }
 
     #[test]

@@ -111,7 +111,7 @@ fn rows(shape: &Shape) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Linear, Model};
+    use crate::config::{Bk, Linear, Model};
 
     #[test]
     fn what_is_held_goes_by_how_weights_are_kept_and_by_texts() {
@@ -153,6 +153,24 @@ mod tests {
         // Rows of 96 in the place of 32 for the three that attention begins with, of 64 for gate and up.
         assert_eq!(beside(32), 4 * ((256 + 2 * 128) * 64 + 2 * 512 * 32));
         assert_eq!(beside(16), 4 * ((256 + 2 * 128) * 48 + 2 * 512 * 16 + 2 * 256 * 16));
+    }
+
+    #[test]
+    fn what_goes_along_a_text_is_as_large_for_any_length() {
+        let of = |mixers: &[Mixer], context| {
+            let mixers = Some(Mixers::try_from(mixers.to_vec()).unwrap());
+            let model = Model { mixers, bk: Some(Bk { chains: 3 }), ..Model::new(4, 256, 4, 512) };
+            model.shape(1000, context)
+        };
+        let ttt = of(&[Mixer::Ttt], 128);
+        let used = Inference::of(&ttt);
+        assert_eq!((used.cache, used.state), (0, 4 * 4 * 4 * 64 * 64));
+        assert_eq!(Inference::of(&of(&[Mixer::Ttt], 4096)).total, used.total);
+        assert_eq!(used.total, used.weights + used.state);
+        let held = |shape, texts| held_in_use(shape, Kept::F32, texts, Device::Cpu);
+        assert_eq!(held(&ttt, 3) - held(&ttt, 0), 3 * used.state);
+        let turns = Inference::of(&of(&[Mixer::Bk, Mixer::Attention], 128));
+        assert_eq!((turns.cache_per_token, turns.state), (2 * 2 * 2 * 256, 2 * 4 * 2 * 12));
     }
 
     #[test]

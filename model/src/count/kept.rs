@@ -69,7 +69,7 @@ fn kept(what: &'static str, numbers: u64) -> Kept {
 fn kept_by_a_mixer(shape: &Shape, mixer: Mixer) -> Vec<Kept> {
     let queries = shape.query_width() as u64;
     let all = queries + 2 * shape.key_width() as u64;
-    let (heads, mla) = (shape.heads as u64, shape.mla());
+    let heads = shape.heads as u64;
     let log = Kept { what: "log of the sum of attention", numbers: heads, f32: true };
     let before_norms =
         shape.qk_norm.then(|| kept("queries and keys before their norms, values beside them", all));
@@ -79,7 +79,7 @@ fn kept_by_a_mixer(shape: &Shape, mixer: Mixer) -> Vec<Kept> {
         Mixer::Attention => before_norms.into_iter().chain([placed, answers, log]).collect(),
         Mixer::Hyperbolic => before_norms.into_iter().chain([placed, answers]).collect(),
         Mixer::Mla => {
-            let wide = mla.key_width().max(shape.head_width).next_multiple_of(16) as u64;
+            let wide = wide(shape);
             vec![
                 kept("what queries, keys and values are made of", made_of(shape, mixer)),
                 kept("queries, keys and values, placed", 3 * heads * wide),
@@ -96,13 +96,18 @@ fn kept_by_a_mixer(shape: &Shape, mixer: Mixer) -> Vec<Kept> {
             let chains = shape.chains() as u64;
             let exact = |what, numbers| Kept { what, numbers, f32: true };
             vec![
-                // Before and behind what bounds them, and the links themselves.
-                exact("potentials and couplings", 10 * chains),
+                // Of two numbers a chain what lies before and behind each step of what bounds them, and the links themselves.
+                exact("potentials and couplings", 20 * chains),
                 exact("what chains found", 2 * chains),
                 kept("what chains found, as a matrix reads it", 2 * chains),
             ]
         }
     }
+}
+
+/// How wide a head of latent attention is while it is attended for.
+fn wide(shape: &Shape) -> u64 {
+    shape.mla().key_width().max(shape.head_width).next_multiple_of(16) as u64
 }
 
 /// Numbers of a token that the last matrix of a mixer reads.
@@ -123,20 +128,20 @@ fn matrices(shape: &Shape, mixer: Mixer) -> usize {
     Weight::of_block(&shape, 0).iter().filter(|weight| weight.role == Role::Matrix).count()
 }
 
-/// Numbers for a token that the way back of a mixer has at once, in f32, where it makes everything once more.
-pub(super) fn again_in_a_mixer(shape: &Shape, mixer: Mixer) -> u64 {
+/// Numbers for a token that the way back of a block has at once beside what is kept: as activations are, and in f32.
+pub(super) fn passing_in_a_block(shape: &Shape, mixer: Mixer, device: Device) -> [u64; 2] {
     let (heads, width) = (shape.heads as u64, shape.head_width as u64);
-    match mixer {
-        Mixer::Attention | Mixer::Mla | Mixer::Bk => 0,
+    // What SwiGLU gave, once more, the gradients of that, of gate and of up, and of the residual stream before and after.
+    let of_any = 4 * shape.ffn as u64 + 2 * shape.width as u64;
+    match (mixer, device) {
+        (Mixer::Attention | Mixer::Bk, _) => [of_any, 0],
+        // Queries, keys and values, each by itself and side by side, and their gradients.
+        (Mixer::Mla, _) => [of_any + 12 * heads * wide(shape), 0],
         // A block of queries beside all that they see.
-        Mixer::Hyperbolic => 10 * heads * 128,
-        // Squares of a chunk, and matrices between chunks, each with its gradient.
-        Mixer::Ttt => heads * (44 * 64 + 24 * width + 20 * width * width / 64),
+        (Mixer::Hyperbolic, _) => [of_any, 10 * heads * 128],
+        // Squares of a chunk, what has a row for each token, and matrices between chunks.
+        (Mixer::Ttt, Device::Gpu) => [of_any, heads * (12 * 64 + 5 * width + 5 * width * width / 64)],
+        // The gradients of queries, keys and values, by head and by token.
+        (Mixer::Ttt, Device::Cpu) => [of_any, 6 * heads * width],
     }
-}
-
-/// Numbers for a token that the backward of a block has at once beside what is kept: what SwiGLU gave, once more, the gradients
-/// of that, of gate and of up, and of the residual stream before and after.
-pub(super) fn backward_of_a_block(shape: &Shape) -> u64 {
-    4 * shape.ffn as u64 + 2 * shape.width as u64
 }

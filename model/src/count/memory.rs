@@ -203,7 +203,7 @@ impl TrainingMemory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Model;
+    use crate::config::{Bk, Mixer, Mixers, Mla, Model};
 
     /// On a GPU.
     fn memory_of(shape: &Shape, training: &Training) -> TrainingMemory {
@@ -298,6 +298,36 @@ mod tests {
         let (near, far) = (of(12, true, true), of(48, true, true));
         assert_eq!((near.activations, near.host), (far.activations, 12 * input));
         assert_eq!(of(1, true, false).activations, of(1, false, false).activations + input);
+    }
+
+    /// What was measured on an H200 by `muse bench`, with what CUDA takes itself: docs/benchmarks.md.
+    #[test]
+    fn every_mixer_takes_about_what_was_measured() {
+        let mla = Mla {
+            rank: 256,
+            value_rank: None,
+            query_rank: None,
+            nope_width: 32,
+            rope_width: 32,
+            bias: false,
+        };
+        for (mixer, measured) in [
+            (Mixer::Attention, 5.79),
+            (Mixer::Mla, 5.76),
+            (Mixer::Ttt, 5.76),
+            (Mixer::Bk, 5.26),
+            (Mixer::Hyperbolic, 6.41),
+        ] {
+            let model = Model {
+                mixers: Some(Mixers::all(mixer)),
+                mla: (mixer == Mixer::Mla).then_some(mla),
+                bk: (mixer == Mixer::Bk).then_some(Bk { chains: 8 }),
+                ..Model::new(12, 768, 12, 2048)
+            };
+            let training = Training { micro_batch: 8, precision: Precision::Bf16, ..PLAIN };
+            let counted = memory_of(&model.shape(32_000, 1024), &training).total as f64 / f64::from(1 << 30);
+            assert!((0.85..1.15).contains(&(counted / measured)), "{mixer:?}: {counted:.2} and {measured}");
+        }
     }
 
     #[test]

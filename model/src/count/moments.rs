@@ -29,12 +29,12 @@ pub(super) fn moments(shape: &Shape, training: &Training, device: Device) -> ([M
         let kept = kept_by_a_block(shape, mixer);
         product([tokens, kept.iter().map(|kept| kept.numbers * if kept.f32 { 4 } else { bytes }).sum()])
     };
-    let kinds: Vec<(u64, u64)> =
+    let blocks: Vec<(u64, u64)> =
         kinds(shape).into_iter().map(|(mixer, blocks)| (of_kind(mixer), blocks)).collect();
     let all_blocks =
-        kinds.iter().fold(0, |sum: u64, (kept, blocks)| sum.saturating_add(product([*kept, *blocks])));
+        blocks.iter().fold(0, |sum: u64, (kept, blocks)| sum.saturating_add(product([*kept, *blocks])));
     // The one that keeps most.
-    let block = kinds.iter().map(|(kept, _)| *kept).max().unwrap_or(0);
+    let block = blocks.iter().map(|(kept, _)| *kept).max().unwrap_or(0);
     let input = product([tokens, width, bytes]);
     let parts = Parameters::of(shape);
     // What matrices act as that have factors beside them or are rounded, in all blocks, is kept as a block is. In bf16 each is there once
@@ -62,10 +62,11 @@ pub(super) fn moments(shape: &Shape, training: &Training, device: Device) -> ([M
         (false, None) => (of_head, of_all - of_block),
         (false, Some(_)) => (0, of_all),
     };
-    let in_a_mixer = |mixer| product([tokens, kept::again_in_a_mixer(shape, mixer), 4]);
-    let again_in_a_mixer = shape.all_mixers().map(in_a_mixer).max().unwrap_or(0);
-    let backward =
-        product([tokens, kept::backward_of_a_block(shape), bytes]).saturating_add(again_in_a_mixer);
+    let passing = |(mixer, _)| {
+        let [numbers, in_f32] = kept::passing_in_a_block(shape, mixer, device);
+        product([tokens, numbers * bytes + 4 * in_f32])
+    };
+    let backward = kinds(shape).into_iter().map(passing).max().unwrap_or(0);
     // Beside the logits of a chunk there is what lies between both cores of a table.
     let between = shape.embedding.map_or(0, |embedding| {
         let [[rows, _], [_, second]] = embedding.cores(shape.vocab_size, shape.width);
