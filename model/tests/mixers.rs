@@ -8,9 +8,10 @@ use muse_model::buckets::Onto;
 use muse_model::config::{Bk, Linear, Mixer, Mixers, Mla, Model, Round, Ttt, Views};
 use muse_model::count::{Inference, Parameters};
 use muse_model::kernels::{Objective, Ops};
-use muse_model::net::{Batch, Net, Role, Setting, Weight};
+use muse_model::net::{Batch, Dropped, Net, Role, Setting, Weight};
 use muse_model::optim::qk_clip;
 use muse_model::pass::{Pass, Recompute, pass};
+use std::collections::HashMap;
 
 type B = Flex;
 
@@ -171,6 +172,117 @@ fn weights_have_the_sizes_that_are_counted() {
             assert_eq!(lengths, Weight::all(&shape).iter().map(Weight::len).collect::<Vec<_>>(), "{name}");
             assert_eq!(net(&model).num_params() as u64, Parameters::of(&shape).total(), "{name}");
         }
+    }
+}
+
+/// What a block of latent attention adds to `x`, by loops in f64 over the weights of their names: keys and values are made, head by head.
+fn latent_by_loops(model: &Model, weights: &HashMap<String, Vec<f64>>, x: &[f64]) -> Vec<f64> {
+    let (mla, width, heads, of_value) = (model.mla.unwrap(), model.width, model.heads, model.head_width());
+    let of = |name: &str| &weights[&format!("model.layers.0.{name}")];
+    let norm = |x: &[f64], name: &str| -> Vec<f64> {
+        let weight = of(name);
+        let rows = x.chunks(weight.len());
+        let normed = rows.flat_map(|row| {
+            let mean = row.iter().map(|x| x * x).sum::<f64>() / row.len() as f64;
+            row.iter().zip(weight).map(move |(x, w)| x * w / (mean + model.norm_eps).sqrt())
+        });
+        normed.collect()
+    };
+    let times = |x: &[f64], name: &str, input: usize| -> Vec<f64> {
+        let matrix = of(&format!("self_attn.{name}.weight"));
+        let row = |x: &[f64]| -> Vec<f64> {
+            matrix.chunks(input).map(|row| row.iter().zip(x).map(|(a, b)| a * b).sum()).collect()
+        };
+        x.chunks(input).flat_map(row).collect()
+    };
+    let if_normed = |x: Vec<f64>, name: &str| {
+        if model.qk_norm { norm(&x, &format!("self_attn.{name}.weight")) } else { x }
+    };
+    let turned = |row: &[f64], place: usize| -> Vec<f64> {
+        let half = row.len() / 2;
+        let angle = |at: usize| place as f64 * model.rope.theta.powf(-(at as f64) / half as f64);
+        let first = (0..half).map(|at| row[at] * angle(at).cos() - row[at + half] * angle(at).sin());
+        let second = (0..half).map(|at| row[at] * angle(at).sin() + row[at + half] * angle(at).cos());
+        first.chain(second).collect()
+    };
+    let x = norm(x, "input_layernorm.weight");
+    let query = match mla.query_rank {
+        None => times(&x, "q_proj", width),
+        Some(rank) => times(&if_normed(times(&x, "q_a_proj", width), "q_a_layernorm"), "q_b_proj", rank),
+    };
+    let latent = if_normed(times(&x, "k_a_proj", width), "k_a_layernorm");
+    let of_values = match mla.value_rank {
+        None => latent.clone(),
+        Some(_) => if_normed(times(&x, "v_a_proj", width), "v_a_layernorm"),
+    };
+    let (key, shared) = (times(&latent, "k_b_proj", mla.rank), times(&x, "k_rope_proj", width));
+    let value = times(&of_values, "v_b_proj", mla.value_rank());
+    let mut answers = vec![0.0; TOKENS * heads * of_value];
+    for (t, h) in (0..TOKENS).flat_map(|t| (0..heads).map(move |h| (t, h))) {
+        let query = &query[(t * heads + h) * mla.key_width()..][..mla.key_width()];
+        let (as_it_is, rest) = query.split_at(mla.nope_width);
+        let query = [as_it_is.to_vec(), turned(rest, t)].concat();
+        let logit = |j: usize| -> f64 {
+            let own = &key[(j * heads + h) * mla.nope_width..][..mla.nope_width];
+            let key = [own.to_vec(), turned(&shared[j * mla.rope_width..][..mla.rope_width], j)].concat();
+            query.iter().zip(key).map(|(a, b)| a * b).sum::<f64>() / (mla.key_width() as f64).sqrt()
+        };
+        let shares: Vec<f64> = (0..=t).map(|j| logit(j).exp()).collect();
+        let sum: f64 = shares.iter().sum();
+        for (j, share) in shares.iter().enumerate() {
+            for at in 0..of_value {
+                let value = value[(j * heads + h) * of_value + at];
+                answers[(t * heads + h) * of_value + at] += share / sum * value;
+            }
+        }
+    }
+    let mut added = times(&answers, "o_proj", heads * of_value);
+    if mla.bias {
+        let bias = of("self_attn.o_proj.bias");
+        added.iter_mut().zip(bias.iter().cycle()).for_each(|(x, bias)| *x += bias);
+    }
+    added
+}
+
+#[test]
+fn latent_attention_is_attention_to_keys_and_values_that_are_made() {
+    for (name, model) in kinds().into_iter().filter(|(name, _)| name.starts_with("mla")) {
+        let model = Model { layers: 1, ..model };
+        let names = Weight::all(&model.shape(VOCABULARY, TOKENS));
+        // SwiGLU adds nothing.
+        let net = net(&model).changed(|at, weight| {
+            if names[at].name.contains(".down_proj.") { weight.zeros_like() } else { weight }
+        });
+        let wide = |x: Vec<f32>| x.into_iter().map(f64::from).collect::<Vec<f64>>();
+        let weights = names.iter().zip(net.flat());
+        let weights = weights.map(|(weight, x)| (weight.name.clone(), wide(numbers(x)))).collect();
+        let (batch, setting) = (batch(&model, &ids(), &[TOKENS]), setting(&model));
+        let x = wide(numbers(net.embedded(&batch, &setting)));
+        let got = wide(numbers(net.hidden(&batch, &setting).state));
+        let right = latent_by_loops(&model, &weights, &x);
+        for (at, ((got, x), right)) in got.iter().zip(&x).zip(&right).enumerate() {
+            assert!(
+                (got - x - right).abs() < 1e-4 * right.abs().max(1.0),
+                "{name}: {at}: {} {right}",
+                got - x
+            );
+        }
+    }
+}
+
+#[test]
+fn what_tokens_take_of_each_other_is_dropped_where_they_look_back() {
+    for mixer in [Mixer::Attention, Mixer::Mla, Mixer::Hyperbolic] {
+        let (model, documents) = (of(&[mixer]), [TOKENS]);
+        let net = net(&model);
+        let run = |attention: f64, seed| {
+            let dropped = Dropped { rate: 0.0, attention, seed };
+            let setting = Setting { dropped, ..setting(&model) };
+            numbers(net.hidden(&batch(&model, &ids(), &documents), &setting).state)
+        };
+        assert_eq!(run(0.3, 1), run(0.3, 1), "{mixer:?}");
+        assert_ne!(run(0.3, 1), run(0.3, 2), "{mixer:?}");
+        assert_ne!(run(0.3, 1), run(0.0, 1), "{mixer:?}");
     }
 }
 

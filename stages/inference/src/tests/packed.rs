@@ -6,7 +6,7 @@ use burn::backend::Flex;
 use muse_artifacts::ArtifactError;
 use muse_artifacts::checkpoint::{CheckpointWriter, Dtype, Facts, Tensor, Weights, scale_of, two_bits};
 use muse_model::acting::rounded;
-use muse_model::config::{Linear, Model, Round};
+use muse_model::config::{Linear, Mixer, Mla, Model, Round};
 use muse_model::kernels::Rounding;
 use muse_model::net::{Net, Role, Weight};
 use std::collections::HashMap;
@@ -17,9 +17,9 @@ use std::path::Path;
 const CONTEXT: usize = 32;
 
 /// Writes a model of three values, as it was trained or packed.
-fn write(place: &Path, packed: bool) {
+fn write(model: &Model, place: &Path, packed: bool) {
     let linear = Some(Linear { low_rank: None, round: Some(Round::Ternary) });
-    let model = Model { linear, ..config(CONTEXT) };
+    let model = Model { linear, ..model.clone() };
     let shape = model.shape(1, CONTEXT);
     let net = Net::<Flex>::new(&model, &shape, 7, &Default::default());
     let mut layout = Vec::new();
@@ -64,17 +64,27 @@ fn logits(place: &Path) -> Vec<u32> {
 #[test]
 fn a_packed_model_is_the_one_that_was_trained_to_the_bit() {
     let folder = tempfile::tempdir().unwrap();
-    let [trained, packed] = ["trained", "packed"].map(|name| folder.path().join(name));
-    write(&trained, false);
-    write(&packed, true);
-    assert!(logits(&packed) == logits(&trained));
+    let mla =
+        Mla { rank: 8, value_rank: Some(12), query_rank: None, nope_width: 4, rope_width: 4, bias: true };
+    let mixed = |mixer, mla| Model {
+        mixers: Some(vec![mixer, Mixer::Attention].try_into().unwrap()),
+        mla,
+        ..config(CONTEXT)
+    };
+    let models = [config(CONTEXT), mixed(Mixer::Mla, Some(mla)), mixed(Mixer::Ttt, None)];
+    for (at, model) in models.iter().enumerate() {
+        let [trained, packed] = ["trained", "packed"].map(|name| folder.path().join(format!("{name} {at}")));
+        write(model, &trained, false);
+        write(model, &packed, true);
+        assert!(logits(&packed) == logits(&trained), "{model:?}");
+    }
 }
 
 #[test]
 fn a_packed_model_that_is_damaged_or_cut_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("packed");
-    write(&place, true);
+    write(&config(CONTEXT), &place, true);
     let path = place.join("model.safetensors");
     let bytes = fs::read(&path).unwrap();
     let head = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap());
