@@ -87,6 +87,11 @@ impl Shape {
         self.heads * self.bk.unwrap_or_default().chains
     }
 
+    /// Whether there are queries and keys with norms.
+    pub fn norms_heads(&self) -> bool {
+        self.qk_norm && self.all_mixers().any(Mixer::looks_back)
+    }
+
     /// All heads of queries side by side.
     pub fn query_width(&self) -> usize {
         self.heads * self.head_width

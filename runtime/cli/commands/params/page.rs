@@ -23,12 +23,13 @@ fn sizes(shape: &Shape) -> [String; 2] {
     let Shape { layers, width, heads, kv_heads, head_width, ffn, vocab_size, context, .. } = *shape;
     let shared = if kv_heads == heads { String::new() } else { format!(" sharing {}", number(kv_heads)) };
     let (layers, width, ffn) = (number(layers), number(width), number(ffn));
-    let heads = format!("{} heads of {}{shared}", number(heads), number(head_width));
+    let plural = if heads == 1 { "" } else { "s" };
+    let heads = format!("{} head{plural} of {}{shared}", number(heads), number(head_width));
     let mut second = format!("vocabulary {}, context {}", number(vocab_size), number(context));
     if let Some(window) = shape.window {
         second += &format!(", window {}", number(window));
     }
-    second += if shape.qk_norm { ", QK-norm" } else { "" };
+    second += if shape.norms_heads() { ", QK-norm" } else { "" };
     second += if shape.tied { ", tied head" } else { "" };
     if let Some(mixers) = shape.mixers {
         let names: Vec<&str> = mixers.iter().map(|mixer| mixer.name()).collect();
@@ -79,11 +80,12 @@ impl Page {
         let parts = cost.parameters;
         self.heading("parameters");
         let mixers = if shape.mixers.is_none() { "attention" } else { "mixers" };
+        let rows = if shape.mixers.is_none() && !shape.head_bias { "norms" } else { "norms, biases" };
         let named = [
             ("embedding", parts.embedding),
             (mixers, parts.attention),
             ("SwiGLU", parts.mlp),
-            ("norms", parts.norms),
+            (rows, parts.norms),
             ("head", parts.head),
         ];
         self.parts(&named, cost.total, exact);

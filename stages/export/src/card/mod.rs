@@ -101,7 +101,7 @@ impl Says<'_> {
             ("heads, and those of keys and values", format!("{}, {}", model.heads, model.kv_heads())),
             ("width of a head", model.head_width().to_string()),
             ("inner width of SwiGLU", model.ffn.to_string()),
-            ("norms of queries and keys", yes(model.qk_norm)),
+            ("norms of queries and keys", yes(model.shape(1, 1).norms_heads())),
             ("embedding is head", yes(model.tied)),
             ("window of attention", model.window.map_or("no".into(), |window| window.to_string())),
             ("weights", stored),
