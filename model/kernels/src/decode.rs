@@ -125,6 +125,15 @@ pub struct LatentRows<R> {
     pub value: Option<R>,
 }
 
+/// A row of several, and how much what comes of it counts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Picked {
+    /// Which one.
+    pub row: u32,
+    /// What it is multiplied by.
+    pub share: f32,
+}
+
 /// Chains, as a model in use has them.
 #[derive(Clone, Copy, Debug)]
 pub struct Links<'a, V> {
@@ -246,6 +255,20 @@ pub trait Decode {
         rows: LatentRows<Self::Rows>,
         latents: &Latents<'_, Self::Matrix>,
         cache: &mut Self::Cache,
+    ) -> DeviceResult<Self::Rows>;
+
+    /// The numbers of rows, one row behind the other: who asks waits for them.
+    fn read(&mut self, x: &Self::Rows) -> DeviceResult<Vec<f32>>;
+
+    /// Some rows, by themselves.
+    fn picked(&mut self, x: &Self::Rows, picked: &[Picked]) -> DeviceResult<Self::Rows>;
+
+    /// `sum`, in which to each row that is picked what came of it is added, as much as it counts. Each is picked once.
+    fn add_picked(
+        &mut self,
+        sum: Self::Rows,
+        given: &Self::Rows,
+        picked: &[Picked],
     ) -> DeviceResult<Self::Rows>;
 
     /// Each row, and a vector that is added to it.

@@ -6,6 +6,7 @@
 mod cpu;
 mod cuda;
 mod decode;
+mod experts;
 mod grad;
 mod group;
 mod ops;
@@ -18,8 +19,10 @@ pub use cuda::{
     on_gpus,
 };
 pub use decode::{
-    CacheSize, Decode, DeviceError, DeviceResult, Feed, Heads, Kept, LatentRows, Latents, Links, Step, Values,
+    CacheSize, Decode, DeviceError, DeviceResult, Feed, Heads, Kept, LatentRows, Latents, Links, Picked,
+    Step, Values,
 };
+pub use experts::{Choice, Dealing, choose};
 pub use grad::back_from;
 pub use group::{Bucket, By, Member};
 pub use ops::{

@@ -105,22 +105,25 @@ pub struct Parts<'a, P> {
     /// Weights act as three values, to which each part is rounded that is not stored as such, and what they are multiplied by is
     /// rounded to 8 bits, row by row.
     pub ternary: bool,
+    /// They stay in f32, however the device keeps others.
+    pub exact: bool,
 }
 
 impl<'a, P: Part> Parts<'a, P> {
     /// Parts that are multiplied by the same numbers, and kept as the device keeps weights.
     pub fn of(parts: &'a [P], width: usize) -> Self {
-        Self { parts, width, apart: false, ternary: false }
+        Self { parts, width, apart: false, ternary: false, exact: false }
     }
 
     /// Those that are one matrix: each, or all together.
     pub(crate) fn matrices(&self) -> impl Iterator<Item = Self> {
-        let Self { parts, width, apart, ternary } = *self;
+        let Self { parts, width, apart, ternary, exact } = *self;
         parts.chunks(if apart { 1 } else { parts.len().max(1) }).map(move |parts| Self {
             parts,
             width,
             apart,
             ternary,
+            exact,
         })
     }
 

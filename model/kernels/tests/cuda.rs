@@ -12,9 +12,9 @@ use cudarc::driver::{CudaContext, LaunchConfig};
 use cudarc::nvrtc::Ptx;
 use muse_kernels::Turned::{Left, Neither, Right};
 use muse_kernels::{
-    AdamStep, Angles, Bucket, By, Cores, DeviceError, Dropout, Learning, Linking, Member, Move, NO_LABEL,
-    Objective, Ops, Placing, Push, Rounding, Sight, gpu_count, gpu_libraries, gpu_name, keep_kernels_in,
-    on_gpus,
+    AdamStep, Angles, Bucket, By, Cores, Dealing, DeviceError, Dropout, Learning, Linking, Member, Move,
+    NO_LABEL, Objective, Ops, Placing, Push, Rounding, Sight, gpu_count, gpu_libraries, gpu_name,
+    keep_kernels_in, on_gpus,
 };
 use std::sync::Barrier;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -44,6 +44,7 @@ impl<B: Ops> Run<B> {
         run.places();
         run.attention();
         run.mixers();
+        run.experts();
         run.embeddings();
         run.losses();
         run.updates();
@@ -305,6 +306,40 @@ impl<B: Ops> Run<B> {
             let (of_x, of_spaces) = B::attend_near_back(x, spaces, &sight, None, grad);
             self.give(name("attend near, back"), of_x);
             self.give(name("attend near, spaces"), of_spaces);
+        }
+    }
+
+    /// Rows dealt to experts, of which some have none, and what these gave put together.
+    fn experts(&mut self) {
+        for (rows, width, count, chosen, multiple) in
+            [(1, 8, 2, 1, 1), (37, 6, 5, 3, 1), (37, 24, 5, 3, 16), (700, 64, 16, 2, 128)]
+        {
+            // Each row goes to experts that follow each other, from one that a square says.
+            let first = |row: usize| row * row * 7 % (count - 1);
+            let experts: Vec<u32> = (0..rows)
+                .flat_map(|row| (0..chosen).map(move |at| ((first(row) + at) % count) as u32))
+                .collect();
+            let dealing = Dealing::<B>::new(&experts, chosen, count, multiple, &self.device);
+            let [_, places] = dealing.sizes();
+            let name = |what: &str| format!("{what} {rows} {width} {count} {multiple}");
+            let (x, given, grad) =
+                (self.matrix(rows, width), self.matrix(places, width), self.matrix(rows, width));
+            let shares = self.numbers(rows * chosen).reshape([rows, chosen]);
+            self.give(name("dealt"), B::dealt(x, &dealing));
+            self.give(name("dealt_back"), B::dealt_back(given.clone(), &dealing));
+            self.give(name("gathered"), B::gathered(given.clone(), shares.clone(), &dealing));
+            let [of_x, of_shares] = B::gathered_back(given, shares, &dealing, grad);
+            self.give(name("gathered_back"), of_x);
+            self.give(name("gathered_back to shares"), of_shares);
+            let dtype = self.dtype;
+            let weights: Vec<Vec<_>> = (0..count)
+                .map(|_| B::stacked(vec![self.matrix(24, width), self.matrix(16, width)], dtype))
+                .collect();
+            let (x, grad) = (self.matrix(places, width), self.matrix(places, 40));
+            self.give(name("project_dealt"), B::project_dealt(x.clone(), weights.clone(), &dealing.ends));
+            let [of_x, of_weights] = B::project_dealt_back(x, weights, &dealing.ends, grad, [true, true]);
+            self.give(name("project_dealt_back"), of_x.unwrap());
+            self.give(name("project_dealt_back to weights"), of_weights.unwrap());
         }
     }
 

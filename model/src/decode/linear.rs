@@ -113,5 +113,11 @@ fn seconds<'a, 'w, W>(parts: &'a [Source<'w, W>]) -> Option<Vec<&'a Stored<'w, W
 
 /// Second matrices, each for what its own first one gives.
 fn between<'a, P>(shape: &Shape, seconds: &'a [P]) -> Parts<'a, P> {
-    Parts { parts: seconds, width: shape.low_rank.unwrap_or(1), apart: true, ternary: ternary(shape) }
+    Parts {
+        parts: seconds,
+        width: shape.low_rank.unwrap_or(1),
+        apart: true,
+        ternary: ternary(shape),
+        exact: false,
+    }
 }

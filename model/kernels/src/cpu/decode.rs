@@ -1,9 +1,9 @@
 //! [`Decode`] on the CPU.
 use super::near::Space;
-use super::numbers::{Floats, made};
+use super::numbers::{Floats, Own, made};
 use super::weights::likeliest;
 use super::{along, cached, fixed};
-use crate::decode::{CacheSize, Decode, DeviceResult, Heads, Kept, LatentRows, Latents, Links, Step};
+use crate::decode::{CacheSize, Decode, DeviceResult, Heads, Kept, LatentRows, Latents, Links, Picked, Step};
 use crate::ops::{Angles, Ops, Placing};
 use crate::parts::{PORTION, Part, Parts};
 use crate::plain;
@@ -42,7 +42,7 @@ impl Decode for Cpu {
     type State = along::State;
 
     fn matrix<P: Part>(&mut self, parts: &Parts<'_, P>) -> Result<Self::Matrix, P::Error> {
-        fixed::Fixed::new(parts, self.kept, PORTION)
+        fixed::Fixed::new(parts, if parts.exact { Kept::F32 } else { self.kept }, PORTION)
     }
 
     fn pair<P: Part>(&mut self, parts: &Parts<'_, P>) -> Result<Self::Matrix, P::Error> {
@@ -171,6 +171,28 @@ impl Decode for Cpu {
         let attended = cached::attend_kept([query, key], rows.value.map(made_of), cache, step.feeds, &how);
         let [_, _, width] = attended.dims();
         Ok(attended.reshape([count, heads * width]))
+    }
+
+    fn read(&mut self, x: &Rows) -> DeviceResult<Vec<f32>> {
+        Ok(Floats::of(x.clone()).get().to_vec())
+    }
+
+    fn picked(&mut self, x: &Rows, picked: &[Picked]) -> DeviceResult<Rows> {
+        let [_, width] = x.dims();
+        let x = Floats::of(x.clone());
+        let rows = picked.iter().flat_map(|one| &x.get()[one.row as usize * width..][..width]);
+        Ok(made(rows.copied().collect(), [picked.len(), width], DType::F32))
+    }
+
+    fn add_picked(&mut self, sum: Rows, given: &Rows, picked: &[Picked]) -> DeviceResult<Rows> {
+        let [_, width] = sum.dims();
+        let (mut sum, given) = (Own::of(sum), Floats::of(given.clone()));
+        let all = sum.get();
+        for (one, given) in picked.iter().zip(given.get().chunks_exact(width)) {
+            let row = &mut all[one.row as usize * width..][..width];
+            row.iter_mut().zip(given).for_each(|(sum, x)| *sum += one.share * x);
+        }
+        Ok(sum.tensor(DType::F32))
     }
 
     fn add(&mut self, x: Rows, vector: &Self::Vector) -> DeviceResult<Rows> {

@@ -5,6 +5,7 @@
 mod along;
 mod attention;
 mod cached;
+mod dealt;
 mod decode;
 mod fixed;
 mod head;
@@ -37,6 +38,7 @@ pub use share::{fill, share_out};
 pub use threads::with_threads;
 pub use weights::{likeliest, weights};
 
+use crate::experts::Dealing;
 use crate::ops::{
     AdamStep, Attended, Dropout, Gated, HeadLoss, Learning, Linking, LogitLoss, Normed, Objective, Ops,
     Placing, Rounding, Sight, Turned,
@@ -127,6 +129,27 @@ impl Ops for Flex {
         grad: Tensor<Self, 3>,
     ) -> (Tensor<Self, 3>, Tensor<Self, 1>) {
         link::link_back(links, found, linking, grad)
+    }
+
+    fn dealt(x: Tensor<Self, 2>, dealing: &Dealing<Self>) -> Tensor<Self, 2> {
+        dealt::dealt(x, dealing)
+    }
+
+    fn dealt_back(grad: Tensor<Self, 2>, dealing: &Dealing<Self>) -> Tensor<Self, 2> {
+        dealt::gathered(grad, None, dealing)
+    }
+
+    fn gathered(x: Tensor<Self, 2>, shares: Tensor<Self, 2>, dealing: &Dealing<Self>) -> Tensor<Self, 2> {
+        dealt::gathered(x, Some(shares), dealing)
+    }
+
+    fn gathered_back(
+        x: Tensor<Self, 2>,
+        shares: Tensor<Self, 2>,
+        dealing: &Dealing<Self>,
+        grad: Tensor<Self, 2>,
+    ) -> [Tensor<Self, 2>; 2] {
+        dealt::gathered_back(x, shares, dealing, grad)
     }
 
     fn swiglu(both: Tensor<Self, 2>) -> Tensor<Self, 2> {

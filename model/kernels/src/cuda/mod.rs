@@ -10,6 +10,7 @@ pub use machine::{GpuLibrary, gpu_count, gpu_libraries, gpu_memory, gpu_name};
 pub use train::{failure as gpu_failure, on_gpus};
 
 use crate::decode::DeviceResult;
+use crate::experts::Dealing;
 use crate::group::{Bucket, Member};
 use crate::ops::{
     AdamStep, Attended, Dropout, Gated, HeadLoss, Later, Linking, LogitLoss, Move, Normed, Objective, Ops,
@@ -151,6 +152,30 @@ impl Ops for Cuda {
     ) -> (Tensor<Self, 3>, Tensor<Self, 1>) {
         train::link_back(&links, &found, linking, &grad)
             .unwrap_or_else(|| plain::link_back(links, found, linking, grad))
+    }
+
+    const PLACES: usize = 128;
+
+    fn dealt(x: Tensor<Self, 2>, dealing: &Dealing<Self>) -> Tensor<Self, 2> {
+        train::dealt(&x, dealing).unwrap_or_else(|| plain::dealt(x, dealing))
+    }
+
+    fn dealt_back(grad: Tensor<Self, 2>, dealing: &Dealing<Self>) -> Tensor<Self, 2> {
+        train::gathered(&grad, None, dealing).unwrap_or_else(|| plain::dealt_back(grad, dealing))
+    }
+
+    fn gathered(x: Tensor<Self, 2>, shares: Tensor<Self, 2>, dealing: &Dealing<Self>) -> Tensor<Self, 2> {
+        train::gathered(&x, Some(&shares), dealing).unwrap_or_else(|| plain::gathered(x, shares, dealing))
+    }
+
+    fn gathered_back(
+        x: Tensor<Self, 2>,
+        shares: Tensor<Self, 2>,
+        dealing: &Dealing<Self>,
+        grad: Tensor<Self, 2>,
+    ) -> [Tensor<Self, 2>; 2] {
+        train::gathered_back(&x, &shares, dealing, &grad)
+            .unwrap_or_else(|| plain::gathered_back(x, shares, dealing, grad))
     }
 
     fn swiglu(both: Tensor<Self, 2>) -> Tensor<Self, 2> {

@@ -1,6 +1,7 @@
 //! What each operation keeps. Of the gradients of a result only those that are wanted are made.
 use super::{Tracked, apart, behind, inner, raw, tracked, tracked_with};
 use crate::decode::DeviceResult;
+use crate::experts::Dealing;
 use crate::ops::{
     Angles, Attended, Cores, Dropout, HeadLoss, Learning, Linking, Objective, Ops, Placing, Rounding, Sight,
     Turned,
@@ -191,6 +192,45 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Tracked<B, C> {
         })
     }
 
+    const PLACES: usize = B::PLACES;
+
+    fn dealt(x: Tensor<Self, 2>, dealing: &Dealing<Self>) -> Tensor<Self, 2> {
+        let dealing = dealt_below(dealing);
+        let output = B::dealt(inner(&x), &dealing);
+        tracked([raw(x)], output, move |grad, _| [Some(raw(B::dealt_back(grad, &dealing)))])
+    }
+
+    fn gathered(x: Tensor<Self, 2>, shares: Tensor<Self, 2>, dealing: &Dealing<Self>) -> Tensor<Self, 2> {
+        let (below, counts, dealing) = (inner(&x), inner(&shares), dealt_below(dealing));
+        let output = B::gathered(below.clone(), counts.clone(), &dealing);
+        tracked([raw(x), raw(shares)], output, move |grad, _| {
+            B::gathered_back(below, counts, &dealing, grad).map(|grad| Some(raw(grad)))
+        })
+    }
+
+    fn project_dealt(
+        x: Tensor<Self, 2>,
+        weights: Vec<Vec<Tensor<Self, 2>>>,
+        ends: &[usize],
+    ) -> Tensor<Self, 2> {
+        let (rows, ends) = (inner(&x), ends.to_vec());
+        let narrow = |own: &Vec<Tensor<Self, 2>>| B::stacked(own.iter().map(inner).collect(), rows.dtype());
+        let narrow: Vec<_> = weights.iter().map(narrow).collect();
+        let output = B::project_dealt(rows.clone(), narrow.clone(), &ends);
+        let all = behind(weights.into_iter().flatten().collect());
+        tracked([raw(x), raw(all)], output, move |grad, wanted| {
+            B::project_dealt_back(rows, narrow, &ends, grad, wanted).map(|grad| grad.map(raw))
+        })
+    }
+
+    fn beside(x: Tensor<Self, 2>, y: Tensor<Self, 2>, grad: Tensor<Self, 1>) -> Tensor<Self, 2> {
+        let ([rows, width], own) = (y.dims(), inner(&grad));
+        tracked([raw(x.clone()), raw(y)], inner(&x), move |grad: Tensor<B, 2>, [_, wanted]| {
+            let of_y = wanted.then(|| raw(own.unsqueeze::<2>().expand([rows, width])));
+            [Some(raw(grad)), of_y]
+        })
+    }
+
     fn add(x: Tensor<Self, 2>, y: Tensor<Self, 2>) -> Tensor<Self, 2> {
         let output = B::add(inner(&x), inner(&y));
         tracked([raw(x), raw(y)], output, |grad, _| [Some(raw(grad.clone())), Some(raw(grad))])
@@ -283,6 +323,19 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Tracked<B, C> {
 /// What the backend below sees.
 fn sight_below<B: Backend, C: CheckpointStrategy>(sight: &Sight<Tracked<B, C>>) -> Sight<B> {
     Sight { starts: sight.starts.clone().inner(), scale: sight.scale, dropped: sight.dropped }
+}
+
+/// How the backend below deals.
+fn dealt_below<B: Backend, C: CheckpointStrategy>(dealing: &Dealing<Tracked<B, C>>) -> Dealing<B> {
+    let below = |ints: &Tensor<Tracked<B, C>, 1, Int>| ints.clone().inner();
+    Dealing {
+        rows: below(&dealing.rows),
+        order: below(&dealing.order),
+        places: below(&dealing.places),
+        ends: dealing.ends.clone(),
+        loads: dealing.loads.clone(),
+        chosen: dealing.chosen,
+    }
 }
 
 /// How the backend below places.

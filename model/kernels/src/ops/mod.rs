@@ -8,6 +8,7 @@ pub use given::{
 };
 
 use crate::decode::DeviceResult;
+use crate::experts::Dealing;
 use crate::group::{Bucket, Member};
 use crate::plain;
 use burn::prelude::*;
@@ -239,6 +240,72 @@ pub trait Ops: Backend {
         grad: Tensor<Self, 3>,
     ) -> (Tensor<Self, 3>, Tensor<Self, 1>) {
         plain::link_back(links, found, linking, grad)
+    }
+
+    /// How many places an expert has, or a multiple of it, so that products of few shapes are asked for.
+    const PLACES: usize = 1;
+
+    /// The row of each place, by experts; zeros where one is empty.
+    ///
+    /// # Shapes
+    /// x `[rows, width]` -> `[places, width]`
+    fn dealt(x: Tensor<Self, 2>, dealing: &Dealing<Self>) -> Tensor<Self, 2> {
+        plain::dealt(x, dealing)
+    }
+
+    /// The way back of [`Ops::dealt`]: the gradient of x, a sum of those of its places.
+    fn dealt_back(grad: Tensor<Self, 2>, dealing: &Dealing<Self>) -> Tensor<Self, 2> {
+        plain::dealt_back(grad, dealing)
+    }
+
+    /// The sum, row by row, of what stands at its places, each times its share.
+    ///
+    /// # Shapes
+    /// x `[places, width]`, shares `[rows, chosen]` (f32) -> `[rows, width]`
+    fn gathered(x: Tensor<Self, 2>, shares: Tensor<Self, 2>, dealing: &Dealing<Self>) -> Tensor<Self, 2> {
+        plain::gathered(x, shares, dealing)
+    }
+
+    /// The way back of [`Ops::gathered`]: the gradients of x and of the shares (f32).
+    fn gathered_back(
+        x: Tensor<Self, 2>,
+        shares: Tensor<Self, 2>,
+        dealing: &Dealing<Self>,
+        grad: Tensor<Self, 2>,
+    ) -> [Tensor<Self, 2>; 2] {
+        plain::gathered_back(x, shares, dealing, grad)
+    }
+
+    /// [`Ops::project`] by experts, each with its weights and the places that `ends` says are its own: none is left out, and none filled up.
+    ///
+    /// # Shapes
+    /// x `[places, in]`, weights `[out, in]` each, as many of each expert -> `[places, sum of outs of one]`
+    fn project_dealt(
+        x: Tensor<Self, 2>,
+        weights: Vec<Vec<Tensor<Self, 2>>>,
+        ends: &[usize],
+    ) -> Tensor<Self, 2> {
+        plain::project_dealt(x, weights, ends)
+    }
+
+    /// The way back of [`Ops::project_dealt`], for weights that are [`Ops::stacked`] by experts: the gradient of x, and that of all weights
+    /// (f32), one behind the other. Each is made where it is wanted.
+    fn project_dealt_back(
+        x: Tensor<Self, 2>,
+        weights: Vec<Vec<Tensor<Self, 2>>>,
+        ends: &[usize],
+        grad: Tensor<Self, 2>,
+        wanted: [bool; 2],
+    ) -> [Option<Tensor<Self, 2>>; 2] {
+        plain::project_dealt_back(x, weights, ends, grad, wanted)
+    }
+
+    /// x as it is; on the way back each row of `y` gets `grad`, whatever comes back to x.
+    ///
+    /// # Shapes
+    /// x any, y `[rows, width]`, grad `[width]`
+    fn beside(x: Tensor<Self, 2>, _y: Tensor<Self, 2>, _grad: Tensor<Self, 1>) -> Tensor<Self, 2> {
+        x
     }
 
     /// `x + y`: what a block adds to what came in.

@@ -1,6 +1,7 @@
 //! The operations in plain Burn: the reference that every other body is tested against.
 mod attention;
 mod cores;
+mod dealt;
 #[cfg(test)]
 pub(crate) mod decode;
 mod head;
@@ -19,6 +20,7 @@ pub(crate) use attention::{attend, attend_back};
 pub(crate) use cores::cores_loss;
 #[cfg(test)]
 pub(crate) use cores::cores_loss_by;
+pub(crate) use dealt::{dealt, dealt_back, gathered, gathered_back, project_dealt, project_dealt_back};
 #[cfg(test)]
 pub(crate) use head::head_loss_by;
 pub(crate) use head::{head_loss, logit_loss};

@@ -3,6 +3,7 @@ mod attention;
 mod cores;
 mod decode;
 mod determinism;
+mod experts;
 mod head;
 mod mixers;
 pub(crate) mod naive;

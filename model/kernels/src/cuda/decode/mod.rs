@@ -12,7 +12,8 @@ mod step;
 mod whole;
 
 use crate::decode::{
-    CacheSize, Decode, DeviceError, DeviceResult, Heads, Kept, LatentRows, Latents, Links, Step, Values,
+    CacheSize, Decode, DeviceError, DeviceResult, Heads, Kept, LatentRows, Latents, Links, Picked, Step,
+    Values,
 };
 use crate::parts::{Part, Parts};
 use attention::Cache;
@@ -171,8 +172,7 @@ impl Gpu {
 impl Gpu {
     /// What a GPU says that has no kernels for a model.
     pub fn absent() -> DeviceError {
-        let message =
-            "a GPU has kernels for models in use whose blocks are all attention, and this one has others";
+        let message = "a GPU has kernels for models in use whose blocks are all attention and SwiGLU, and this one has others";
         DeviceError { message: message.into(), help: Some("use it on the CPU".into()) }
     }
 }
@@ -335,6 +335,18 @@ impl Decode for Gpu {
         _: &Latents<'_, Matrix>,
         _: &mut Cache,
     ) -> DeviceResult<Rows> {
+        Err(Gpu::absent())
+    }
+
+    fn read(&mut self, _: &Rows) -> DeviceResult<Vec<f32>> {
+        Err(Gpu::absent())
+    }
+
+    fn picked(&mut self, _: &Rows, _: &[Picked]) -> DeviceResult<Rows> {
+        Err(Gpu::absent())
+    }
+
+    fn add_picked(&mut self, _: Rows, _: &Rows, _: &[Picked]) -> DeviceResult<Rows> {
         Err(Gpu::absent())
     }
 
