@@ -36,6 +36,12 @@ KINDS = {
     "hyperbolic": "mixers: [hyperbolic]",
     "ttt, attention": "mixers: [ttt, attention]",
     "bk, attention": "mixers: [bk, attention]\nbk: { chains: 8 }",
+    # As wide for a token as the dense model, and four and a half times as wide in all.
+    "experts": "experts: { count: 16, chosen: 2, shared: 2, width: 176, dense: 1 }",
+    "experts, no balance": "experts: { count: 16, chosen: 2, shared: 2, width: 176, dense: 1, balance: 0 }",
+    "experts, sigmoid and bias": "experts: { count: 16, chosen: 2, shared: 2, width: 176, dense: 1, gate: sigmoid, balance: 0, bias_rate: 0.001 }",
+    "mla, experts": "mixers: [mla]\nmla: { rank: 64, value_rank: 64, nope_width: 32, rope_width: 32, bias: true }\nqk_norm: false\n"
+                    "experts: { count: 16, chosen: 2, shared: 2, width: 176, dense: 1 }",
     "low_rank: 32, tensor_train: 64": "linear: { low_rank: 32 }\nembedding: { tensor_train: 64 }",
 }
 
@@ -99,11 +105,12 @@ class Bench:
         return said["total"], said["inference"]["weights"]
 
     def trained(self):
-        """Losses of what is held back, and seconds of the training."""
+        """Losses of what is held back, what the busiest expert had to do, and seconds of the training."""
         said = self.muse("run", self.page, "--device", self.given.device, "--json")
         events = [json.loads(line) for line in said.splitlines()]
         took = [e["seconds"] for e in events if e["event"] == "stage_finished" and e["stage"] == "base"]
-        return [e["value"] for e in events if e["event"] == "metric" and e["name"] == "val_loss"], took[0]
+        told = lambda name: [e["value"] for e in events if e["event"] == "metric" and e["name"] == name]
+        return told("val_loss"), told("expert_load"), took[0]
 
     def prepare(self):
         """Makes what all train on, and counts its words."""
@@ -120,7 +127,7 @@ class Bench:
             ffn = width * FFN // WIDTH // 4 * 4
             self.model("dense", width, ffn)
             return abs(self.cost()[which] - goal), width, ffn
-        _, width, ffn = min(off(width) for width in range(16, WIDTH + 1, 8))
+        _, width, ffn = min(off(width) for width in range(16, 2 * WIDTH + 1, 8))
         return width, ffn
 
 
@@ -143,8 +150,9 @@ def main():
         print("| | parameters | KiB in use, bf16 | loss at the end, least | seconds |\n|---|---|---|---|---|")
 
         def row(name):
-            (total, held), (losses, took) = bench.cost(), bench.trained()
-            print(f"| {name} | {total / 1e3:,.0f}k | {held / 1024:,.0f} | {losses[-1]:.3f}, {min(losses):.3f} | {took:.0f} |", flush=True)
+            (total, held), (losses, load, took) = bench.cost(), bench.trained()
+            busiest = f" (the busiest expert {load[-1]:.2f})" if load else ""
+            print(f"| {name}{busiest} | {total / 1e3:,.0f}k | {held / 1024:,.0f} | {losses[-1]:.3f}, {min(losses):.3f} | {took:.0f} |", flush=True)
             return total, held
 
         beside = {}
@@ -154,9 +162,9 @@ def main():
             if kind == "dense":
                 whole = total, held
                 continue
-            # As many parameters where there are fewer of them, as many bytes where those are fewer.
-            which = 0 if total < 0.98 * whole[0] else 1
-            if (total, held)[which] > 0.98 * whole[which]:
+            # As many parameters where there are other ones, as many bytes where those are fewer.
+            which = 0 if abs(total - whole[0]) > 0.02 * whole[0] else 1
+            if which == 1 and held > 0.98 * whole[1]:
                 continue
             size = bench.dense((total, held)[which], which)
             if size != (WIDTH, FFN) and size not in beside:

@@ -73,9 +73,8 @@ impl Model {
         }
         // The least side of any matrix: more numbers between two than that bring nothing.
         let whole = Shape { low_rank: None, ..self.shape(1, 1) };
-        let kinds = self.mixers.map_or(1, |mixers| mixers.len());
-        let matrices =
-            (0..kinds).flat_map(|at| Weight::of_block(&whole, at)).filter(|one| one.role == Role::Matrix);
+        let blocks = whole.kinds().into_iter().flat_map(|(at, _)| Weight::of_block(&whole, at));
+        let matrices = blocks.filter(|one| one.role == Role::Matrix);
         let least = matrices.flat_map(|one| one.shape).min().unwrap_or(MOST_RANK).min(MOST_RANK);
         if let Some(rank) = linear.low_rank.filter(|rank| !(1..=least).contains(rank)) {
             let message = format!("a rank of {rank}, and the smallest side of a matrix is {least}");

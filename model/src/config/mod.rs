@@ -1,6 +1,7 @@
 //! What a model is: the values of a file of `configs/models/`, checked, and with their defaults filled in.
 mod check;
 mod embedding;
+mod experts;
 mod linear;
 mod mixer;
 pub mod rope;
@@ -8,6 +9,7 @@ mod shape;
 
 pub use check::Problem;
 pub use embedding::Embedding;
+pub use experts::{Experts, Gate};
 pub use linear::{Linear, Round};
 pub use mixer::{Bk, Mixer, Mixers, Mla, Ttt, Views};
 pub use rope::{Rope, RopeScaling, ScalingKind};
@@ -42,7 +44,7 @@ pub struct Model {
     #[serde(default)]
     #[schemars(range(min = 2, max = 8192))]
     pub head_width: Option<usize>,
-    /// The inner width of SwiGLU. Three matrices of `width` by this stand in a block.
+    /// The inner width of SwiGLU, three matrices of `width` by this: one in a block, or one of each expert.
     #[schemars(range(min = 1, max = 1_048_576))]
     pub ffn: usize,
     /// What lets tokens know of each other, block by block: that of the first block, of the second, and so on, and again from the
@@ -59,6 +61,9 @@ pub struct Model {
     /// The chains of blocks that are `bk`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bk: Option<Bk>,
+    /// Experts in the place of SwiGLU: each token goes through a few of many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub experts: Option<Experts>,
     /// What the matrices of blocks are. Left out, whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub linear: Option<Linear>,
@@ -135,6 +140,7 @@ impl Model {
             mla: None,
             ttt: None,
             bk: None,
+            experts: None,
             linear: None,
             embedding: None,
             context: None,
@@ -180,6 +186,7 @@ impl Model {
             mla: self.mla,
             ttt: self.ttt,
             bk: self.bk,
+            experts: self.experts,
             low_rank: self.low_rank(),
             round: self.round(),
             embedding: self.embedding,

@@ -1,5 +1,5 @@
 //! Every size of a model, none left open: what layers are made by and parameters are counted from.
-use super::{Bk, Embedding, Mixer, Mixers, Mla, Round, Ttt};
+use super::{Bk, Embedding, Experts, Mixer, Mixers, Mla, Round, Ttt};
 use serde::Serialize;
 
 /// Every size of a model.
@@ -31,6 +31,9 @@ pub struct Shape {
     /// The chains of blocks that have them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bk: Option<Bk>,
+    /// The experts of blocks that have any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub experts: Option<Experts>,
     /// Numbers between the two matrices that each of a block's is, where it is two.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub low_rank: Option<usize>,
@@ -63,6 +66,29 @@ impl Shape {
     pub fn all_mixers(&self) -> impl Iterator<Item = Mixer> {
         let shape = *self;
         (0..self.layers).map(move |at| shape.mixer(at))
+    }
+
+    /// A block of each kind, by its number, and how many are like it.
+    pub(crate) fn kinds(&self) -> Vec<(usize, u64)> {
+        let kind = |at: usize| (self.mixer(at), self.experts_of(at).is_some());
+        let mut kinds: Vec<(usize, u64)> = Vec::new();
+        for at in 0..self.layers {
+            match kinds.iter_mut().find(|(first, _)| kind(*first) == kind(at)) {
+                Some((_, blocks)) => *blocks += 1,
+                None => kinds.push((at, 1)),
+            }
+        }
+        kinds
+    }
+
+    /// The experts of block number `at`, where it is not dense.
+    pub fn experts_of(&self, at: usize) -> Option<Experts> {
+        self.experts.filter(|experts| at >= experts.dense)
+    }
+
+    /// The inner width of each expert.
+    pub fn of_experts(&self) -> usize {
+        self.experts.and_then(|experts| experts.width).unwrap_or(self.ffn)
     }
 
     /// The sizes of latent attention, which models that are checked have wherever a block is one.

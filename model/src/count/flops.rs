@@ -5,7 +5,6 @@
 //! As is usual for the share of a machine's peak, attention counts as if every token saw all `T` of its sequence (or of its
 //! window), though it sees half of them in the mean; recompute counts for nothing there, as it brings a model no further.
 use super::Parameters;
-use super::parameters::kinds;
 use crate::config::{Mixer, Shape};
 use serde::Serialize;
 
@@ -24,8 +23,9 @@ impl Flops {
     /// Those of a model of this shape, in sequences of its context.
     pub fn of(shape: &Shape) -> Self {
         let parts = Parameters::of(shape);
-        let mixing: u64 = kinds(shape).into_iter().map(|(mixer, blocks)| blocks * mixing(shape, mixer)).sum();
-        let blocks = 2 * (parts.attention + parts.mlp) + mixing;
+        let kinds = shape.kinds().into_iter();
+        let mixing: u64 = kinds.map(|(at, blocks)| blocks * mixing(shape, shape.mixer(at))).sum();
+        let blocks = 2 * (parts.attention + parts.mlp - parts.idle) + mixing;
         let forward = blocks + 2 * of_logits(shape, &parts);
         Self { forward, training: 3 * forward, training_with_recompute: 3 * forward + blocks }
     }

@@ -1,7 +1,6 @@
 //! How much memory a model takes in use.
-use super::parameters::kinds;
 use super::{Device, Parameters};
-use crate::config::{Mixer, Mixers, Round, Shape};
+use crate::config::{Mixer, Round, Shape};
 use crate::net::{Role, Weight};
 use muse_kernels::Kept;
 use serde::Serialize;
@@ -45,7 +44,7 @@ fn of_token(shape: &Shape) -> u64 {
         Mixer::Mla => shape.mla().kept(),
         Mixer::Ttt | Mixer::Bk => 0,
     };
-    kinds(shape).into_iter().map(|(mixer, blocks)| blocks * of_block(mixer) as u64).sum()
+    shape.kinds().into_iter().map(|(at, blocks)| blocks * of_block(shape.mixer(at)) as u64).sum()
 }
 
 /// Bytes that are kept of a text whatever its length, in all blocks.
@@ -55,7 +54,7 @@ fn of_text(shape: &Shape) -> u64 {
         Mixer::Ttt => shape.heads * shape.head_width * shape.head_width,
         Mixer::Bk => 2 * shape.chains(),
     };
-    kinds(shape).into_iter().map(|(mixer, blocks)| 4 * blocks * of_block(mixer) as u64).sum()
+    shape.kinds().into_iter().map(|(at, blocks)| 4 * blocks * of_block(shape.mixer(at)) as u64).sum()
 }
 
 /// What the decoder holds at least, in bytes: weights as they are kept, and keys and values of so many texts, which are in f32 on a
@@ -80,9 +79,8 @@ pub fn weights_in_use(shape: &Shape, kept: Kept, device: Device) -> u64 {
     match device {
         Device::Gpu => bytes(Parameters::of(shape).total() + beside(shape)),
         Device::Cpu if shape.round == Some(Round::Ternary) => {
-            let parts = Parameters::of(shape);
-            let matrices = parts.attention + parts.mlp;
-            bytes(parts.total() - matrices) + matrices / 4 + 4 * rows(shape)
+            let [numbers, rows] = of_matrices(shape);
+            bytes(Parameters::of(shape).total() - numbers) + numbers / 4 + 4 * rows
         }
         Device::Cpu => bytes(Parameters::of(shape).total()),
     }
@@ -98,20 +96,25 @@ fn beside(shape: &Shape) -> u64 {
     (shape.layers * (of_attention + of_mlp)) as u64
 }
 
-/// Rows of all matrices of blocks, each of which has a scale where they are of three values.
-fn rows(shape: &Shape) -> u64 {
-    let of_block = |mixer| {
-        let shape = Shape { mixers: Some(Mixers::all(mixer)), ..*shape };
-        let matrices = Weight::of_block(&shape, 0).into_iter().filter(|weight| weight.role == Role::Matrix);
-        matrices.map(|weight| weight.shape[0] as u64).sum::<u64>()
+/// Numbers of all matrices of blocks, and their rows, each of which has a scale where they are of three values.
+fn of_matrices(shape: &Shape) -> [u64; 2] {
+    let of_block = |at| {
+        let matrices = Weight::of_block(shape, at).into_iter().filter(|weight| weight.role == Role::Matrix);
+        matrices.fold([0, 0], |[numbers, rows], weight| {
+            [numbers + weight.len() as u64, rows + weight.shape[0] as u64]
+        })
     };
-    kinds(shape).into_iter().map(|(mixer, blocks)| blocks * of_block(mixer)).sum()
+    let add = |[numbers, rows]: [u64; 2], (at, blocks): (usize, u64)| {
+        let [more, of_these] = of_block(at);
+        [numbers + blocks * more, rows + blocks * of_these]
+    };
+    shape.kinds().into_iter().fold([0, 0], add)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Bk, Linear, Model};
+    use crate::config::{Bk, Linear, Mixers, Model};
 
     #[test]
     fn what_is_held_goes_by_how_weights_are_kept_and_by_texts() {

@@ -1,6 +1,6 @@
 //! What training keeps, operation by operation: the one place to correct where a measured peak says otherwise.
 use super::Device;
-use crate::config::{Mixer, Mixers, Round, Shape, Views};
+use crate::config::{Experts, Mixer, Round, Shape, Views};
 use crate::net::{Role, Weight};
 
 /// What allocators take on top of all else: pages half full, and blocks cut to size.
@@ -46,20 +46,35 @@ pub struct Kept {
 /// All that a block keeps. What an operation can make again from what others keep is not kept twice: the output of
 /// attention is the input of the product behind it. Dropout makes its masks again from a seed, the way back of a projection
 /// the normed rows or what SwiGLU gave.
-pub fn kept_by_a_block(shape: &Shape, mixer: Mixer) -> Vec<Kept> {
-    let (width, ffn) = (shape.width as u64, shape.ffn as u64);
+pub fn kept_by_a_block(shape: &Shape, at: usize) -> Vec<Kept> {
+    let (width, mixer, inner) = (shape.width as u64, shape.mixer(at), inner(shape, at));
     let mut parts = vec![kept("input of the norm before the mixer", width)];
     parts.extend(kept_by_a_mixer(shape, mixer));
-    parts.extend([kept("input of the norm before SwiGLU", width), kept("gate and up", 2 * ffn)]);
+    parts.extend([kept("input of the norm before SwiGLU", width), kept("gate and up", 2 * inner)]);
+    let mut dealt = 0;
+    if let Some(experts) = shape.experts_of(at) {
+        dealt = experts.chosen as u64 * width;
+        parts.extend([
+            kept("normed rows, those of each expert, and what it gave", width + 2 * dealt),
+            kept("what gates let through", (experts.chosen * shape.of_experts()) as u64),
+            Kept { what: "scores", numbers: 4 * experts.count as u64, f32: true },
+        ]);
+    }
     if shape.round == Some(Round::Ternary) {
-        let read = 2 * width + made_of(shape, mixer) + of_answers(shape, mixer) + ffn;
+        let read = 2 * width + dealt + made_of(shape, mixer) + of_answers(shape, mixer) + inner;
         parts.push(kept("what matrices are multiplied by, in 8 bits", read));
     }
     if let Some(rank) = shape.low_rank {
-        parts
-            .push(kept("what stands between the two of each matrix", (matrices(shape, mixer) * rank) as u64));
+        let read = (matrices_of_a_token(shape, at) * rank) as u64;
+        parts.push(kept("what stands between the two of each matrix", read));
     }
     parts
+}
+
+/// How wide all is together that stands between the matrices of a SwiGLU: of a block's one, or of the experts that a token goes through.
+fn inner(shape: &Shape, at: usize) -> u64 {
+    let through = |experts: Experts| (experts.chosen + experts.shared) * shape.of_experts();
+    shape.experts_of(at).map_or(shape.ffn, through) as u64
 }
 
 fn kept(what: &'static str, numbers: u64) -> Kept {
@@ -122,17 +137,18 @@ fn made_of(shape: &Shape, mixer: Mixer) -> u64 {
     if mixer == Mixer::Mla { numbers as u64 } else { 0 }
 }
 
-/// How many matrices a block has, where each is one.
-fn matrices(shape: &Shape, mixer: Mixer) -> usize {
-    let shape = Shape { mixers: Some(Mixers::all(mixer)), low_rank: None, ..*shape };
-    Weight::of_block(&shape, 0).iter().filter(|weight| weight.role == Role::Matrix).count()
+/// How many matrices a token is multiplied by in a block, where each is one.
+fn matrices_of_a_token(shape: &Shape, at: usize) -> usize {
+    let shape = Shape { low_rank: None, ..*shape };
+    let all = Weight::of_block(&shape, at).iter().filter(|weight| weight.role == Role::Matrix).count();
+    all - shape.experts_of(at).map_or(0, |experts| 3 * (experts.count - experts.chosen))
 }
 
 /// Numbers for a token that the way back of a block has at once beside what is kept: as activations are, and in f32.
-pub(super) fn passing_in_a_block(shape: &Shape, mixer: Mixer, device: Device) -> [u64; 2] {
-    let (heads, width) = (shape.heads as u64, shape.head_width as u64);
+pub(super) fn passing_in_a_block(shape: &Shape, at: usize, device: Device) -> [u64; 2] {
+    let (heads, width, mixer) = (shape.heads as u64, shape.head_width as u64, shape.mixer(at));
     // What SwiGLU gave, once more, the gradients of that, of gate and of up, and of the residual stream before and after.
-    let of_any = 4 * shape.ffn as u64 + 2 * shape.width as u64;
+    let of_any = 4 * inner(shape, at) + 2 * shape.width as u64;
     match (mixer, device) {
         (Mixer::Attention | Mixer::Bk, _) => [of_any, 0],
         // Queries, keys and values, each by itself and side by side, and their gradients.

@@ -1,7 +1,6 @@
 //! The moments of a training step that may take most memory: at the loss, where the way back begins and where it ends, and while the
 //! optimizer has its turn.
 use super::kept::{self, kept_by_a_block};
-use super::parameters::kinds;
 use super::{Device, Parameters, Precision, Training};
 use crate::config::Shape;
 
@@ -25,12 +24,12 @@ impl Moment {
 pub(super) fn moments(shape: &Shape, training: &Training, device: Device) -> ([Moment; 4], u64) {
     let (tokens, bytes) = (tokens(shape, training), training.precision.bytes());
     let (layers, width, vocabulary) = (shape.layers as u64, shape.width as u64, shape.vocab_size as u64);
-    let of_kind = |mixer| {
-        let kept = kept_by_a_block(shape, mixer);
+    let of_kind = |at| {
+        let kept = kept_by_a_block(shape, at);
         product([tokens, kept.iter().map(|kept| kept.numbers * if kept.f32 { 4 } else { bytes }).sum()])
     };
     let blocks: Vec<(u64, u64)> =
-        kinds(shape).into_iter().map(|(mixer, blocks)| (of_kind(mixer), blocks)).collect();
+        shape.kinds().into_iter().map(|(at, blocks)| (of_kind(at), blocks)).collect();
     let all_blocks =
         blocks.iter().fold(0, |sum: u64, (kept, blocks)| sum.saturating_add(product([*kept, *blocks])));
     // The one that keeps most.
@@ -62,11 +61,11 @@ pub(super) fn moments(shape: &Shape, training: &Training, device: Device) -> ([M
         (false, None) => (of_head, of_all - of_block),
         (false, Some(_)) => (0, of_all),
     };
-    let passing = |(mixer, _)| {
-        let [numbers, in_f32] = kept::passing_in_a_block(shape, mixer, device);
+    let passing = |(at, _)| {
+        let [numbers, in_f32] = kept::passing_in_a_block(shape, at, device);
         product([tokens, numbers * bytes + 4 * in_f32])
     };
-    let backward = kinds(shape).into_iter().map(passing).max().unwrap_or(0);
+    let backward = shape.kinds().into_iter().map(passing).max().unwrap_or(0);
     // Beside the logits of a chunk there is what lies between both cores of a table.
     let between = shape.embedding.map_or(0, |embedding| {
         let [[rows, _], [_, second]] = embedding.cores(shape.vocab_size, shape.width);

@@ -1,5 +1,5 @@
 //! How many parameters a model has, part by part.
-use crate::config::{Mixer, Mixers, Shape};
+use crate::config::Shape;
 use crate::net::{Role, Weight};
 use serde::Serialize;
 
@@ -10,8 +10,11 @@ pub struct Parameters {
     pub embedding: u64,
     /// The matrices of attention and of other mixers, in all blocks.
     pub attention: u64,
-    /// SwiGLU, in all blocks.
+    /// SwiGLU, in all blocks, and what experts are chosen by.
     pub mlp: u64,
+    /// Those of experts, among these, that one token does not go through.
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub idle: u64,
     /// All norms, those of queries and keys too, and other rows of a few numbers.
     pub norms: u64,
     /// From the last block to logits. Nothing where it is the embedding.
@@ -26,29 +29,37 @@ impl Parameters {
             embedding: table,
             attention: 0,
             mlp: 0,
+            idle: 0,
             norms: (shape.width + if shape.head_bias { shape.vocab_size } else { 0 }) as u64,
             head: if shape.tied { 0 } else { table },
         };
-        for (mixer, blocks) in kinds(shape) {
-            let block = Self::of_block(shape, mixer);
+        for (at, blocks) in shape.kinds() {
+            let block = Self::of_block(shape, at);
             all.attention += blocks * block.attention;
             all.mlp += blocks * block.mlp;
+            all.idle += blocks * block.idle;
             all.norms += blocks * block.norms;
         }
         all
     }
 
-    /// Those of one block with such a mixer.
-    fn of_block(shape: &Shape, mixer: Mixer) -> Self {
-        let shape = Shape { mixers: Some(Mixers::all(mixer)), ..*shape };
-        let mut all = Self { embedding: 0, attention: 0, mlp: 0, norms: 0, head: 0 };
-        for weight in Weight::of_block(&shape, 0) {
+    /// Those of block number `at`.
+    fn of_block(shape: &Shape, at: usize) -> Self {
+        let mut all = Self { embedding: 0, attention: 0, mlp: 0, idle: 0, norms: 0, head: 0 };
+        let mut of_experts = 0;
+        for weight in Weight::of_block(shape, at) {
             let part = match weight.role {
-                Role::Norm => &mut all.norms,
+                Role::Norm | Role::Loads => &mut all.norms,
                 _ if weight.name.contains(".mlp.") => &mut all.mlp,
                 _ => &mut all.attention,
             };
-            *part += weight.shape.iter().map(|side| *side as u64).product::<u64>();
+            let numbers = weight.shape.iter().map(|side| *side as u64).product::<u64>();
+            *part += numbers;
+            of_experts += if weight.name.contains(".experts.") { numbers } else { 0 };
+        }
+        if let Some(experts) = shape.experts_of(at) {
+            let (count, chosen) = (experts.count as u64, experts.chosen as u64);
+            all.idle = of_experts / count * (count - chosen);
         }
         all
     }
@@ -58,22 +69,20 @@ impl Parameters {
         self.embedding + self.attention + self.mlp + self.norms + self.head
     }
 
+    /// Those that one token goes through.
+    pub fn active(&self) -> u64 {
+        self.total() - self.idle
+    }
+
     /// Those of the table that logits are made by: the head, or the embedding that is the head too.
     pub fn of_logits(&self) -> u64 {
         if self.head == 0 { self.embedding } else { self.head }
     }
 }
 
-/// The mixers that blocks have, and how many blocks have each.
-pub(super) fn kinds(shape: &Shape) -> Vec<(Mixer, u64)> {
-    let mut kinds: Vec<(Mixer, u64)> = Vec::new();
-    for mixer in shape.all_mixers() {
-        match kinds.iter_mut().find(|(kind, _)| *kind == mixer) {
-            Some((_, blocks)) => *blocks += 1,
-            None => kinds.push((mixer, 1)),
-        }
-    }
-    kinds
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for one")]
+fn is_nothing(numbers: &u64) -> bool {
+    *numbers == 0
 }
 
 /// The numbers of the tensors that the rows for tokens are, or are made of.
@@ -86,7 +95,7 @@ pub(super) fn tables(shape: &Shape) -> Vec<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Embedding, Linear, Model, Ttt, Views};
+    use crate::config::{Embedding, Experts, Linear, Mixer, Mixers, Mla, Model, Ttt, Views};
 
     fn model(layers: usize, width: usize, heads: (usize, usize), ffn: usize) -> Model {
         Model { kv_heads: Some(heads.1), ..Model::new(layers, width, heads.0, ffn) }
@@ -114,6 +123,33 @@ mod tests {
             ..Model::new(4, 256, 1, 1024)
         };
         assert_eq!(total(16_384, &bit_llama), 11_684_096);
+    }
+
+    #[test]
+    fn of_experts_those_that_are_chosen_are_active() {
+        let mla = Mla {
+            rank: 256,
+            value_rank: Some(256),
+            query_rank: None,
+            nope_width: 56,
+            rope_width: 56,
+            bias: true,
+        };
+        let nano_kimi = Model {
+            mixers: Some(Mixers::all(Mixer::Mla)),
+            mla: Some(mla),
+            experts: Some(Experts { width: Some(1024), shared: 2, dense: 1, ..Experts::new(8, 2) }),
+            qk_norm: false,
+            ..Model::new(6, 896, 8, 1024)
+        };
+        let parts = Parameters::of(&nano_kimi.shape(49_152, 1024));
+        assert_eq!((parts.total(), parts.active()), (243_263_104, 160_687_744));
+        assert_eq!(parts.mlp, 2_752_512 + 137_661_440);
+        assert_eq!(parts.attention + parts.norms, 14_767_872 + 896);
+        // What is added to scores is a number for each.
+        let experts = nano_kimi.experts.map(|experts| Experts { bias_rate: 1e-3, ..experts });
+        let with = Parameters::of(&Model { experts, ..nano_kimi }.shape(49_152, 1024));
+        assert_eq!((with.norms - parts.norms, with.idle), (5 * 8, parts.idle));
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! A block of a model in use: a mixer with what it keeps of texts, and SwiGLU. Products that read the same numbers are one.
+//! A block of a model in use: a mixer with what it keeps of texts, and SwiGLU or experts. Products that read the same numbers are one.
 use super::Room;
-use super::linear::{Gated, Linear, Source};
+use super::experts::{Experts, Mlp};
 use super::mixer::{At, Mixer};
 use super::weights::{InOrder, Weights};
 use crate::config::Shape;
@@ -10,9 +10,13 @@ use muse_kernels::{Decode, DeviceResult};
 pub(super) struct Block<D: Decode> {
     mixer_norm: D::Vector,
     mixer: Mixer<D>,
-    mlp_norm: D::Vector,
-    gate_and_up: Gated<D>,
-    down: Linear<D>,
+    feed_norm: D::Vector,
+    feed: Feed<D>,
+}
+
+enum Feed<D: Decode> {
+    Dense(Mlp<D>),
+    Experts(Experts<D>),
 }
 
 impl<D: Decode> Block<D> {
@@ -25,11 +29,12 @@ impl<D: Decode> Block<D> {
     ) -> Result<Self, W::Error> {
         let mixer_norm = device.vector(&weights.plain().all()?)?;
         let mixer = Mixer::new(device, shape, shape.mixer(at), room, weights)?;
-        let mlp_norm = device.vector(&weights.plain().all()?)?;
-        let sources = [0; 2].map(|_| Source::next(shape, weights));
-        let gate_and_up = Gated::new(device, shape, &sources, shape.width)?;
-        let down = Linear::new(device, shape, &[Source::next(shape, weights)], shape.ffn)?;
-        Ok(Self { mixer_norm, mixer, mlp_norm, gate_and_up, down })
+        let feed_norm = device.vector(&weights.plain().all()?)?;
+        let feed = match shape.experts_of(at) {
+            None => Feed::Dense(Mlp::new(device, shape, shape.ffn, weights)?),
+            Some(experts) => Feed::Experts(Experts::new(device, shape, experts, weights)?),
+        };
+        Ok(Self { mixer_norm, mixer, feed_norm, feed })
     }
 
     /// # Shapes
@@ -37,8 +42,10 @@ impl<D: Decode> Block<D> {
     pub(super) fn run(&mut self, device: &mut D, at: &At<'_>, x: D::Rows) -> DeviceResult<D::Rows> {
         let normed = device.norm(&x, &self.mixer_norm, at.epsilon)?;
         let x = self.mixer.run(device, at, x, &normed)?;
-        let normed = device.norm(&x, &self.mlp_norm, at.epsilon)?;
-        let gated = self.gate_and_up.of(device, &normed)?;
-        self.down.onto(device, x, &gated)
+        let normed = device.norm(&x, &self.feed_norm, at.epsilon)?;
+        match &self.feed {
+            Feed::Dense(mlp) => mlp.onto(device, x, &normed),
+            Feed::Experts(experts) => experts.onto(device, x, &normed),
+        }
     }
 }

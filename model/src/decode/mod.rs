@@ -2,6 +2,7 @@
 //!
 //! Texts have slots. What a slot holds is not computed again: a token costs one row through the model, whatever stands before it.
 mod block;
+mod experts;
 mod latent;
 mod linear;
 mod mixer;

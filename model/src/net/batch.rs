@@ -58,6 +58,8 @@ pub struct Setting<B: Backend> {
     pub dtype: DType,
     /// Which numbers are dropped.
     pub dropped: Dropped,
+    /// What each row counts where experts are balanced: one over the rows of a step, and nothing where nobody learns.
+    pub of_a_row: f64,
 }
 
 impl<B: Ops> Setting<B> {
@@ -78,7 +80,7 @@ impl<B: Ops> Setting<B> {
         // Where nothing is turned, by angles of the narrowest head.
         let width = if model.any_mixer(Mixer::shares_keys) { model.head_width() } else { 2 };
         let latent = model.mla.map(|mla| of(mla.rope_width));
-        Self { angles: of(width), latent, dtype, dropped: Dropped::NOTHING }
+        Self { angles: of(width), latent, dtype, dropped: Dropped::NOTHING, of_a_row: 0.0 }
     }
 }
 

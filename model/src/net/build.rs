@@ -1,6 +1,7 @@
 //! A decoder from weights as they begin, one after the other.
 use super::{
-    Attention, Block, Chains, Factored, Hyperbolic, Latent, Learner, Linear, Mixer, Mlp, Net, Start, Table,
+    Attention, Block, Chains, Experts, Factored, Feed, Hyperbolic, Latent, Learner, Linear, Mixer, Mlp, Net,
+    Start, Table,
 };
 use crate::config::{self, Model, Shape, Views};
 use burn::module::Param;
@@ -18,14 +19,8 @@ pub(super) fn net<B: Backend>(model: &Model, shape: &Shape, seed: u64, device: &
     for at in 0..shape.layers {
         let mut block = Weights { next: &mut next, model, shape, device };
         let (mixer_norm, mixer) = (block.row(), block.mixer(shape.mixer(at)));
-        let (mlp_norm, [gate, up, down]) = (block.row(), [(); 3].map(|()| block.linear()));
-        blocks.push(Block {
-            mixer_norm,
-            mixer,
-            mlp_norm,
-            mlp: Mlp { gate, up, down },
-            norm_eps: model.norm_eps,
-        });
+        let (feed_norm, feed) = (block.row(), block.feed(shape.experts_of(at)));
+        blocks.push(Block { mixer_norm, mixer, feed_norm, feed, norm_eps: model.norm_eps });
     }
     let last = row(next(), device);
     let head = (!shape.tied).then(|| table(&mut next, shape, device));
@@ -71,6 +66,20 @@ impl<B: Backend, F: FnMut() -> TensorData> Weights<'_, B, F> {
         let first = matrix((self.next)(), self.device);
         let second = self.shape.low_rank.map(|_| matrix((self.next)(), self.device));
         Linear { first, second, rounding: self.shape.round.map(Into::into) }
+    }
+
+    fn mlp(&mut self) -> Mlp<B> {
+        let [gate, up, down] = [(); 3].map(|()| self.linear());
+        Mlp { gate, up, down }
+    }
+
+    fn feed(&mut self, experts: Option<config::Experts>) -> Feed<B> {
+        let Some(config) = experts else { return Feed::Dense(self.mlp()) };
+        let gate = matrix((self.next)(), self.device);
+        let bias = config.has_bias().then(|| self.row());
+        let experts = (0..config.count).map(|_| self.mlp()).collect();
+        let shared = (config.shared > 0).then(|| self.mlp());
+        Feed::Experts(Experts { gate, bias, experts, shared, config })
     }
 
     /// A norm of queries or keys, or of what they are made of.

@@ -123,3 +123,26 @@ pub(super) fn project_behind<B: Ops>(
     let inner = linears[0].taken(inner.reshape([rows * parts, all / parts])).reshape([rows, all]);
     B::project_apart(inner, seconds)
 }
+
+/// What matrices of experts make of the rows that are dealt to each, side by side: as many of each expert. All are of one kind.
+///
+/// # Shapes
+/// x `[places, in]` -> `[places, sum of outs of one expert]`
+pub(super) fn project_dealt<B: Ops>(
+    x: Tensor<B, 2>,
+    linears: Vec<Vec<&Linear<B>>>,
+    ends: &[usize],
+) -> Tensor<B, 2> {
+    let (one, parts) = (linears[0][0], linears[0].len());
+    let firsts = linears.iter().map(|own| own.iter().map(|linear| linear.first()).collect()).collect();
+    let inner = B::project_dealt(one.taken(x), firsts, ends);
+    if one.second.is_none() {
+        return inner;
+    }
+    let wide = inner.dims()[1] / parts;
+    let of_part = |part: usize| {
+        let seconds = linears.iter().map(|own| own[part].second().into_iter().collect()).collect();
+        B::project_dealt(one.taken(inner.clone().narrow(1, part * wide, wide)), seconds, ends)
+    };
+    Tensor::cat((0..parts).map(of_part).collect(), 1)
+}

@@ -3,9 +3,9 @@ use super::{Attention, Batch, Chains, Hyperbolic, Latent, Learner, Setting};
 use burn::prelude::*;
 use muse_kernels::{Dropout, Ops, Sight};
 
-/// Where a mixer is run: behind which norm, for which tokens, and in which block.
+/// Where a part of a block is run: behind which norm, for which tokens, and in which block.
 pub struct Site<'a, B: Backend> {
-    /// `[width]`: the weight of the block's norm before the mixer.
+    /// `[width]`: the weight of the norm before it.
     pub norm: Tensor<B, 1>,
     /// The tokens.
     pub batch: &'a Batch<B>,
@@ -26,6 +26,11 @@ impl<B: Backend> Site<'_, B> {
     /// What is dropped of that which the mixer adds.
     pub(super) fn dropped(&self) -> Dropout {
         self.setting.dropped.of_attention(self.at)
+    }
+
+    /// The same of SwiGLU or of experts.
+    pub(super) fn dropped_of_mlp(&self) -> Dropout {
+        self.setting.dropped.of_mlp(self.at)
     }
 }
 

@@ -1,5 +1,6 @@
 //! SwiGLU: `down(silu(gate x) * up x)`.
 use super::linear::{Linear, project_behind};
+use super::mixer::Site;
 use burn::prelude::*;
 use muse_kernels::{Dropout, Ops};
 
@@ -16,14 +17,17 @@ impl<B: Ops> Mlp<B> {
     ///
     /// # Shapes
     /// x `[rows, width]` -> `[rows, width]`
-    pub fn forward(
-        &self,
-        x: Tensor<B, 2>,
-        norm: Tensor<B, 1>,
-        epsilon: f64,
-        dropped: Dropout,
-    ) -> Tensor<B, 2> {
-        let both = project_behind(x.clone(), Some(norm), epsilon, &[&self.gate, &self.up]);
-        self.down.gated_onto(x, both, dropped)
+    pub(super) fn forward(&self, x: Tensor<B, 2>, epsilon: f64, site: &Site<'_, B>) -> Tensor<B, 2> {
+        let both = project_behind(x.clone(), Some(site.norm.clone()), epsilon, &[&self.gate, &self.up]);
+        self.down.gated_onto(x, both, site.dropped_of_mlp())
+    }
+
+    /// `sum`, and what it makes of rows that are behind their norm.
+    ///
+    /// # Shapes
+    /// both `[rows, width]` -> `[rows, width]`
+    pub(super) fn onto(&self, sum: Tensor<B, 2>, normed: Tensor<B, 2>, dropped: Dropout) -> Tensor<B, 2> {
+        let both = project_behind(normed, None, 0.0, &[&self.gate, &self.up]);
+        self.down.gated_onto(sum, both, dropped)
     }
 }

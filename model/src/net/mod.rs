@@ -4,6 +4,8 @@ mod batch;
 mod block;
 mod build;
 mod chains;
+mod experts;
+mod feed;
 mod hyperbolic;
 mod latent;
 mod learner;
@@ -17,9 +19,12 @@ mod weights;
 
 pub use attention::Attention;
 pub use batch::{Batch, Dropped, Setting};
-pub use block::Block;
+pub use block::{Block, Seen};
 pub use chains::Chains;
 pub(crate) use chains::{LEAST_ETA, MOST_POTENTIAL};
+pub use experts::Experts;
+pub(crate) use experts::LEAST_SCORE;
+pub use feed::Feed;
 pub(crate) use hyperbolic::CURVATURE;
 pub use hyperbolic::Hyperbolic;
 pub use latent::Latent;
@@ -58,6 +63,8 @@ pub struct Hidden<B: Backend> {
     pub state: Tensor<B, 2>,
     /// Of each block that has logits the largest one of each head, `[heads]`.
     pub peaks: Vec<Tensor<B, 1>>,
+    /// Of each block that has experts how many tokens went through each.
+    pub loads: Vec<Vec<u32>>,
 }
 
 impl<B: Ops> Net<B> {
@@ -135,13 +142,14 @@ impl<B: Ops> Acting<'_, B> {
     /// [`Net::hidden`].
     pub fn hidden(&self, batch: &Batch<B>, setting: &Setting<B>) -> Hidden<B> {
         let mut state = self.net.embedded(batch, setting);
-        let mut peaks = Vec::with_capacity(self.net.blocks.len());
+        let (mut peaks, mut loads) = (Vec::new(), Vec::new());
         for at in 0..self.net.blocks.len() {
-            let (next, peak) = self.block(at).forward(state, batch, setting, at);
+            let (next, seen) = self.block(at).forward(state, batch, setting, at);
             state = next;
-            peaks.extend(peak);
+            peaks.extend(seen.peak);
+            loads.extend(seen.loads);
         }
-        Hidden { state, peaks }
+        Hidden { state, peaks, loads }
     }
 
     /// [`Net::loss`].
@@ -152,7 +160,17 @@ impl<B: Ops> Acting<'_, B> {
         objective: &Objective,
         share: f64,
     ) -> Losses<B> {
-        let hidden = self.hidden(batch, setting).state;
+        self.loss_of(self.hidden(batch, setting).state, batch, objective, share)
+    }
+
+    /// The same of the last hidden state.
+    pub fn loss_of(
+        &self,
+        hidden: Tensor<B, 2>,
+        batch: &Batch<B>,
+        objective: &Objective,
+        share: f64,
+    ) -> Losses<B> {
         let (norm, norm_eps) = self.net.norm();
         let top = Top { norm, head: self.net.head().clone(), bias: self.net.head_bias(), norm_eps };
         top.loss(hidden, batch, objective, share, false)

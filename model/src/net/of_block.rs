@@ -1,6 +1,6 @@
 //! The weights of a block: their names, as others name them where others have them, their sizes, and their order.
 use super::weights::{Role, Weight};
-use crate::config::{Mixer, Shape, Views};
+use crate::config::{Experts, Mixer, Shape, Views};
 
 /// The names and sizes of one block.
 struct Block<'a> {
@@ -26,9 +26,10 @@ impl Weight {
             }
         }
         block.norm("post_attention_layernorm", shape.width);
-        block.matrix("mlp.gate_proj", shape.ffn, shape.width);
-        block.matrix("mlp.up_proj", shape.ffn, shape.width);
-        block.matrix("mlp.down_proj", shape.width, shape.ffn);
+        match shape.experts_of(at) {
+            None => block.swiglu("mlp", shape.ffn),
+            Some(experts) => block.experts(experts),
+        }
         block.all
     }
 }
@@ -56,6 +57,29 @@ impl Block<'_> {
                 self.one(&format!("{name}.a"), rank, input);
                 self.one(&format!("{name}.b"), out, rank);
             }
+        }
+    }
+
+    fn swiglu(&mut self, module: &str, inner: usize) {
+        let width = self.shape.width;
+        self.matrix(&format!("{module}.gate_proj"), inner, width);
+        self.matrix(&format!("{module}.up_proj"), inner, width);
+        self.matrix(&format!("{module}.down_proj"), width, inner);
+    }
+
+    fn experts(&mut self, experts: Experts) {
+        let (count, inner) = (experts.count, self.shape.of_experts());
+        let own = |name: &str, shape: Vec<usize>, role| Weight {
+            name: format!("model.layers.{}.mlp.gate.{name}", self.at),
+            shape,
+            role,
+        };
+        let gate = own("weight", vec![count, self.shape.width], Role::Gate);
+        let bias = experts.has_bias().then(|| own("e_score_correction_bias", vec![count], Role::Loads));
+        self.all.extend([gate].into_iter().chain(bias));
+        (0..count).for_each(|expert| self.swiglu(&format!("mlp.experts.{expert}"), inner));
+        if experts.shared > 0 {
+            self.swiglu("mlp.shared_experts", experts.shared * inner);
         }
     }
 

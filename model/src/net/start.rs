@@ -37,13 +37,14 @@ impl Start {
             (Role::Norm, Some(Part::Phase)) => Self::Same(FRAC_PI_4 as f32),
             // Chains begin with memories of many lengths.
             (Role::Norm, _) if weight.name.ends_with(".eta.weight") => Self::Normal(1.0),
+            (Role::Loads, _) => Self::Same(0.0),
             (Role::Norm, _) if weight.name.ends_with(".bias") || of_space(&weight.name) => Self::Same(0.0),
             (Role::Norm, _) => Self::Same(1.0),
             // Rows are to be as large as those of a table: each number is made of two, and counts by a cosine.
             (Role::Embedding | Role::Head, Some(_)) if !normed => {
                 Self::Normal((model.init_std / FRAC_PI_4.cos()).sqrt())
             }
-            (Role::Embedding | Role::Head, _) => Self::Normal(model.init_std),
+            (Role::Embedding | Role::Head | Role::Gate, _) => Self::Normal(model.init_std),
             // Numbers between both are as large as those that come in, and those that come out as with one matrix.
             (Role::Matrix, Some(Part::First)) => Self::Normal(columns.sqrt().recip()),
             (Role::Matrix, Some(_)) => {

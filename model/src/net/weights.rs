@@ -17,6 +17,17 @@ pub enum Role {
     Norm,
     /// A matrix within a block.
     Matrix,
+    /// What experts are chosen by: a row for each.
+    Gate,
+    /// What is added to scores where experts are chosen. In the place of a gradient it has how many tokens chose each.
+    Loads,
+}
+
+impl Role {
+    /// Whether it stays in f32, whatever others become: there are few such numbers, and much depends on each.
+    pub fn is_exact(self) -> bool {
+        matches!(self, Self::Norm | Self::Gate | Self::Loads)
+    }
 }
 
 /// A weight's name, sizes and role.

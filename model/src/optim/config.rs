@@ -151,10 +151,11 @@ impl OptimizerConfig {
         let usual = if self.kind == OptimizerKind::Sgd { 0.0 } else { 0.1 };
         let decay = &self.weight_decay;
         match role {
-            Role::Matrix => decay.matrices.unwrap_or(usual),
+            Role::Matrix | Role::Gate => decay.matrices.unwrap_or(usual),
             Role::Head => decay.head.unwrap_or(usual),
             Role::Embedding => decay.embeddings,
             Role::Norm => decay.norms,
+            Role::Loads => 0.0,
         }
     }
 

@@ -42,9 +42,20 @@ pub(super) struct Plan {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Rule {
     Frozen,
-    Adamw { betas: [f64; 2], epsilon: f64 },
-    Muon { momentum: f64, nesterov: bool },
-    Sgd { momentum: f64, nesterov: bool },
+    Adamw {
+        betas: [f64; 2],
+        epsilon: f64,
+    },
+    Muon {
+        momentum: f64,
+        nesterov: bool,
+    },
+    Sgd {
+        momentum: f64,
+        nesterov: bool,
+    },
+    /// Against what is more than the mean of what came.
+    Against,
 }
 
 impl Plan {
@@ -68,6 +79,7 @@ impl Plan {
         let adamw = Rule::Adamw { betas: config.betas(), epsilon: config.epsilon() };
         let (rule, rate) = match config.kind {
             _ if group.is_some_and(|group| group.frozen) => (Rule::Frozen, 0.0),
+            _ if weight.role == Role::Loads => (Rule::Against, 1.0),
             OptimizerKind::Adamw => (adamw, 1.0),
             OptimizerKind::Sgd => (Rule::Sgd { momentum, nesterov }, 1.0),
             _ if weight.role == Role::Matrix => (Rule::Muon { momentum, nesterov }, 1.0),
@@ -75,6 +87,7 @@ impl Plan {
         };
         let rate = rate * group.map_or(1.0, |group| group.rate);
         let decay = group.and_then(|group| group.weight_decay).unwrap_or_else(|| config.decay(weight.role));
+        let decay = if rule == Rule::Against { 0.0 } else { decay };
         Ok(Self { rule, rate, decay })
     }
 }

@@ -6,7 +6,7 @@ use super::muon::stacks;
 use super::rounding::{seed, to_bf16};
 use super::state::{Codes, Kept, Sort};
 use super::{OptimError, OptimizerConfig, StateKind};
-use crate::net::{Role, Weight};
+use crate::net::Weight;
 use burn::prelude::*;
 use burn::tensor::DType;
 use muse_kernels::{AdamStep, Move, Ops, Push, ahead};
@@ -31,6 +31,8 @@ pub struct Optimizer<B: Ops> {
     pub(super) codes: Codes<B>,
     pub(super) step: u64,
     rate: f64,
+    /// How far what is added to the scores of experts moves in a step.
+    balancing: f64,
     pub(super) scale: Tensor<B, 1>,
 }
 
@@ -60,7 +62,7 @@ impl Rule {
     /// What it keeps.
     pub(super) fn sorts(self) -> &'static [Sort] {
         match self {
-            Self::Frozen => &[],
+            Self::Frozen | Self::Against => &[],
             Self::Adamw { .. } => &[Sort::Mean, Sort::Square],
             Self::Muon { .. } | Self::Sgd { .. } => &[Sort::Momentum],
         }
@@ -114,8 +116,8 @@ impl<B: Ops> Optimizer<B> {
         let codes = Codes::new(device);
         let slots = weights.into_iter().zip(plans).map(|(weight, plan)| {
             let len = weight.len();
-            // Norms are too few for their bytes to matter.
-            let kind = if weight.role == Role::Norm { StateKind::F32 } else { config.state };
+            // They are too few for their bytes to matter.
+            let kind = if weight.role.is_exact() { StateKind::F32 } else { config.state };
             // What is changed where it lies takes no memory beside, and pieces would have to be put together again.
             let whole = match plan.rule {
                 Rule::Muon { .. } => true,
@@ -133,7 +135,24 @@ impl<B: Ops> Optimizer<B> {
         let slots: Vec<_> = slots.collect();
         let (stacks, alike) = (stacks(&slots, together), alike(&slots));
         let scale = Tensor::ones([1], (device, DType::F32));
-        Ok(Self { slots, device: device.clone(), stacks, alike, codes, step: 1, rate: 0.0, scale })
+        Ok(Self {
+            slots,
+            device: device.clone(),
+            stacks,
+            alike,
+            codes,
+            step: 1,
+            rate: 0.0,
+            balancing: 0.0,
+            scale,
+        })
+    }
+
+    /// Has what is added to the scores of experts move so far in a step, whatever the learning rate: up where fewer rows chose one than the
+    /// mean, which is what it is given in the place of a gradient.
+    #[must_use]
+    pub fn balancing(self, rate: f64) -> Self {
+        Self { balancing: rate, ..self }
     }
 
     /// Begins step `step` (from 1) at this learning rate, with the gradients of all weights in their order, flat and in f32.
@@ -149,9 +168,14 @@ impl<B: Ops> Optimizer<B> {
         }
     }
 
-    /// Whether weight number `at` stays as it is: its gradient need not be made, and counts for no norm.
+    /// Whether weight number `at` stays as it is: its gradient need not be made.
     pub fn is_frozen(&self, at: usize) -> bool {
         self.slots[at].plan.rule == Rule::Frozen
+    }
+
+    /// Whether what weight number `at` is given counts for the norm of the gradient: it is one, and changes something.
+    pub fn counts(&self, at: usize) -> bool {
+        !matches!(self.slots[at].plan.rule, Rule::Frozen | Rule::Against)
     }
 
     /// The new values of all weights, in their order, once in a step. They come flat, in f32, or in bf16 where they are kept so: these
@@ -206,7 +230,8 @@ impl<B: Ops> Optimizer<B> {
 
     /// The step that comes now, for a weight of this plan.
     pub(super) fn step_of(&self, plan: &Plan) -> Step<B> {
-        Step { number: self.step, rate: self.rate * plan.rate, scale: self.scale.clone() }
+        let rate = if plan.rule == Rule::Against { self.balancing } else { self.rate };
+        Step { number: self.step, rate: rate * plan.rate, scale: self.scale.clone() }
     }
 }
 
@@ -246,6 +271,10 @@ impl<B: Ops> Step<B> {
             (Rule::Sgd { momentum, nesterov }, Some(kept), None) => {
                 let [way, kept] = ahead(grad, kept, &Push { scale: self.scale.clone(), momentum, nesterov });
                 (B::moved(vec![[weight, way]], &self.moves(plan)).remove(0), vec![kept])
+            }
+            (Rule::Against, None, None) => {
+                let way = (grad.clone() - grad.mean()).sign();
+                (B::moved(vec![[weight, way]], &self.moves(plan)).remove(0), Vec::new())
             }
             (_, first, second) => (weight, first.into_iter().chain(second).collect()),
         }

@@ -125,9 +125,9 @@ fn forward<B: Ops>(run: &Run<'_, B>, recompute: Recompute) -> Forward<B> {
             Recompute::BlockOffloaded => Kept::Away(state.to_data()),
             _ => Kept::Input(state.clone()),
         });
-        let (next, peak) = run.acting.block(at).forward(state, batch, setting, at);
+        let (next, seen) = run.acting.block(at).forward(state, batch, setting, at);
         state = next;
-        peaks.extend(peak);
+        peaks.extend(seen.peak);
     }
     (state, kept, peaks)
 }

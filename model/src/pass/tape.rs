@@ -40,6 +40,7 @@ impl<'a, B: Ops> Run<'a, B> {
                 latent: setting.latent.as_ref().map(taped),
                 dtype: setting.dtype,
                 dropped: setting.dropped,
+                of_a_row: setting.of_a_row,
             },
         }
     }
@@ -54,13 +55,13 @@ pub(super) struct Tape<B: Ops> {
 }
 
 impl<B: Ops> Tape<B> {
-    /// Runs block number `at`; gives the largest logit of each of its heads beside, where they have logits.
+    /// Runs block number `at`; gives beside what [`crate::net::Seen`] has of its heads' logits.
     pub(super) fn run(run: &Run<'_, B>, at: usize, input: Tensor<B, 2>) -> (Self, Option<Tensor<B, 1>>) {
         let learns = run.acting.lora.map_or(Learns::All, |lora| Learns::Some(lora.places(at)));
         let block = run.acting.block(at).train::<Taped<B>>().map(&mut Leaves { at: 0, learns: &learns });
         let input = leaf(input);
-        let (output, peak) = block.forward(input.clone(), &run.batch, &run.setting, at);
-        (Self { block, learns, input, output }, peak.map(Tensor::inner))
+        let (output, seen) = block.forward(input.clone(), &run.batch, &run.setting, at);
+        (Self { block, learns, input, output }, seen.peak.map(Tensor::inner))
     }
 
     pub(super) fn output(&self) -> Tensor<B, 2> {

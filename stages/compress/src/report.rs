@@ -65,6 +65,7 @@ enum Kind {
     Attention,
     Mlp,
     Norms,
+    Gates,
 }
 
 impl Row {
@@ -74,6 +75,7 @@ impl Row {
         let kind = match whole.role {
             Role::Embedding | Role::Head => Kind::Rows,
             Role::Norm => Kind::Norms,
+            Role::Gate | Role::Loads => Kind::Gates,
             Role::Matrix if whole.name.contains(".mlp.") => Kind::Mlp,
             Role::Matrix => Kind::Attention,
         };
@@ -130,8 +132,10 @@ impl Report {
             ("attention", Kind::Attention),
             ("mlp", Kind::Mlp),
             ("norms", Kind::Norms),
+            ("gates", Kind::Gates),
         ];
-        for (name, kind) in kinds {
+        let there = |kind: Kind| self.matrices.iter().any(|row| row.kind == kind);
+        for (name, kind) in kinds.into_iter().filter(|(_, kind)| *kind != Kind::Gates || there(*kind)) {
             let rows = || self.matrices.iter().filter(|row| row.kind == kind);
             let errors: Vec<f64> = rows().filter_map(|row| row.error).collect();
             let mean = errors.iter().sum::<f64>() / errors.len() as f64;
@@ -162,7 +166,7 @@ fn form(model: &Model, role: Role) -> String {
         None => "",
     };
     match (role, model.low_rank(), model.embedding) {
-        (Role::Norm, ..) => "as they are".into(),
+        (role, ..) if role.is_exact() => "as they are".into(),
         (Role::Matrix, Some(rank), _) => format!("rank {rank}{}", rounded(model.round())),
         (Role::Matrix, None, _) => format!("whole{}", rounded(model.round())),
         (_, _, Some(cores)) => {

@@ -2,7 +2,6 @@
 use crate::params::{Dtype, Params};
 use crate::source::Source;
 use muse_artifacts::checkpoint::{self, CheckpointWriter, Facts, Tensor};
-use muse_model::net::Role;
 use muse_stage::{Context, StageError};
 use std::path::Path;
 
@@ -24,7 +23,7 @@ pub(crate) fn write(
     let stored = source.checkpoint.model();
     let is_norm = |tensor: &Tensor| {
         let weight = source.weights.iter().find(|weight| weight.name == tensor.name);
-        weight.is_some_and(|weight| weight.role == Role::Norm)
+        weight.is_some_and(|weight| weight.role.is_exact())
     };
     // Norms are few, and stay exact.
     let in_dtype = |tensor: &Tensor, dtype| match is_norm(tensor) {

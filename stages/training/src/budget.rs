@@ -40,7 +40,7 @@ pub struct Cost {
     pub parameters: Parameters,
     /// All of them.
     pub total: u64,
-    /// Those that a token has to do with: all of a model that has no experts.
+    /// Those that a token goes through: all of a model that has no experts.
     pub active: u64,
     /// Those of the dense model of these sizes: the same, but for what `compress` makes smaller.
     pub dense_equivalent: u64,
@@ -83,7 +83,7 @@ impl Cost {
         Self {
             parameters,
             total,
-            active: total,
+            active: parameters.active(),
             dense_equivalent: Parameters::of(&shape.dense()).total(),
             bytes: Bytes {
                 f32: 4 * total,

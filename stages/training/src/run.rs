@@ -143,6 +143,9 @@ fn evaluate<B: Ops>(
     if let Some(zeros) = tell.aside(|| team.first().zeros()) {
         context.metric(team.first().state().made, "zeros", zeros);
     }
+    if let Some(load) = team.first().expert_load() {
+        context.metric(team.first().state().made, "expert_load", load);
+    }
     Ok(loss)
 }
 

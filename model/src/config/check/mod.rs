@@ -37,6 +37,7 @@ impl Model {
         }
         if problems.is_empty() {
             self.check_mixers(&mut problems);
+            self.check_experts(&mut problems);
         }
         if problems.is_empty() {
             self.check_linear(&mut problems);

@@ -2,7 +2,7 @@
 mod stored;
 
 use super::{Cpu, Decoder, DeviceError, Kept, More, Room, Wanted, rows_of};
-use crate::config::{Bk, Linear, Mixer, Mixers, Mla, Model, Round, Ttt, Views};
+use crate::config::{Bk, Experts, Gate, Linear, Mixer, Mixers, Mla, Model, Round, Ttt, Views};
 use crate::kernels::{Ops, with_threads};
 use crate::net::{Batch, Net, Setting, Weight};
 use burn::backend::Flex;
@@ -88,12 +88,35 @@ fn kinds() -> Vec<(Model, Net<Flex>)> {
         model(|model| model.linear = Some(Linear { low_rank: None, round: Some(Round::Ternary) })),
         model(|model| model.linear = Some(Linear { low_rank: Some(9), round: Some(Round::Ternary) })),
     ];
-    kinds.extend(mixers().map(model));
+    kinds.extend(mixers().chain(experts()).map(model));
     kinds
 }
 
 const MLA: Mla =
     Mla { rank: 10, value_rank: None, query_rank: None, nope_width: 6, rope_width: 4, bias: false };
+
+/// What makes a model one with experts.
+fn experts() -> impl Iterator<Item = fn(&mut Model)> {
+    let all: [fn(&mut Model); 4] = [
+        |model| model.experts = Some(Experts::new(5, 2)),
+        |model| {
+            let many =
+                Experts { groups: 2, chosen_groups: Some(1), normed: Some(true), ..Experts::new(6, 2) };
+            model.experts = Some(Experts { shared: 2, dense: 1, width: Some(9), ..many });
+            (model.mixers, model.mla) = (Some(Mixers::all(Mixer::Mla)), Some(MLA));
+        },
+        |model| {
+            let apart = Experts { gate: Gate::Sigmoid, scale: 1.5, bias_rate: 1e-3, ..Experts::new(4, 3) };
+            model.experts = Some(apart);
+            model.linear = Some(Linear { low_rank: None, round: Some(Round::Ternary) });
+        },
+        |model| {
+            model.experts = Some(Experts { shared: 1, ..Experts::new(3, 1) });
+            model.linear = Some(Linear { low_rank: Some(4), round: Some(Round::Int8) });
+        },
+    ];
+    all.into_iter()
+}
 
 /// What makes a model one of other mixers than attention.
 fn mixers() -> impl Iterator<Item = fn(&mut Model)> {

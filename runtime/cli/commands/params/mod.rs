@@ -496,7 +496,7 @@ mod tests {
         let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/models.md")).unwrap();
         let schema = budget::model_schema();
         let mut fields: Vec<String> = schema["properties"].as_object().unwrap().keys().cloned().collect();
-        for inner in ["Linear", "Embedding", "Rope", "RopeScaling", "Mla", "Ttt", "Bk"] {
+        for inner in ["Linear", "Embedding", "Rope", "RopeScaling", "Mla", "Ttt", "Bk", "Experts"] {
             let inner = schema["$defs"][inner]["properties"].as_object().unwrap();
             fields.extend(inner.keys().cloned());
         }

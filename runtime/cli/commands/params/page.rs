@@ -49,7 +49,25 @@ fn sizes(shape: &Shape) -> [String; 2] {
         let rounded = if embedding.round.is_some() { ", rounded" } else { "" };
         second += &format!(", rows of two cores of rank {}{rounded}", number(embedding.tensor_train));
     }
-    [format!("{layers} layers of width {width}, {heads}, SwiGLU {ffn}"), second]
+    let feed = match shape.experts {
+        None => format!("SwiGLU {ffn}"),
+        Some(experts) => {
+            let own = number(shape.of_experts());
+            let through = |count: usize| if count == 1 { "one".to_owned() } else { number(count) };
+            let mut feed = format!("{} of {} experts {own}", through(experts.chosen), number(experts.count));
+            feed += &if experts.shared > 0 {
+                format!(" and {} shared", number(experts.shared))
+            } else {
+                String::new()
+            };
+            feed + &if experts.dense > 0 {
+                format!(", SwiGLU {ffn} in {}", number(experts.dense))
+            } else {
+                String::new()
+            }
+        }
+    };
+    [format!("{layers} layers of width {width}, {heads}, {feed}"), second]
 }
 
 struct Page {
@@ -80,11 +98,15 @@ impl Page {
         let parts = cost.parameters;
         self.heading("parameters");
         let mixers = if shape.mixers.is_none() { "attention" } else { "mixers" };
-        let rows = if shape.mixers.is_none() && !shape.head_bias { "norms" } else { "norms, biases" };
+        let rows = if shape.mixers.is_none() && !shape.head_bias && shape.experts.is_none() {
+            "norms"
+        } else {
+            "norms, biases"
+        };
         let named = [
             ("embedding", parts.embedding),
             (mixers, parts.attention),
-            ("SwiGLU", parts.mlp),
+            (if shape.experts.is_some() { "experts, SwiGLU" } else { "SwiGLU" }, parts.mlp),
             (rows, parts.norms),
             ("head", parts.head),
         ];

@@ -114,7 +114,7 @@ fn tensor(source: &Source, weight: &Weight, wanted: Kind) -> Result<Tensor, Stag
     let last = weight.role == Role::Head || weight.role == Role::Embedding && source.model.tied;
     let kind = match wanted {
         // Norms are few, and llama.cpp computes with them in 32 bits.
-        _ if weight.role == Role::Norm => Kind::F32,
+        _ if weight.role.is_exact() => Kind::F32,
         Kind::Tq2 | Kind::Tq1 if weight.role == Role::Matrix && columns.is_multiple_of(trits::BLOCK) => {
             wanted
         }

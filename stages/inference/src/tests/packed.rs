@@ -6,7 +6,7 @@ use burn::backend::Flex;
 use muse_artifacts::ArtifactError;
 use muse_artifacts::checkpoint::{CheckpointWriter, Dtype, Facts, Tensor, Weights, scale_of, two_bits};
 use muse_model::acting::rounded;
-use muse_model::config::{Linear, Mixer, Mla, Model, Round};
+use muse_model::config::{Experts, Linear, Mixer, Mla, Model, Round};
 use muse_model::kernels::Rounding;
 use muse_model::net::{Net, Role, Weight};
 use std::collections::HashMap;
@@ -71,7 +71,9 @@ fn a_packed_model_is_the_one_that_was_trained_to_the_bit() {
         mla,
         ..config(CONTEXT)
     };
-    let models = [config(CONTEXT), mixed(Mixer::Mla, Some(mla)), mixed(Mixer::Ttt, None)];
+    let experts = Some(Experts { shared: 1, bias_rate: 1e-3, ..Experts::new(4, 2) });
+    let experts = Model { experts, ..config(CONTEXT) };
+    let models = [config(CONTEXT), mixed(Mixer::Mla, Some(mla)), mixed(Mixer::Ttt, None), experts];
     for (at, model) in models.iter().enumerate() {
         let [trained, packed] = ["trained", "packed"].map(|name| folder.path().join(format!("{name} {at}")));
         write(model, &trained, false);

@@ -128,6 +128,11 @@ impl Step {
         if self.labels == 0 { 0.0 } else { 1.0 / self.labels as f64 }
     }
 
+    /// What each of its tokens counts where all count as much.
+    pub fn of_a_row(&self) -> f64 {
+        1.0 / self.tokens().max(1) as f64
+    }
+
     /// How many tokens it has, those too that fill up.
     pub fn tokens(&self) -> u64 {
         self.sequences.iter().map(|sequence| sequence.inputs().len() as u64).sum()

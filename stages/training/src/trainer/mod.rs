@@ -21,7 +21,7 @@ use muse_model::config::{Model, Shape};
 use muse_model::count::Precision;
 use muse_model::kernels::{DeviceError, Member, Objective, Ops};
 use muse_model::lora::{Acting, Lora};
-use muse_model::net::{Batch, Net, Role, Setting, Weight};
+use muse_model::net::{Batch, Net, Setting, Weight};
 use muse_model::optim::{Clip, Optimizer, global_norm};
 use muse_stage::StageError;
 use std::collections::VecDeque;
@@ -52,6 +52,8 @@ pub(crate) struct Trainer<'a, B: Ops> {
     /// How many there may be beside the one that is looked at next.
     ahead: usize,
     state: State,
+    /// How uneven the work of experts was at the last evaluation.
+    expert_load: Option<f64>,
     /// Those that train the same on other devices, if there are any.
     member: Option<Member>,
 }
@@ -70,7 +72,8 @@ impl<'a, B: Ops> Trainer<'a, B> {
         (model.vocab_size, model.context) = (Some(shape.vocab_size), Some(shape.context));
         // Sequences may be shorter than what the model has learned.
         let shape = Shape { context, ..shape };
-        let optimizer = optimizer(recipe, recipe.changes(&shape), &device)?;
+        let balancing = shape.experts.map_or(0.0, |experts| experts.bias_rate);
+        let optimizer = optimizer(recipe, recipe.changes(&shape), &device)?.balancing(balancing);
         let dtype = if recipe.precision == Precision::F32 { DType::F32 } else { DType::BF16 };
         let devices = member.as_ref().map_or(1, Member::count);
         let size = recipe.step_size(context, model.window, devices);
@@ -85,6 +88,7 @@ impl<'a, B: Ops> Trainer<'a, B> {
             ahead: ahead::<B>(member.as_ref()),
             objective: recipe.loss.objective(),
             state: State::default(),
+            expert_load: None,
             model,
             weights: Weight::all(&shape),
             shape,
@@ -100,12 +104,12 @@ impl<'a, B: Ops> Trainer<'a, B> {
         Ok(trainer)
     }
 
-    /// Weights that are kept in bf16 alone become so. Those of norms are few, and stay exact.
+    /// Weights that are kept in bf16 alone become so, but for those few that stay exact.
     fn rounded(&mut self) {
         if self.training.recipe.precision == Precision::Bf16Stochastic {
             let weights = &self.weights;
             self.net = self.net.take().map(|net| {
-                net.changed(|at, x| if weights[at].role == Role::Norm { x } else { x.cast(DType::BF16) })
+                net.changed(|at, x| if weights[at].role.is_exact() { x } else { x.cast(DType::BF16) })
             });
         }
     }
@@ -156,13 +160,16 @@ impl<'a, B: Ops> Trainer<'a, B> {
 
     /// Cross-entropy on what is held back, a mean over its labels. None where there is nothing. Devices share the batches, and
     /// the sum has these in their order.
-    pub(crate) fn evaluate(&self) -> Result<Option<f64>, StageError> {
+    pub(crate) fn evaluate(&mut self) -> Result<Option<f64>, StageError> {
         let held_out = HeldOut::new(self.training.tokens, self.size, self.training.recipe.eval_tokens);
         let (rank, devices) = self.place();
-        let mut own = Vec::new();
+        let (mut own, mut loads) = (Vec::new(), Vec::new());
         for rows in held_out.share_of(rank, devices) {
             let rows = rows?.filled_up(self.size.micro_batch);
-            let loss = self.acting().loss(&self.batch(&rows), &self.setting, &Objective::PLAIN, 1.0);
+            let (acting, batch) = (self.acting(), self.batch(&rows));
+            let hidden = acting.hidden(&batch, &self.setting);
+            add_loads(&mut loads, hidden.loads);
+            let loss = acting.loss_of(hidden.state, &batch, &Objective::PLAIN, 1.0);
             own.push((loss.plain.into_scalar().elem::<f64>(), rows.labelled));
         }
         let all = match &self.member {
@@ -172,12 +179,19 @@ impl<'a, B: Ops> Trainer<'a, B> {
             }
             None => Arc::new(vec![own]),
         };
+        self.expert_load = unevenness(&loads);
         let longest = all.iter().map(Vec::len).max().unwrap_or(0);
         let in_order = (0..longest).flat_map(|at| all.iter().filter_map(move |of_one| of_one.get(at)));
         let add = |(sum, labels), (loss, more): &(f64, u64)| (sum + loss, labels + more);
         let (sum, labels) = in_order.fold((0.0, 0), add);
         self.checked()?;
         Ok((labels > 0).then(|| sum / labels as f64))
+    }
+
+    /// How many tokens the busiest expert of any block had at the last evaluation, as a multiple of the mean: on one device, of the tokens
+    /// that it evaluated. None where there are no experts.
+    pub(crate) fn expert_load(&self) -> Option<f64> {
+        self.expert_load
     }
 
     /// Whether all devices have the same weights: nothing but a fault makes them differ, and nothing else would tell.
@@ -206,6 +220,26 @@ impl<'a, B: Ops> Trainer<'a, B> {
             self.state.best = Some(point);
         }
     }
+}
+
+/// Adds how many tokens each expert of each block had.
+fn add_loads(sum: &mut Vec<Vec<u32>>, more: Vec<Vec<u32>>) {
+    if sum.is_empty() {
+        *sum = more;
+        return;
+    }
+    for (sum, more) in sum.iter_mut().zip(more) {
+        sum.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+    }
+}
+
+/// What the busiest expert of any block has, as a multiple of the mean.
+fn unevenness(loads: &[Vec<u32>]) -> Option<f64> {
+    let of_block = |loads: &Vec<u32>| {
+        let (most, sum) = (loads.iter().max().copied().unwrap_or(0), loads.iter().sum::<u32>());
+        f64::from(most) * loads.len() as f64 / f64::from(sum.max(1))
+    };
+    loads.iter().map(of_block).reduce(f64::max)
 }
 
 fn optimizer<B: Ops>(

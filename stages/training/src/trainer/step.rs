@@ -74,7 +74,7 @@ impl<B: Ops> Trainer<'_, B> {
         let step = self.batches.step()?;
         let rate = self.training.recipe.rate(number) * self.state.guard.rate();
         let Pass { loss, grads, peaks, .. } = self.gathered(&step, number)?;
-        let counted = grads.iter().enumerate().filter(|(at, _)| !self.optimizer.is_frozen(*at));
+        let counted = grads.iter().enumerate().filter(|(at, _)| self.optimizer.counts(*at));
         let (scale, told) = self.clip.of(loss, counted.map(|(_, grad)| grad));
         let told = waited_with(self.member.as_ref(), told);
         let update = self.state.updates + self.asked.len() as u64 + 1;
@@ -131,7 +131,7 @@ impl<B: Ops> Trainer<'_, B> {
         let mut share = step.share_of(rank, devices).peekable();
         while let Some((number, rows)) = share.next() {
             let dropped = Dropped::of(&self.model, self.training.recipe.seed_of(at, number));
-            let setting = Setting { dropped, ..self.setting.clone() };
+            let setting = Setting { dropped, of_a_row: step.of_a_row(), ..self.setting.clone() };
             let (before, so_far) = match sum {
                 None => (None, None),
                 Some(Pass { loss, plain, grads, peaks, .. }) => (Some((loss, plain, peaks)), Some(grads)),
