@@ -21,11 +21,22 @@ pub struct Refusal {
 /// What to do with a model that others have no words for.
 const INSTEAD: &str = "`format: muse` holds it as it is; `chat`, `serve` and `eval` use that";
 
-/// Refuses a model that has parts for which others have no words.
-pub(crate) fn check_plain(model: &Model) -> Result<(), Refusal> {
-    if model.head_bias {
-        let message = "a head that adds to logits, which no other tool's model of this kind has";
-        return Err(Refusal::new("head_bias", message, INSTEAD));
+/// Refuses a head for which others have no word.
+fn check_head(model: &Model) -> Result<(), Refusal> {
+    let message = "a head that adds to logits, which no other tool's model of this kind has";
+    if model.head_bias { Err(Refusal::new("head_bias", message, INSTEAD)) } else { Ok(()) }
+}
+
+/// Refuses a model of other parts than attention and SwiGLU.
+fn check_plain(model: &Model) -> Result<(), Refusal> {
+    check_head(model)?;
+    if model.experts.is_some() {
+        let message = "experts, which are written for transformers alone";
+        return Err(Refusal::new(
+            "experts",
+            message,
+            "`format: hf`, where the form matches, or `format: muse`",
+        ));
     }
     let other = |mixer: &Mixer| *mixer != Mixer::Attention;
     let Some(mixer) = model.mixers.and_then(|mixers| mixers.iter().copied().find(other)) else {

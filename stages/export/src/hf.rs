@@ -2,7 +2,7 @@
 use crate::params::{Dtype, Params};
 use crate::source::{Source, refused};
 use muse_artifacts::checkpoint::{self, Tensor, write_weights};
-use muse_model::exchange::hf;
+use muse_model::exchange::hf::{self, Class};
 use muse_model::net::{Role, Weight};
 use muse_stage::{Context, StageError};
 use serde_json::{Value, json};
@@ -36,7 +36,12 @@ pub(crate) fn write_by(
         _ => (checkpoint::Dtype::BF16, "bfloat16"),
     };
     let mut config = hf::config(&source.model, &source.roles, torch).map_err(refused)?;
+    let class = Class::of(&source.model).map_err(refused)?;
     let ternary = params.dtype() == Some(Dtype::Ternary);
+    if ternary && !class.has_two_bits() {
+        let message = format!("transformers has no matrices in two bits for `{}`", class.name());
+        return Err(StageError::new(message).help("`dtype: bf16`, or `format: muse`"));
+    }
     if ternary {
         let odd = |weight: &&Weight| weight.role == Role::Matrix && !weight.shape[0].is_multiple_of(4);
         if let Some(odd) = source.weights.iter().find(odd) {
@@ -54,18 +59,21 @@ pub(crate) fn write_by(
         // Without it the class of the model would choose one, which may read other files.
         put(out, SETTINGS, &json!({ "tokenizer_class": "PreTrainedTokenizerFast" }))?;
     }
-    let weights = source.weights.iter();
+    let laid = hf::laid(class, &source.model, &source.weights);
     let tensors: Vec<_> = if ternary {
         // transformers computes with sizes and norms in the types that they are in, and wants one.
         source.tensors_in_two_bits(dtype, false)
     } else {
-        weights.map(|weight| Tensor::new(&weight.name, dtype, weight.shape.clone())).collect()
+        laid.iter().map(|tensor| Tensor::new(&tensor.name, dtype, tensor.shape.clone())).collect()
     };
     let total = tensors.iter().filter_map(Tensor::bytes).sum::<usize>() as u64;
     let mut done = 0;
     write_weights::<_, StageError>(out, &tensors, Some(shard_bytes), |tensor| {
         context.go_on()?;
-        let bytes = if ternary { source.in_two_bits(tensor)? } else { source.floats(&tensor.name, dtype)? };
+        let bytes = match laid.iter().find(|laid| laid.name == tensor.name) {
+            Some(laid) if !ternary => source.laid(laid, dtype)?,
+            _ => source.in_two_bits(tensor)?,
+        };
         done += bytes.len() as u64;
         context.progress(done, Some(total), "bytes");
         Ok(bytes)

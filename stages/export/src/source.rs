@@ -6,10 +6,11 @@ use muse_artifacts::tokenizer::Tokenizer;
 use muse_model::acting::{rounded, table, whole};
 use muse_model::config::Model;
 use muse_model::exchange::Refusal;
-use muse_model::exchange::hf::Roles;
+use muse_model::exchange::hf::{Laid, Piece, Roles};
 use muse_model::kernels::Rounding;
 use muse_model::net::{Role, Weight, factors, phase};
 use muse_stage::{Context, StageError};
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -84,17 +85,52 @@ impl Source {
     /// The bytes of a weight in a type of floats.
     pub(crate) fn floats(&self, name: &str, dtype: Dtype) -> Result<Vec<u8>, StageError> {
         let tensors = self.checkpoint.model();
+        match tensors.get(name) {
+            Some(tensor) if tensor.dtype == dtype && !self.is_rounded(name) => Ok(tensors.read(name)?),
+            _ => stored(name, &self.numbers(name)?, dtype),
+        }
+    }
+
+    /// The bytes of a tensor that is made of rows of weights.
+    pub(crate) fn laid(&self, laid: &Laid, dtype: Dtype) -> Result<Vec<u8>, StageError> {
+        if let [Piece { weight, rows: None }] = laid.pieces.as_slice() {
+            return self.floats(weight, dtype);
+        }
+        let count = laid.shape.iter().product();
+        if laid.pieces.is_empty() {
+            return stored(&laid.name, &vec![0.0; count], dtype);
+        }
+        let (mut numbers, mut read) = (Vec::with_capacity(count), HashMap::new());
+        let width = laid.shape.get(1).copied().unwrap_or(1);
+        for Piece { weight, rows } in &laid.pieces {
+            if !read.contains_key(weight) {
+                read.insert(weight, self.numbers(weight)?);
+            }
+            let all = &read[weight];
+            match rows {
+                None => numbers.extend_from_slice(all),
+                Some(rows) => {
+                    rows.iter().for_each(|row| numbers.extend_from_slice(&all[row * width..][..width]))
+                }
+            }
+        }
+        stored(&laid.name, &numbers, dtype)
+    }
+
+    /// The numbers of a weight as it is written.
+    fn numbers(&self, name: &str) -> Result<Vec<f32>, StageError> {
+        let tensors = self.checkpoint.model();
+        match tensors.get(name) {
+            Some(_) if self.is_rounded(name) => self.acting(name),
+            Some(_) => Ok(tensors.read_f32(name)?),
+            None => self.made(name),
+        }
+    }
+
+    /// Whether a weight is a matrix that is rounded where it is used.
+    fn is_rounded(&self, name: &str) -> bool {
         let is_matrix = || self.weights.iter().any(|one| one.name == name && one.role == Role::Matrix);
-        let numbers = match tensors.get(name) {
-            Some(_) if self.rounding.is_some() && is_matrix() => self.acting(name)?,
-            Some(tensor) if tensor.dtype == dtype => return Ok(tensors.read(name)?),
-            Some(_) => tensors.read_f32(name)?,
-            None => self.made(name)?,
-        };
-        floats(&numbers, dtype).map_err(|unfit| {
-            let (message, help) = unfit.said(name);
-            StageError::new(message).help(help)
-        })
+        self.rounding.is_some() && is_matrix()
     }
 
     /// A matrix as it acts: rounded, where it is.
@@ -129,7 +165,7 @@ impl Source {
                 Tensor::new(&weight.name, Dtype::U8, [rows / 4, columns]),
                 Tensor::new(scale_of(&weight.name), if exact { Dtype::F32 } else { dtype }, [1]),
             ],
-            (Role::Norm, _) if exact => {
+            (role, _) if exact && role.is_exact() => {
                 let as_it_is = self.checkpoint.model().get(&weight.name).map_or(dtype, |tensor| tensor.dtype);
                 vec![Tensor::new(&weight.name, as_it_is, weight.shape.clone())]
             }
@@ -155,10 +191,7 @@ impl Source {
         if tensor.dtype == Dtype::U8 {
             return Ok(bytes);
         }
-        floats(&[size], tensor.dtype).map_err(|unfit| {
-            let (message, help) = unfit.said(&weight.name);
-            StageError::new(message).help(help)
-        })
+        stored(&weight.name, &[size], tensor.dtype)
     }
 
     /// What others do not do as it was trained.
@@ -180,6 +213,14 @@ impl Source {
         }
         Ok(())
     }
+}
+
+/// The bytes of numbers in a type of floats.
+fn stored(name: &str, numbers: &[f32], dtype: Dtype) -> Result<Vec<u8>, StageError> {
+    floats(numbers, dtype).map_err(|unfit| {
+        let (message, help) = unfit.said(name);
+        StageError::new(message).help(help)
+    })
 }
 
 /// That all weights are there, and nothing else.

@@ -1,11 +1,12 @@
 //! From `config.json` to a model. What a file says that our model cannot do is refused, whatever else it says.
 use super::Class;
-use crate::config::{Model, Rope, RopeScaling, ScalingKind};
+use crate::config::{Experts, Model, Rope, RopeScaling, ScalingKind};
 use crate::exchange::Refusal;
 use serde_json::Value;
 
 /// What to do about a model that is none of the classes.
-const CLASSES: &str = "`LlamaForCausalLM`, `MistralForCausalLM` and `Qwen3ForCausalLM` can be read";
+const CLASSES: &str =
+    "`LlamaForCausalLM`, `MistralForCausalLM`, `Qwen3ForCausalLM` and `Qwen3MoeForCausalLM` can be read";
 /// What a field may say, whatever the class: with any other value it is another model.
 const MUST_BE: &[(&str, &[&str])] = &[
     ("hidden_act", &["\"silu\"", "\"swish\""]),
@@ -40,7 +41,8 @@ pub fn model(config: &Value) -> Result<Model, Refusal> {
     model.kv_heads = fields.optional("num_key_value_heads")?;
     model.head_width = fields.optional("head_dim")?;
     // What transformers takes where Qwen3's file says nothing.
-    if class == Class::Qwen3 && model.head_width.is_none() {
+    let qwen = matches!(class, Class::Qwen3 | Class::Qwen3Moe);
+    if qwen && model.head_width.is_none() {
         model.head_width = Some(128);
     }
     model.context = Some(fields.size("max_position_embeddings")?);
@@ -48,7 +50,10 @@ pub fn model(config: &Value) -> Result<Model, Refusal> {
     model.init_std = fields.number("initializer_range", 0.02)?;
     model.attention_dropout = fields.number("attention_dropout", 0.0)?;
     model.tied = fields.flag("tie_word_embeddings")?;
-    model.qk_norm = class == Class::Qwen3;
+    model.qk_norm = qwen;
+    if class == Class::Qwen3Moe {
+        experts(&fields, &mut model)?;
+    }
     model.window = window(class, &fields, model.layers)?;
     model.rope = rotary(&fields)?;
     match model.check().into_iter().next() {
@@ -59,7 +64,7 @@ pub fn model(config: &Value) -> Result<Model, Refusal> {
 
 fn class(config: &Value) -> Result<Class, Refusal> {
     let said = config.get("model_type").unwrap_or(&Value::Null);
-    let class = Class::ALL.into_iter().find(|class| said == class.model_type());
+    let class = Class::READ.into_iter().find(|class| said == class.model_type());
     let Some(class) = class else {
         return Err(Refusal::new("model_type", format!("`model_type` is {}", short(said)), CLASSES));
     };
@@ -72,14 +77,42 @@ fn class(config: &Value) -> Result<Class, Refusal> {
     }
 }
 
+/// The experts of Qwen3-MoE.
+fn experts(fields: &Fields<'_>, model: &mut Model) -> Result<(), Refusal> {
+    let sparse = fields.optional("decoder_sparse_step")?.unwrap_or(1);
+    let dense = fields.0.get("mlp_only_layers").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let at_the_start = dense.iter().enumerate().all(|(at, layer)| layer.as_u64() == Some(at as u64));
+    if sparse != 1 || !at_the_start {
+        let field = if sparse == 1 { "mlp_only_layers" } else { "decoder_sparse_step" };
+        let help = "muse's models have experts in all blocks but for the first ones";
+        return Err(Refusal::new(
+            field,
+            format!("`{field}` leaves blocks behind the first without experts"),
+            help,
+        ));
+    }
+    let width = fields.size("moe_intermediate_size")?;
+    let mut experts = Experts::new(fields.size("num_experts")?, fields.size("num_experts_per_tok")?);
+    experts.normed = fields.flag("norm_topk_prob")?.then_some(true);
+    experts.balance = fields.number("router_aux_loss_coef", 0.001)?;
+    experts.dense = dense.len();
+    if experts.dense == 0 {
+        model.ffn = width;
+    } else {
+        experts.width = Some(width);
+    }
+    model.experts = Some(experts);
+    Ok(())
+}
+
 /// How many tokens attention sees, in every block alike.
 fn window(class: Class, fields: &Fields<'_>, layers: usize) -> Result<Option<usize>, Refusal> {
     let wide = fields.optional("sliding_window")?;
     match class {
-        Class::Llama => Ok(None),
+        Class::Llama | Class::DeepseekV3 => Ok(None),
         Class::Mistral => Ok(wide),
-        Class::Qwen3 if !fields.flag("use_sliding_window")? => Ok(None),
-        Class::Qwen3 => {
+        Class::Qwen3 | Class::Qwen3Moe if !fields.flag("use_sliding_window")? => Ok(None),
+        Class::Qwen3 | Class::Qwen3Moe => {
             let whole = fields.optional("max_window_layers")?.unwrap_or(28).min(layers);
             let sliding = match fields.0.get("layer_types").and_then(Value::as_array) {
                 Some(kinds) => kinds.iter().filter(|kind| *kind == "sliding_attention").count(),

@@ -1,6 +1,6 @@
 //! Configurations of each class, as they are written and as they are read.
 use super::*;
-use crate::config::{Rope, RopeScaling, ScalingKind, rope};
+use crate::config::{Experts, Gate, Mixer, Mixers, Mla, Rope, RopeScaling, ScalingKind, rope};
 use serde_json::{Value, json};
 
 fn small(qk_norm: bool, window: Option<usize>) -> Model {
@@ -182,4 +182,116 @@ fn files_of_older_days_are_read() {
     let fields = config.as_object_mut().unwrap();
     fields.insert("rope_scaling".into(), json!({ "type": "yarn", "factor": 2 }));
     assert_eq!(super::model(&config).unwrap().rope.scaling.original_context, Some(32));
+}
+
+fn with_experts(experts: Experts) -> Model {
+    Model { experts: Some(experts), ..small(true, None) }
+}
+
+fn latent(mla: Mla) -> Model {
+    Model { mixers: Some(Mixers::all(Mixer::Mla)), mla: Some(mla), kv_heads: None, ..small(true, None) }
+}
+
+const MLA: Mla =
+    Mla { rank: 24, value_rank: None, query_rank: None, nope_width: 10, rope_width: 6, bias: false };
+
+#[test]
+fn experts_behind_attention_are_qwens_and_read_as_the_same_model() {
+    for experts in [
+        Experts::new(6, 2),
+        Experts { dense: 1, width: Some(40), normed: Some(true), balance: 0.001, ..Experts::new(6, 3) },
+    ] {
+        let model = with_experts(experts);
+        let config = written(&model);
+        assert_eq!(config["architectures"], json!(["Qwen3MoeForCausalLM"]));
+        assert_eq!(
+            (&config["num_experts"], &config["num_experts_per_tok"]),
+            (&json!(6), &json!(experts.chosen))
+        );
+        assert_eq!(config["moe_intermediate_size"], json!(experts.width.unwrap_or(96)));
+        assert_eq!(config["mlp_only_layers"], json!((0..experts.dense).collect::<Vec<_>>()));
+        assert_eq!(super::model(&config).unwrap(), model);
+        assert_eq!(refused(&config, json!({ "decoder_sparse_step": 2 })), "decoder_sparse_step");
+        assert_eq!(refused(&config, json!({ "mlp_only_layers": [1] })), "mlp_only_layers");
+        assert_eq!(refused(&config, json!({ "num_experts": null })), "num_experts");
+        assert_eq!(refused(&config, json!({ "num_experts_per_tok": 7 })), "experts.chosen");
+    }
+}
+
+#[test]
+fn latent_attention_is_deepseeks() {
+    let experts = Experts {
+        gate: Gate::Sigmoid,
+        shared: 2,
+        dense: 1,
+        width: Some(48),
+        scale: 2.5,
+        groups: 4,
+        chosen_groups: Some(2),
+        bias_rate: 1e-3,
+        ..Experts::new(8, 3)
+    };
+    let model = Model { experts: Some(experts), ..latent(Mla { query_rank: Some(20), ..MLA }) };
+    let config = written(&model);
+    assert_eq!(config["architectures"], json!(["DeepseekV3ForCausalLM"]));
+    for (field, value) in [
+        ("q_lora_rank", json!(20)),
+        ("kv_lora_rank", json!(24)),
+        ("qk_nope_head_dim", json!(10)),
+        ("qk_rope_head_dim", json!(6)),
+        ("v_head_dim", json!(16)),
+        ("num_key_value_heads", json!(4)),
+        ("first_k_dense_replace", json!(1)),
+        ("n_routed_experts", json!(8)),
+        ("n_shared_experts", json!(2)),
+        ("moe_intermediate_size", json!(48)),
+        ("routed_scaling_factor", json!(2.5)),
+        ("norm_topk_prob", json!(true)),
+        ("n_group", json!(4)),
+        ("topk_group", json!(2)),
+    ] {
+        assert_eq!(config[field], value, "{field}");
+    }
+    assert_eq!(refused(&config, json!({})), "model_type", "it is laid out in another way, and not read");
+    let dense = written(&latent(MLA));
+    assert_eq!((&dense["first_k_dense_replace"], &dense["q_lora_rank"]), (&json!(2), &Value::Null));
+}
+
+#[test]
+fn what_no_class_has_is_refused_by_its_field() {
+    let field = |model: Model| check(&model).unwrap_err().field;
+    let eight = Experts::new(8, 2);
+    for (change, right) in [
+        (Experts { gate: Gate::Sigmoid, ..eight }, "experts.gate"),
+        (Experts { shared: 1, ..eight }, "experts.shared"),
+        (Experts { groups: 2, chosen_groups: Some(1), ..eight }, "experts.groups"),
+        (Experts { scale: 2.0, ..eight }, "experts.scale"),
+        (Experts { bias_rate: 0.1, ..eight }, "experts.bias_rate"),
+    ] {
+        assert_eq!(field(with_experts(change)), right);
+    }
+    assert_eq!(field(Model { qk_norm: false, ..with_experts(eight) }), "qk_norm");
+    assert_eq!(field(Model { head_bias: true, ..small(true, None) }), "head_bias");
+    let mixed = |mixer| Model {
+        mixers: Some(vec![mixer, Mixer::Attention].try_into().unwrap()),
+        ..small(true, None)
+    };
+    assert_eq!(field(mixed(Mixer::Bk)), "mixers");
+    assert_eq!(field(Model { mla: Some(MLA), ..mixed(Mixer::Mla) }), "mixers");
+    assert_eq!(field(latent(Mla { value_rank: Some(9), ..MLA })), "mla.value_rank");
+    assert_eq!(field(latent(Mla { bias: true, ..MLA })), "mla.bias");
+    assert_eq!(field(Model { qk_norm: false, ..latent(MLA) }), "qk_norm");
+    assert_eq!(field(Model { norm_eps: 1e-5, ..latent(MLA) }), "norm_eps");
+    assert_eq!(field(Model { window: Some(8), ..latent(MLA) }), "window");
+    let own = Experts { gate: Gate::Sigmoid, shared: 1, ..eight };
+    assert_eq!(check(&Model { experts: Some(own), ..latent(MLA) }), Ok(()));
+    for (change, right) in [
+        (Experts { gate: Gate::Softmax, ..own }, "experts.gate"),
+        (Experts { shared: 0, ..own }, "experts.shared"),
+        (Experts { groups: 2, chosen_groups: Some(1), ..own }, "experts.groups"),
+    ] {
+        assert_eq!(field(Model { experts: Some(change), ..latent(MLA) }), right);
+    }
+    let gguf = crate::exchange::gguf::check(&with_experts(eight)).unwrap_err();
+    assert_eq!(gguf.field, "experts");
 }

@@ -89,10 +89,7 @@ impl Says<'_> {
             (_, Some(dtype)) => format!("`{}`", dtype.name()),
         };
         let mut rows = vec![
-            (
-                "class",
-                if model.is_plain() { Class::of(model).name() } else { "none outside muse" }.to_owned(),
-            ),
+            ("class", Class::of(model).map_or("none outside muse", Class::name).to_owned()),
             ("parameters", self.about.parameters.to_string()),
             ("tokens of the vocabulary", known(model.vocab_size)),
             ("context", known(model.context)),
@@ -109,6 +106,16 @@ impl Says<'_> {
         if let Some(mixers) = model.mixers {
             let names: Vec<&str> = mixers.iter().map(|mixer| mixer.name()).collect();
             rows.push(("mixers of blocks, in turn", names.join(", ")));
+        }
+        if let Some(experts) = model.experts {
+            let (count, chosen, inner) = (experts.count, experts.chosen, model.shape(1, 1).of_experts());
+            let shared =
+                if experts.shared > 0 { format!(", and {} for all", experts.shared) } else { String::new() };
+            let how = format!("{count} of inner width {inner}, a token goes through {chosen}{shared}");
+            rows.push(("experts of a block", how));
+            if experts.dense > 0 {
+                rows.push(("blocks at the start without experts", experts.dense.to_string()));
+            }
         }
         let as_it_is = model == self.trained;
         let merged = if as_it_is { "" } else { ", merged to whole ones" };
