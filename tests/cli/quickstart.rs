@@ -85,8 +85,13 @@ fn it_makes_the_same_bytes_wherever_it_runs() {
 #[test]
 fn pages_for_large_models_run_whole_in_small_and_offline() {
     let context = clone();
-    let pages =
-        [("japanese_10b", "folder"), ("japanese_1b", "folder"), ("moai_2b", "base"), ("bit_llama", "folder")];
+    let pages = [
+        ("japanese_10b", "folder"),
+        ("japanese_1b", "folder"),
+        ("moai_2b", "base"),
+        ("bit_llama", "folder"),
+        ("nano_kimi", "folder"),
+    ];
     for (name, last) in pages {
         let page = format!("pipelines/{name}.yaml");
         let ran = context.muse(["run", &page, "--preset", "smoke", "--offline", "--json"]).ok();
@@ -94,7 +99,7 @@ fn pages_for_large_models_run_whole_in_small_and_offline() {
         assert!(ran.outcomes().contains_key(last), "{name}");
     }
     // The model that goes out is used as it is.
-    for (name, prompt) in [("japanese_10b", "むかし"), ("bit_llama", "Once")] {
+    for (name, prompt) in [("japanese_10b", "むかし"), ("bit_llama", "Once"), ("nano_kimi", "The")] {
         let page = format!("pipelines/{name}.yaml");
         context.muse(["get", &page, "folder", "--preset", "smoke", "--to", name]).ok();
         let said = context.muse(["generate", name, "--prompt", prompt, "--max-tokens", "4", "--json"]).ok();
