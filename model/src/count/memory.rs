@@ -203,7 +203,7 @@ impl TrainingMemory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Bk, Mixer, Mixers, Mla, Model};
+    use crate::config::{Bk, Experts, Mixer, Mixers, Mla, Model};
 
     /// On a GPU.
     fn memory_of(shape: &Shape, training: &Training) -> TrainingMemory {
@@ -300,9 +300,17 @@ mod tests {
         assert_eq!(of(1, true, false).activations, of(1, false, false).activations + input);
     }
 
+    /// Holds what is counted to what was measured, both in GiB.
+    #[track_caller]
+    fn about(model: &Model, micro_batch: u64, measured: f64) {
+        let training = Training { micro_batch, precision: Precision::Bf16, ..PLAIN };
+        let counted = memory_of(&model.shape(32_000, 1024), &training).total as f64 / f64::from(1 << 30);
+        assert!((0.85..1.15).contains(&(counted / measured)), "{counted:.2} and {measured}");
+    }
+
     /// What was measured on an H200 by `muse bench`, with what CUDA takes itself: docs/benchmarks.md.
     #[test]
-    fn every_mixer_takes_about_what_was_measured() {
+    fn every_kind_of_block_takes_about_what_was_measured() {
         let mla = Mla {
             rank: 256,
             value_rank: None,
@@ -324,10 +332,12 @@ mod tests {
                 bk: (mixer == Mixer::Bk).then_some(Bk { chains: 8 }),
                 ..Model::new(12, 768, 12, 2048)
             };
-            let training = Training { micro_batch: 8, precision: Precision::Bf16, ..PLAIN };
-            let counted = memory_of(&model.shape(32_000, 1024), &training).total as f64 / f64::from(1 << 30);
-            assert!((0.85..1.15).contains(&(counted / measured)), "{mixer:?}: {counted:.2} and {measured}");
+            about(&model, 8, measured);
         }
+        let experts = Some(Experts { shared: 1, ..Experts::new(8, 2) });
+        let with_experts = Model { experts, ..Model::new(12, 768, 12, 704) };
+        about(&with_experts, 8, 9.14);
+        about(&with_experts, 32, 19.1);
     }
 
     #[test]

@@ -178,6 +178,27 @@ impl Ops for Cuda {
             .unwrap_or_else(|| plain::gathered_back(x, shares, dealing, grad))
     }
 
+    fn project_dealt(
+        x: Tensor<Self, 2>,
+        weights: Vec<Vec<Tensor<Self, 2>>>,
+        ends: &[usize],
+    ) -> Tensor<Self, 2> {
+        let dtype = x.dtype();
+        let weights: Vec<_> = weights.into_iter().map(|own| Self::stacked(own, dtype)).collect();
+        train::project_dealt(&x, &weights, ends).unwrap_or_else(|| plain::project_dealt(x, weights, ends))
+    }
+
+    fn project_dealt_back(
+        x: Tensor<Self, 2>,
+        weights: Vec<Vec<Tensor<Self, 2>>>,
+        ends: &[usize],
+        grad: Tensor<Self, 2>,
+        wanted: [bool; 2],
+    ) -> [Option<Tensor<Self, 2>>; 2] {
+        train::project_dealt_back(&x, &weights, ends, &grad, wanted)
+            .unwrap_or_else(|| plain::project_dealt_back(x, weights, ends, grad, wanted))
+    }
+
     fn swiglu(both: Tensor<Self, 2>) -> Tensor<Self, 2> {
         train::swiglu(&both).unwrap_or_else(|| plain::swiglu(both))
     }

@@ -83,7 +83,7 @@ fn from(numbers: &Numbers, first: usize) -> Numbers {
 }
 
 /// Asks for the products of both sides, to where each goes.
-fn make(all: Vec<(Shape, [Numbers; 3])>) {
+pub(super) fn make(all: Vec<(Shape, [Numbers; 3])>) {
     let memory: Vec<&Numbers> = all.iter().flat_map(|(_, places)| places).collect();
     let product = |(at, (shape, _)): (usize, &(Shape, [Numbers; 3]))| {
         let [a, b, to] = [0, 1, 2].map(|which| 3 * at + which);

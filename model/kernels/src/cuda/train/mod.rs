@@ -30,7 +30,7 @@ mod together;
 pub(super) use adamw::{adamw, can_step};
 pub(super) use apart::{project_apart, project_apart_back};
 pub(super) use attention::{attend, attend_back};
-pub(super) use dealt::{dealt, gathered, gathered_back};
+pub(super) use dealt::{dealt, gathered, gathered_back, project_dealt, project_dealt_back};
 pub(super) use embed::embed_back;
 pub use failure::{failure, on_gpus};
 pub(super) use few::multiply as multiply_few;
