@@ -97,6 +97,11 @@ fn pages_for_large_models_run_whole_in_small_and_offline() {
         let ran = context.muse(["run", &page, "--preset", "smoke", "--offline", "--json"]).ok();
         assert!(ran.outcomes().values().all(|outcome| outcome == "ran" || outcome == "hit"), "{name}");
         assert!(ran.outcomes().contains_key(last), "{name}");
+        // How uneven the work of experts is, is told with each evaluation, where there are any.
+        let loads = ran.events_of("metric").into_iter().filter(|event| event["name"] == "expert_load");
+        let loads: Vec<f64> = loads.map(|event| event["value"].as_f64().unwrap()).collect();
+        assert_eq!(loads.len(), if name == "nano_kimi" { 2 } else { 0 }, "{name}");
+        assert!(loads.iter().all(|load| (1.0..=4.0).contains(load)), "{loads:?}");
     }
     // The model that goes out is used as it is.
     for (name, prompt) in [("japanese_10b", "むかし"), ("bit_llama", "Once"), ("nano_kimi", "The")] {

@@ -5,7 +5,7 @@ mod trained;
 use crate::Compress;
 use muse_artifacts::checkpoint::{Checkpoint, CheckpointWriter, Dtype, Facts, Tensor};
 use muse_model::acting;
-use muse_model::config::{Linear, Model, Round};
+use muse_model::config::{Experts, Linear, Model, Round};
 use muse_model::kernels::Rounding;
 use muse_model::net::{Role, Start, Weight};
 use muse_stage::{Context, Job, JobInput, JobMode, StageError, StageEvent, StageKind, run_job};
@@ -24,6 +24,11 @@ fn small() -> Model {
     let mut model = Model::new(2, 24, 2, 40);
     (model.vocab_size, model.context, model.tied) = (Some(50), Some(32), false);
     model
+}
+
+/// The same with experts, whose gates and biases nothing makes smaller.
+fn with_experts() -> Model {
+    Model { experts: Some(Experts { shared: 1, bias_rate: 1e-3, ..Experts::new(4, 2) }), ..small() }
 }
 
 fn config(model: &Model) -> Value {
@@ -119,7 +124,7 @@ fn model_of(checkpoint: &Checkpoint) -> Model {
 
 /// What numbers of a weight act as.
 fn acting(model: &Model, weight: &Weight, numbers: Vec<f32>) -> Vec<f32> {
-    let core = weight.role != Role::Norm && weight.role != Role::Matrix && weight.name.contains(".a.")
+    let core = matches!(weight.role, Role::Embedding | Role::Head) && weight.name.contains(".a.")
         || weight.name.contains("embed_tokens.b.")
         || weight.name.contains("lm_head.b.");
     let to = match weight.role {
@@ -146,9 +151,10 @@ fn first_weights_are_those_that_a_training_would_begin_with() {
         json!({ "low_rank": 8, "ternary": true, "tensor_train": 3, "int8": true }),
         json!({ "low_rank": 8, "int8": true, "tensor_train": 3, "seed": 4 }),
     ];
-    for form in forms {
+    let models = [small(), with_experts()];
+    for (form, model) in forms.iter().flat_map(|form| models.iter().map(move |model| (form, model))) {
         let mut params = form.clone();
-        params["model"] = config(&small());
+        params["model"] = config(model);
         let bench = Bench::new();
         let made = bench.made(params);
         let model = model_of(&made);

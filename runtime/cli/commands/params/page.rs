@@ -54,7 +54,8 @@ fn sizes(shape: &Shape) -> [String; 2] {
         Some(experts) => {
             let own = number(shape.of_experts());
             let through = |count: usize| if count == 1 { "one".to_owned() } else { number(count) };
-            let mut feed = format!("{} of {} experts {own}", through(experts.chosen), number(experts.count));
+            let mut feed =
+                format!("{} of {} experts of {own}", through(experts.chosen), number(experts.count));
             feed += &if experts.shared > 0 {
                 format!(" and {} shared", number(experts.shared))
             } else {

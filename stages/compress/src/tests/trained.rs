@@ -67,9 +67,11 @@ fn errors_are_those_of_what_is_stored() {
 
 #[test]
 fn what_is_not_changed_stays_as_it_was() {
-    let bench = Bench::trained(&small(), Dtype::BF16);
+    let bench = Bench::trained(&with_experts(), Dtype::BF16);
     let (made, source) = (bench.made(json!({ "ternary": true })), bench.source());
-    for name in ["model.embed_tokens.weight", "lm_head.weight", "model.norm.weight"] {
+    let gate = ["weight", "e_score_correction_bias"].map(|name| format!("model.layers.1.mlp.gate.{name}"));
+    let others = ["model.embed_tokens.weight", "lm_head.weight", "model.norm.weight"];
+    for name in others.into_iter().chain(gate.iter().map(String::as_str)) {
         assert_eq!(made.model().read(name).unwrap(), source.model().read(name).unwrap(), "{name}");
         assert_eq!(made.model().get(name), source.model().get(name));
     }
