@@ -119,11 +119,20 @@ fn a_gpu_gives_what_the_cpu_gives() {
                 worst = worst.max(apart);
                 assert!(apart < 1e-4, "{name} of {model:?}: {apart}");
             }
-            for ((name, got), (_, right)) in run::<Cuda>(&model, DType::BF16, recompute).iter().zip(&right) {
+            let narrow = run::<Cuda>(&model, DType::BF16, recompute);
+            if model.experts.is_some() {
+                // By scores that are off by a rounding a token may go through another expert, which moves much of what is its own and
+                // little of all.
+                let all = |given: &[(String, Vec<f32>)]| {
+                    given.iter().flat_map(|(_, x)| x.clone()).collect::<Vec<_>>()
+                };
+                let off = off(&all(&narrow), &all(&right));
+                assert!(off < 0.1, "{model:?} in bf16: {off}");
+                continue;
+            }
+            for ((name, got), (_, right)) in narrow.iter().zip(&right) {
                 let apart = apart(got, right);
-                // By scores that are off by a rounding a token may go through another expert: that moves what is its own, and little of all.
-                let counts = model.experts.is_none() || ["loss", "plain"].contains(&name.as_str());
-                assert!(!counts && apart.is_finite() || apart < 0.1, "{name} of {model:?} in bf16: {apart}");
+                assert!(apart < 0.1, "{name} of {model:?} in bf16: {apart}");
             }
         }
     }

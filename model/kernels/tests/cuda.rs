@@ -288,6 +288,13 @@ impl<B: Ops> Run<B> {
                 self.give(name("learn"), B::learn(x.clone(), &learning));
                 self.give(name("learn, back"), B::learn_back(x, &learning, grad));
             }
+            let both = self.matrix(batch * tokens, 2 * heads);
+            let biases = [self.numbers(heads), self.numbers(heads)];
+            self.give(name("bounded"), B::bounded(both.clone(), biases.clone(), 0.8));
+            let grad = self.numbers(batch * tokens * 2 * heads).reshape([batch * tokens, 2 * heads]);
+            let (of_both, of_biases) = B::bounded_back(both, biases, 0.8, grad);
+            self.give(name("bounded, back"), of_both);
+            of_biases.into_iter().for_each(|bias| self.give(name("bounded, bias"), bias));
             let both = self.numbers(batch * tokens * 2 * heads).reshape([batch, tokens, 2 * heads]);
             let coupling = both.clone().narrow(2, heads, heads).abs().add_scalar(0.1);
             let links = Tensor::cat(vec![both.narrow(2, 0, heads), coupling], 2);

@@ -3,7 +3,6 @@ use super::linear::{Linear, project_behind};
 use super::mixer::Site;
 use burn::module::Param;
 use burn::prelude::*;
-use burn::tensor::DType;
 use burn::tensor::activation::softplus;
 use muse_kernels::{Linking, Ops};
 
@@ -37,17 +36,11 @@ impl<B: Ops> Chains<B> {
             self.norm_eps,
             &[&self.potential, &self.coupling],
         );
-        let (both, chains) = (both.cast(DType::F32), self.potential.out());
-        let part = |first, bias: &Param<Tensor<B, 1>>| {
-            both.clone().narrow(1, first, chains) + bias.val().cast(DType::F32).unsqueeze()
-        };
-        let potential =
-            part(0, &self.potential_bias).div_scalar(MOST_POTENTIAL).tanh().mul_scalar(MOST_POTENTIAL);
-        let coupling = softplus(part(chains, &self.coupling_bias), 1.0);
-        let links = Tensor::cat(vec![potential, coupling], 1).reshape([sequences, tokens, 2 * chains]);
-        let eta = softplus(self.eta.val().cast(DType::F32), 1.0).add_scalar(LEAST_ETA);
+        let (across, biases) = (both.dims()[1], [self.potential_bias.val(), self.coupling_bias.val()]);
+        let links = B::bounded(both, biases, MOST_POTENTIAL).reshape([sequences, tokens, across]);
+        let eta = softplus(self.eta.val(), 1.0).add_scalar(LEAST_ETA);
         let found = B::link(links, eta, &Linking { begins: site.batch.begins() });
-        let found = found.reshape([rows, 2 * chains]).cast(dtype);
+        let found = found.reshape([rows, across]).cast(dtype);
         self.output.onto(x, found, site.dropped())
     }
 }

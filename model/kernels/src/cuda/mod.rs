@@ -140,6 +140,20 @@ impl Ops for Cuda {
             .unwrap_or_else(|| plain::attend_back(x, sight, attended, grad))
     }
 
+    fn bounded(both: Tensor<Self, 2>, biases: [Tensor<Self, 1>; 2], most: f64) -> Tensor<Self, 2> {
+        train::bounded(&both, biases.each_ref(), most).unwrap_or_else(|| plain::bounded(both, biases, most))
+    }
+
+    fn bounded_back(
+        both: Tensor<Self, 2>,
+        biases: [Tensor<Self, 1>; 2],
+        most: f64,
+        grad: Tensor<Self, 2>,
+    ) -> (Tensor<Self, 2>, [Tensor<Self, 1>; 2]) {
+        train::bounded_back(&both, biases.each_ref(), most, &grad)
+            .unwrap_or_else(|| plain::bounded_back(both, biases, most, grad))
+    }
+
     fn link(links: Tensor<Self, 3>, eta: Tensor<Self, 1>, linking: &Linking<Self>) -> Tensor<Self, 3> {
         train::link(&links, &eta, linking).unwrap_or_else(|| plain::link(links, eta, linking))
     }

@@ -182,6 +182,16 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Tracked<B, C> {
         tracked([raw(x)], output, move |grad, _| [Some(raw(B::learn_back(below, &learning, grad)))])
     }
 
+    fn bounded(both: Tensor<Self, 2>, biases: [Tensor<Self, 1>; 2], most: f64) -> Tensor<Self, 2> {
+        let (below, own) = (inner(&both), biases.each_ref().map(inner));
+        let output = B::bounded(below.clone(), own.clone(), most);
+        let [potential, coupling] = biases.map(raw);
+        tracked([raw(both), potential, coupling], output, move |grad, _| {
+            let (of_both, [of_potential, of_coupling]) = B::bounded_back(below, own, most, grad);
+            [Some(raw(of_both)), Some(raw(of_potential)), Some(raw(of_coupling))]
+        })
+    }
+
     fn link(links: Tensor<Self, 3>, eta: Tensor<Self, 1>, linking: &Linking<Self>) -> Tensor<Self, 3> {
         let (below, linking) = (inner(&links), Linking { begins: linking.begins.clone().inner() });
         let output = B::link(below.clone(), inner(&eta), &linking);

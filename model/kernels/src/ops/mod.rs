@@ -223,6 +223,25 @@ pub trait Ops: Backend {
         plain::learn_back(x, learning, grad)
     }
 
+    /// What links of chains are made of, in f32, each behind its bias: potentials, of which none becomes larger than `most`, by tanh, and
+    /// couplings, which are more than nothing, by softplus.
+    ///
+    /// # Shapes
+    /// both `[rows, 2 chains]`, biases `[chains]` each (f32) -> `[rows, 2 chains]`
+    fn bounded(both: Tensor<Self, 2>, biases: [Tensor<Self, 1>; 2], most: f64) -> Tensor<Self, 2> {
+        plain::bounded(both, biases, most)
+    }
+
+    /// The way back of [`Ops::bounded`]: the gradients of both and of the biases (f32).
+    fn bounded_back(
+        both: Tensor<Self, 2>,
+        biases: [Tensor<Self, 1>; 2],
+        most: f64,
+        grad: Tensor<Self, 2>,
+    ) -> (Tensor<Self, 2>, [Tensor<Self, 1>; 2]) {
+        plain::bounded_back(both, biases, most, grad)
+    }
+
     /// Chains of numbers, in which each token finds `1 / (a - i eta - k g)` by its potential `a` and by what the token before it found, `g`,
     /// times that one's coupling `k`. All in f32.
     ///

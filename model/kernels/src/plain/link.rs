@@ -2,8 +2,42 @@
 //!
 //! With potentials `a`, couplings `k` and a distance `eta` from the real axis, `g_t = 1 / (a_t - i eta - k_(t-1) g_(t-1))`: what the last
 //! number on the diagonal of the inverse would be if the matrix ended there. So no token knows of those behind it.
+use super::{added, narrow, wide};
 use crate::ops::{Linking, Ops};
 use burn::prelude::*;
+use burn::tensor::activation::{sigmoid, softplus};
+
+/// Both halves of a row, in f32 and behind their biases.
+fn biased<B: Backend>(both: Tensor<B, 2>, biases: [Tensor<B, 1>; 2]) -> [Tensor<B, 2>; 2] {
+    let (both, [_, across]) = (wide(both.clone()), both.dims());
+    let mut first = 0;
+    biases.map(|bias| {
+        let half = both.clone().narrow(1, first, across / 2) + wide(bias).unsqueeze();
+        first += across / 2;
+        half
+    })
+}
+
+pub(crate) fn bounded<B: Backend>(both: Tensor<B, 2>, biases: [Tensor<B, 1>; 2], most: f64) -> Tensor<B, 2> {
+    let [potential, coupling] = biased(both, biases);
+    let potential = potential.div_scalar(most).tanh().mul_scalar(most);
+    Tensor::cat(vec![potential, softplus(coupling, 1.0)], 1)
+}
+
+pub(crate) fn bounded_back<B: Backend>(
+    both: Tensor<B, 2>,
+    biases: [Tensor<B, 1>; 2],
+    most: f64,
+    grad: Tensor<B, 2>,
+) -> (Tensor<B, 2>, [Tensor<B, 1>; 2]) {
+    let (dtype, [_, across]) = (both.dtype(), both.dims());
+    let [potential, coupling] = biased(both, biases);
+    let turned = potential.div_scalar(most).tanh();
+    let slope = Tensor::cat(vec![(turned.clone() * turned).neg() + 1.0, sigmoid(coupling)], 1);
+    let own = grad * slope;
+    let of_biases = [0, across / 2].map(|first| added(own.clone().narrow(1, first, across / 2)));
+    (narrow(own, dtype), of_biases)
+}
 
 /// One number of each chain for each token: potentials, couplings.
 fn halves<B: Backend>(links: Tensor<B, 3>) -> [Tensor<B, 3>; 2] {

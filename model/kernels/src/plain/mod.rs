@@ -25,7 +25,7 @@ pub(crate) use dealt::{dealt, dealt_back, gathered, gathered_back, project_dealt
 pub(crate) use head::head_loss_by;
 pub(crate) use head::{head_loss, logit_loss};
 pub(crate) use learn::{LEAST, learn, learn_back};
-pub(crate) use link::{link, link_back};
+pub(crate) use link::{bounded, bounded_back, link, link_back};
 pub(crate) use muon::{QUINTIC, ROUNDS, SMALLEST, moved, muon, size};
 pub use muon::{ahead, newton_schulz};
 pub(crate) use near::{LONGEST, NEAREST, attend_near, attend_near_back};
@@ -37,7 +37,7 @@ pub(crate) use round::{A_LITTLE_MORE, BLOCK, MOST, rounded, rounded_rows};
 #[cfg(test)]
 pub(crate) use rows::embed_back_by;
 pub(crate) use rows::{
-    embed, embed_back, product, project, project_apart, project_apart_back, project_back, rms_norm,
+    added, embed, embed_back, product, project, project_apart, project_apart_back, project_back, rms_norm,
     rms_norm_back, swiglu, swiglu_back,
 };
 pub(crate) use together::together;

@@ -129,7 +129,7 @@ pub(crate) fn rms_norm_back<B: Backend>(
 }
 
 /// The sum of all rows, in two steps: a sum over many rows at once is the work of few threads.
-fn added<B: Backend>(x: Tensor<B, 2>) -> Tensor<B, 1> {
+pub(crate) fn added<B: Backend>(x: Tensor<B, 2>) -> Tensor<B, 1> {
     let [rows, width] = x.dims();
     let groups = 1 << rows.trailing_zeros().min(9);
     x.reshape([groups, rows / groups, width]).sum_dim(1).reshape([groups, width]).sum_dim(0).reshape([width])

@@ -395,3 +395,27 @@ fn attention_by_distance_and_its_way_back() {
         near("x", &floats(back_x), &of_x, 1e-3);
     }
 }
+
+#[test]
+fn links_are_bounded_and_their_way_back_is_their_slope() {
+    const CHAINS: usize = 3;
+    let by_loops = |both: &[f64], biases: &[f64]| -> Vec<f64> {
+        let one = |(at, x): (usize, &f64)| {
+            let x = x + biases[at % (2 * CHAINS)];
+            if at % (2 * CHAINS) < CHAINS { 0.8 * (x / 0.8).tanh() } else { x.exp().ln_1p() }
+        };
+        both.iter().enumerate().map(one).collect()
+    };
+    let (both, biases, grad) = (numbers(30, 1), numbers(6, 2), numbers(30, 3));
+    let given = || {
+        let halves = [&biases[..CHAINS], &biases[CHAINS..]].map(|half| tensor::<1>(half, [CHAINS]));
+        (tensor::<2>(&both, [5, 6]), halves)
+    };
+    let (x, halves) = given();
+    near("bounded", &floats(B::bounded(x, halves, 0.8)), &by_loops(&both, &biases), 1e-6);
+    let (x, halves) = given();
+    let (of_both, of_biases) = B::bounded_back(x, halves, 0.8, tensor(&grad, [5, 6]));
+    near("of both", &floats(of_both), &slope(&both, &grad, |both| by_loops(both, &biases)), 1e-5);
+    let of_biases = of_biases.map(floats).concat();
+    near("of biases", &of_biases, &slope(&biases, &grad, |biases| by_loops(&both, biases)), 1e-5);
+}

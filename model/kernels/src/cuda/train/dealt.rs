@@ -11,7 +11,8 @@ use burn::backend::Cuda;
 use burn::prelude::*;
 use burn::tensor::DType;
 
-const SOURCE: Source = &[include_str!("source/numbers.cu"), include_str!("source/dealt.cu")];
+const SOURCE: Source =
+    &[include_str!("source/numbers.cu"), include_str!("source/pieces.cu"), include_str!("source/dealt.cu")];
 const THREADS: usize = 256;
 /// Threads of a block that has a place.
 const OF_A_PLACE: usize = 128;

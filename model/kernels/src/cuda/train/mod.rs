@@ -35,7 +35,7 @@ pub(super) use embed::embed_back;
 pub use failure::{failure, on_gpus};
 pub(super) use few::multiply as multiply_few;
 pub(super) use head::{can_tell, head_loss, logit_loss};
-pub(super) use link::{link, link_back};
+pub(super) use link::{bounded, bounded_back, link, link_back};
 pub(super) use moved::{can_move, moved};
 pub(super) use muon::{TOGETHER, can_find, muon};
 pub(super) use norm::{rms_norm, rms_norm_back};

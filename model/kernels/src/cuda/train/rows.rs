@@ -62,7 +62,11 @@ impl Gates {
             return None;
         }
         let defines = vec![narrow(both.dtype()), ("STEP", step)];
-        let source: Source = &[include_str!("source/numbers.cu"), include_str!("source/gates.cu")];
+        let source: Source = &[
+            include_str!("source/numbers.cu"),
+            include_str!("source/pieces.cu"),
+            include_str!("source/gates.cu"),
+        ];
         let kernel = Kernel::of(entry, source, defines, THREADS as u32, 0);
         let words = Words::default().int(pieces).int(width / step);
         Some(Self { kernel, rows, width, words, blocks: blocks(pieces) })

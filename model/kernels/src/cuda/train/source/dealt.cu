@@ -9,14 +9,6 @@ struct Dealt {
     u32 rows;
 };
 
-#if STEP > 1
-#define TAKE(from, x) load(from, x)
-#define GIVE(to, x) store(to, x)
-#else
-#define TAKE(from, x) x[0] = one(*(from))
-#define GIVE(to, x) put(to, x[0])
-#endif
-
 // Where a thread's piece lies: in which row that is written, and where in it.
 #define PIECE                                                                                \
     u32 piece = blockIdx.x * 256 + threadIdx.x, row = piece / dealt.across;                  \

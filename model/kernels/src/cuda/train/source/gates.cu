@@ -7,14 +7,6 @@ struct Gates {
 
 __device__ __forceinline__ float sigmoid(float x) { return 1.0f / (1.0f + __expf(-x)); }
 
-#if STEP > 1
-#define TAKE(from, x) load(from, x)
-#define GIVE(to, x) store(to, x)
-#else
-#define TAKE(from, x) x[0] = one(*(from))
-#define GIVE(to, x) put(to, x[0])
-#endif
-
 // Where a thread's piece lies: among results, and among gates.
 #define PIECE                                                                    \
     u32 piece = blockIdx.x * 256 + threadIdx.x, row = piece / gates.half;        \
