@@ -1,7 +1,8 @@
 //! How the time of a block grows with the length of a text, for each mixer: `cargo bench -p muse-model --bench mixers -- cpu 65536`.
 //!
 //! One block of width 512 with 8 heads and next to no SwiGLU, there and back, on one sequence of 4,096 tokens up to those that are named; on
-//! the CPU in f32 with two threads, or with `cuda` on a GPU in bf16. Behind them the sequence's heads, width and times may stand.
+//! the CPU in f32 with two threads, or with `cuda` on a GPU in bf16. Behind them the sequence's heads, width and times may stand, and the names
+//! of the mixers that are asked for, where not all are.
 #![expect(clippy::print_stdout, reason = "a table for people")]
 #![expect(clippy::print_stderr, reason = "says what is missing")]
 
@@ -27,7 +28,11 @@ fn main() {
     let mut numbers = words.iter().skip(1).filter_map(|word| word.parse().ok());
     let mut next = |usual| numbers.next().unwrap_or(usual);
     let [longest, heads, width, times] = [65_536, 8, 512, 3].map(&mut next);
-    let sizes = Sizes { longest, heads, width, times };
+    let mut mixers = vec![Mixer::Attention, Mixer::Ttt, Mixer::Bk, Mixer::Mla, Mixer::Hyperbolic];
+    if words.iter().any(|word| mixers.iter().any(|mixer| mixer.name() == word)) {
+        mixers.retain(|mixer| words.iter().any(|word| mixer.name() == word));
+    }
+    let sizes = Sizes { longest, heads, width, times, mixers };
     match words.first().map(String::as_str) {
         Some("cpu") => with_threads(2, || table::<Flex>(&sizes, DType::F32)),
         Some("cuda") => table::<Cuda>(&sizes, DType::BF16),
@@ -40,12 +45,13 @@ struct Sizes {
     heads: usize,
     width: usize,
     times: usize,
+    mixers: Vec<Mixer>,
 }
 
 fn table<B: Ops>(sizes: &Sizes, dtype: DType) {
     let lengths = || (12..).map(|power| 1_usize << power).take_while(|tokens| *tokens <= sizes.longest);
     println!("| ms | {} |", lengths().map(|tokens| tokens.to_string()).collect::<Vec<_>>().join(" | "));
-    for mixer in [Mixer::Attention, Mixer::Ttt, Mixer::Bk, Mixer::Mla, Mixer::Hyperbolic] {
+    for mixer in sizes.mixers.iter().copied() {
         let mut row = Vec::new();
         let mut before = None;
         for tokens in lengths() {

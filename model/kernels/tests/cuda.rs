@@ -270,24 +270,49 @@ impl<B: Ops> Run<B> {
         }
     }
 
+    /// Where each token's document begins, of documents of so many tokens.
+    fn begins(&self, batch: usize, tokens: usize, document: usize) -> Tensor<B, 2, Int> {
+        let begins: Vec<i32> =
+            (0..batch * tokens).map(|at| (at % tokens / document * document) as i32).collect();
+        self.ints(&begins).reshape([batch, tokens])
+    }
+
+    /// Heads that learn: of widths that tiles have room for, and others.
+    fn learning(&mut self) {
+        for (batch, tokens, heads, width, document) in [
+            (1, 1, 1, 4, 9),
+            (2, 70, 2, 8, 31),
+            (1, 300, 3, 16, 1000),
+            (2, 900, 1, 6, 257),
+            (2, 200, 2, 64, 77),
+            (1, 700, 1, 64, 1000),
+            (1, 100, 1, 80, 1000),
+        ] {
+            for views in [3, 1] {
+                let begins = self.begins(batch, tokens, document);
+                let learning = Learning { heads, begins, rate: 0.3 };
+                let of = |run: &mut Self, parts: usize| -> Tensor<B, 4> {
+                    run.matrix(batch * tokens, parts * width).reshape([batch, tokens, parts, width])
+                };
+                let (x, grad) = (of(self, views * heads), of(self, heads));
+                let name = |what: &str| format!("{what} {batch} {tokens} {heads} {width} {views}");
+                self.give(name("learn"), B::learn(x.clone(), &learning));
+                self.give(name("learn, back"), B::learn_back(x, &learning, grad));
+            }
+        }
+    }
+
     /// What lets tokens know of each other beside attention, in documents of so many tokens.
     fn mixers(&mut self) {
+        self.learning();
         for (batch, tokens, heads, width, document) in
             [(1, 1, 1, 4, 9), (2, 70, 2, 8, 31), (1, 300, 3, 16, 1000), (2, 900, 1, 6, 257)]
         {
-            let begins: Vec<i32> =
-                (0..batch * tokens).map(|at| (at % tokens / document * document) as i32).collect();
-            let begins = self.ints(&begins).reshape([batch, tokens]);
+            let begins = self.begins(batch, tokens, document);
             let name = |what: &str| format!("{what} {batch} {tokens} {heads} {width}");
             let of = |run: &mut Self, parts: usize| -> Tensor<B, 4> {
                 run.matrix(batch * tokens, parts * width).reshape([batch, tokens, parts, width])
             };
-            for views in [3, 1] {
-                let learning = Learning { heads, begins: begins.clone(), rate: 0.3 };
-                let (x, grad) = (of(self, views * heads), of(self, heads));
-                self.give(name("learn"), B::learn(x.clone(), &learning));
-                self.give(name("learn, back"), B::learn_back(x, &learning, grad));
-            }
             let both = self.matrix(batch * tokens, 2 * heads);
             let biases = [self.numbers(heads), self.numbers(heads)];
             self.give(name("bounded"), B::bounded(both.clone(), biases.clone(), 0.8));

@@ -13,8 +13,8 @@ use crate::decode::DeviceResult;
 use crate::experts::Dealing;
 use crate::group::{Bucket, Member};
 use crate::ops::{
-    AdamStep, Attended, Dropout, Gated, HeadLoss, Later, Linking, LogitLoss, Move, Normed, Objective, Ops,
-    Placing, Push, Sight, Turned,
+    AdamStep, Attended, Dropout, Gated, HeadLoss, Later, Learning, Linking, LogitLoss, Move, Normed,
+    Objective, Ops, Placing, Push, Sight, Turned,
 };
 use crate::plain;
 use burn::backend::Cuda;
@@ -138,6 +138,14 @@ impl Ops for Cuda {
     ) -> Tensor<Self, 4> {
         train::attend_back(&x, sight, &attended, &grad)
             .unwrap_or_else(|| plain::attend_back(x, sight, attended, grad))
+    }
+
+    fn learn(x: Tensor<Self, 4>, learning: &Learning<Self>) -> Tensor<Self, 4> {
+        train::learn(&x, learning).unwrap_or_else(|| plain::learn(x, learning))
+    }
+
+    fn learn_back(x: Tensor<Self, 4>, learning: &Learning<Self>, grad: Tensor<Self, 4>) -> Tensor<Self, 4> {
+        train::learn_back(&x, learning, &grad).unwrap_or_else(|| plain::learn_back(x, learning, grad))
     }
 
     fn bounded(both: Tensor<Self, 2>, biases: [Tensor<Self, 1>; 2], most: f64) -> Tensor<Self, 2> {
