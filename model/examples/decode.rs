@@ -1,12 +1,13 @@
 //! How many tokens a second a model of any size gives: `cargo run --release -p muse-model --example decode -- cpu`, or `gpu`.
 //!
 //! A precision behind it (`bf16`) asks for that one alone; `ternary` is a model whose blocks have three values, with the rest in int8. Numbers are those of threads, two if it is left out, then sizes: layers, width,
-//! heads, heads of keys, SwiGLU, vocabulary, and the length of the prompt. First one text is written, then several side by side; each
+//! heads, heads of keys, SwiGLU, vocabulary, and the length of the prompt. The name of a mixer is for all blocks, and `experts` are eight as wide as
+//! SwiGLU, of which two are chosen, and two for all. First one text is written, then several side by side; each
 //! token is the likeliest.
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
 use burn::backend::Flex;
-use muse_model::config::{Linear, Model, Round};
+use muse_model::config::{Experts, Linear, Mixer, Mixers, Mla, Model, Round};
 use muse_model::decode::{Cpu, Decode, Decoder, DeviceError, DeviceResult, Kept, More, Room, Wanted, gpu};
 use muse_model::kernels::{Ops, with_threads};
 use muse_model::net::{Role, Weight};
@@ -35,6 +36,22 @@ fn run(
 ) -> DeviceResult<()> {
     let mut model = Model { kv_heads: Some(kv_heads), tied: true, ..Model::new(layers, width, heads, ffn) };
     model.vocab_size = Some(vocabulary);
+    let asked = |name: &str| std::env::args().any(|word| word == name);
+    let mixers = [Mixer::Mla, Mixer::Ttt, Mixer::Bk, Mixer::Hyperbolic];
+    model.mixers = mixers.into_iter().find(|mixer| asked(mixer.name())).map(Mixers::all);
+    if model.any_mixer(|mixer| mixer == Mixer::Mla) {
+        let half = width / heads / 2;
+        model.kv_heads = None;
+        model.mla = Some(Mla {
+            rank: 256,
+            value_rank: Some(256),
+            query_rank: None,
+            nope_width: half,
+            rope_width: half,
+            bias: false,
+        });
+    }
+    model.experts = asked("experts").then(|| Experts { shared: 2, ..Experts::new(8, 2) });
     let room = Room { slots: TEXTS[TEXTS.len() - 1], context: prompt + TEXTS.len() * TOKENS };
     let all = Weight::all(&model.shape(1, room.context));
     let weights: usize = all.iter().map(Weight::len).sum();

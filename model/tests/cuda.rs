@@ -237,8 +237,9 @@ fn written<D: Decode>(model: &Model, device: D, kept: Kept, context: usize) -> V
     let read = |weight: &Weight, rows| {
         let at = weights.iter().position(|one| one == weight).unwrap();
         let numbers = flat[at].to_data().to_vec::<f32>().unwrap();
-        // What is rounded to three values is so from the numbers as they are.
-        let matrix = weight.shape.len() == 2 && !(weight.role == Role::Matrix && model.round().is_some());
+        // What is rounded to three values is so from the numbers as they are, and what experts are chosen by is not rounded.
+        let as_it_is = weight.role == Role::Gate || (weight.role == Role::Matrix && model.round().is_some());
+        let matrix = weight.shape.len() == 2 && !as_it_is;
         let numbers = if matrix { as_kept(numbers, *weight.shape.last().unwrap(), kept) } else { numbers };
         Ok::<_, DeviceError>(rows_of(weight, &numbers, rows))
     };
@@ -254,7 +255,8 @@ fn written<D: Decode>(model: &Model, device: D, kept: Kept, context: usize) -> V
         let logits = decoder.run(&more).unwrap();
         // What is alone and last is asked a second time: then the likeliest is the largest.
         if let [(slot, 1, Wanted::Last)] = *parts {
-            decoder.keep(slot, held[slot]);
+            let kept = decoder.keep(slot, held[slot]);
+            let more = [More { slot, ids: &ids[kept..held[slot] + 1], wanted: Wanted::Last }];
             let most = logits.iter().fold(f32::NEG_INFINITY, |most, x| most.max(*x));
             let at = logits.iter().position(|x| *x == most).unwrap();
             assert_eq!(decoder.likeliest(&more, VOCABULARY).unwrap(), [at as u32]);
@@ -287,9 +289,33 @@ fn three_values(low_rank: Option<usize>) -> Option<Linear> {
 #[ignore = "needs a GPU"]
 fn a_gpu_writes_what_the_cpu_writes() {
     let _gpu = as_in_a_stage();
+    let experts = Experts { shared: 1, dense: 1, width: Some(40), ..Experts::new(5, 2) };
     for (model, context) in [
         (model(|_| ()), 160),
         (model(|model| (model.tied, model.qk_norm) = (true, false)), 160),
+        (mixed(Mixer::Mla, |model| model.mla = Some(MLA)), 160),
+        (
+            mixed(Mixer::Mla, |model| {
+                (model.mla, model.qk_norm) = (Some(Mla { value_rank: Some(12), bias: true, ..MLA }), false);
+                model.window = Some(70);
+            }),
+            160,
+        ),
+        (mixed(Mixer::Mla, |model| (model.mla, model.linear) = (Some(MLA), three_values(None))), 130),
+        (mixed(Mixer::Ttt, |model| model.head_bias = true), 160),
+        (mixed(Mixer::Ttt, |model| model.ttt = Some(Ttt { rate: 0.1, views: Views::One })), 130),
+        (mixed(Mixer::Bk, |model| model.bk = Some(Bk { chains: 3 })), 160),
+        (mixed(Mixer::Hyperbolic, |model| model.kv_heads = Some(2)), 160),
+        (mixed(Mixer::Hyperbolic, |model| (model.window, model.qk_norm) = (Some(70), false)), 160),
+        (model(|model| model.experts = Some(experts)), 160),
+        (
+            mixed(Mixer::Mla, |model| {
+                let experts = Experts { groups: 4, chosen_groups: Some(2), scale: 2.0, ..Experts::new(8, 3) };
+                model.experts = Some(Experts { gate: Gate::Sigmoid, bias_rate: 1e-3, ..experts });
+                model.mla = Some(MLA);
+            }),
+            130,
+        ),
         (model(|model| model.linear = Some(Linear { low_rank: Some(7), round: None })), 140),
         (model(|model| model.linear = three_values(None)), 140),
         (model(|model| model.linear = three_values(Some(7))), 130),
@@ -310,7 +336,10 @@ fn a_gpu_writes_what_the_cpu_writes() {
         for (kept, most) in [(Kept::F32, 1e-5), (Kept::Bf16, 0.015), (Kept::Int8, 0.015)] {
             let right = written(&model, Cpu::new(Kept::F32), kept, context);
             let got = written(&model, gpu(0, &model, kept).unwrap(), Kept::F32, context);
-            let off = apart(&got, &right);
+            // By scores that are off by a rounding a token may go through another expert, which moves little of all.
+            let through_others = model.experts.is_some() && kept != Kept::F32;
+            let off = if through_others { off(&got, &right) } else { apart(&got, &right) };
+            let most = if through_others { 0.1 } else { most };
             println!("{kept:?} {off:.2e}");
             assert!(off < most, "{kept:?} {model:?}: {off}");
             // The same bits a second time.

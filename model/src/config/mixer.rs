@@ -207,11 +207,6 @@ impl Model {
         self.mixers.map_or(Mixer::Attention, |mixers| mixers.of_block(at))
     }
 
-    /// Whether its blocks are attention and SwiGLU, and its head adds nothing: what other tools have models of, and GPUs kernels for in use.
-    pub fn is_plain(&self) -> bool {
-        !self.head_bias && self.experts.is_none() && !self.any_mixer(|mixer| mixer != Mixer::Attention)
-    }
-
     /// Whether any block has such a mixer.
     pub fn any_mixer(&self, is: impl Fn(Mixer) -> bool) -> bool {
         self.mixers.unwrap_or(Mixers::all(Mixer::Attention)).iter().copied().any(is)

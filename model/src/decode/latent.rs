@@ -82,8 +82,13 @@ impl<D: Decode> Latent<D> {
         let query = match &self.query_first {
             None => self.query.times(device, normed)?,
             Some(first) => {
-                let made_of = first.times(device, normed)?;
-                let made_of = behind(device, made_of, &self.query_norm)?;
+                let made_of = match &self.query_norm {
+                    None => first.inner(device, normed)?,
+                    norm => {
+                        let made_of = first.times(device, normed)?;
+                        behind(device, made_of, norm)?
+                    }
+                };
                 self.query.times(device, &made_of)?
             }
         };
@@ -107,7 +112,7 @@ impl<D: Decode> Latent<D> {
         };
         let rows = LatentRows { query, key, key_turned, value };
         let made_of = device.attend_latent(step, rows, &latents, &mut self.cache)?;
-        let answers = device.times(&made_of, &self.values)?;
+        let answers = device.inner(&made_of, &self.values)?;
         let x = match &self.bias {
             None => x,
             Some(bias) => device.add(x, bias)?,

@@ -50,6 +50,17 @@ impl<D: Decode> Linear<D> {
         }
     }
 
+    /// The same, as what the next product multiplies.
+    pub(super) fn inner(&self, device: &mut D, x: &D::Rows) -> DeviceResult<D::Rows> {
+        match &self.second {
+            None => device.inner(x, &self.first),
+            Some(second) => {
+                let inner = device.inner(x, &self.first)?;
+                device.inner(&inner, second)
+            }
+        }
+    }
+
     /// `sum + x wᵀ`
     pub(super) fn onto(&self, device: &mut D, sum: D::Rows, x: &D::Rows) -> DeviceResult<D::Rows> {
         match &self.second {

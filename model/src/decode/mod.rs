@@ -57,9 +57,6 @@ pub struct Room {
 /// The GPU of that number, ready for a model.
 pub fn gpu(index: usize, model: &Model, kept: Kept) -> DeviceResult<Gpu> {
     let shape = model.shape(1, 1);
-    if !model.is_plain() {
-        return Err(Gpu::absent());
-    }
     Gpu::new(index, GpuModel { kept, head_width: shape.head_width, group: shape.heads / shape.kv_heads })
 }
 

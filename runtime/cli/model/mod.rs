@@ -64,11 +64,7 @@ impl App<'_> {
             return Err(CliError::usage(said)
                 .hint("a model file with `rope.scaling` says how positions beyond that are turned"));
         }
-        // What no GPU has kernels for is used on the CPU, unless a GPU is named.
-        let device = match args.device {
-            Device::Auto if !source.model.is_plain() => muse_inference::Device::Cpu,
-            device => self.device(device)?,
-        };
+        let device = self.device(args.device)?;
         let kept = match args.precision {
             KeptArg::F32 => Kept::F32,
             KeptArg::Bf16 => Kept::Bf16,

@@ -72,8 +72,6 @@ fn evaluate(context: &mut Context, params: &Params) -> Result<(), StageError> {
                             items.map(|item| questions.question(item)).collect();
                         // Where all is there already, nothing is brought to the device.
                         if let Some(source) = source.take() {
-                            // For other models in use GPUs have no kernels.
-                            let gpu = gpu && source.model.is_plain();
                             let device = if gpu { Device::Cuda(0) } else { Device::Cpu };
                             model = Some(Model::open(name, source, device, params.precision.kept())?);
                         }

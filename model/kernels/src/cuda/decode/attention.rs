@@ -3,8 +3,9 @@ use super::device::Device;
 use super::matrix::WARPS;
 use super::memory::Memory;
 use super::whole::Task;
+use super::wide::{self, Turned};
 use super::{BUSY, CHUNK, Gpu, Rows, Vector};
-use crate::decode::{CacheSize, DeviceResult, Heads, Step};
+use crate::decode::{CacheSize, DeviceResult, Heads, Step, Values};
 
 /// Lanes that share a key among them; a head takes a multiple of it.
 pub(super) const SHARE: usize = 8;
@@ -16,18 +17,31 @@ const WORTH_OF_WHOLE: usize = 512;
 
 /// The keys and values of one block of the model, `[slots, heads, context, width]`.
 pub struct Cache {
-    keys: Memory,
-    values: Memory,
-    size: CacheSize,
+    pub(super) keys: Memory,
+    pub(super) values: Memory,
+    pub(super) size: CacheSize,
 }
 
 impl Cache {
     pub(super) fn new(device: &Device, size: CacheSize, number: usize) -> DeviceResult<Self> {
         device.bind()?;
-        let CacheSize { slots, context, heads, width, .. } = size;
-        let bytes = slots * context * heads * width.next_multiple_of(SHARE) * number;
-        Ok(Self { keys: device.memory(bytes)?, values: device.memory(bytes)?, size })
+        let tokens = size.slots * size.context * size.heads;
+        let [keys, values] = strides(size).map(|stride| device.memory(tokens * stride * number));
+        Ok(Self { keys: keys?, values: values?, size })
     }
+
+    /// How far the keys of tokens are apart, and their values.
+    pub(super) fn strides(&self) -> [usize; 2] {
+        strides(self.size)
+    }
+}
+
+fn strides(size: CacheSize) -> [usize; 2] {
+    let own = match size.values {
+        Values::Own(width) => width,
+        Values::OfKeys(_) => 0,
+    };
+    [size.width, own].map(|width| width.next_multiple_of(SHARE))
 }
 
 /// What `attention.cu` is given, in its order.
@@ -72,7 +86,7 @@ pub(super) fn attend(
     cache: &mut Cache,
 ) -> DeviceResult<Rows> {
     let rows = step.ids.len();
-    let Heads { queries, keys, width, norms, epsilon, window, .. } = *heads;
+    let Heads { queries, keys, width, norms, epsilon, window, spaces } = *heads;
     let context = cache.size.context;
     let window = window.filter(|window| *window < context);
     let reach = window.map_or(gpu.steps.reach(), |window| window.min(gpu.steps.reach()));
@@ -88,16 +102,16 @@ pub(super) fn attend(
     let parts = gpu.device.scratch(if splits > 1 { rows * queries * splits * (width + 2) * 4 } else { 4 })?;
     let ready = if splits > 1 { gpu.counters(rows * queries)? } else { 0 };
     // Tokens that see each other's keys need them all before anyone looks.
-    let alone = step.feeds.iter().all(|feed| feed.tokens == 1);
+    let alone = spaces.is_none() && step.feeds.iter().all(|feed| feed.tokens == 1);
     let turned = if alone { None } else { Some(gpu.device.scratch(rows * queries * width * 4)?) };
     let out = gpu.rows(rows, (queries * width).next_multiple_of(CHUNK), gpu.number())?;
-    let [cosines, sines] = gpu.angles.as_ref().expect("angles are given before the first step");
+    let [cosines, sines] = gpu.angles_of(width);
     let given = Attention {
         all: all.scratch.at(),
         slots: gpu.steps.slots(),
         places: gpu.steps.places(),
-        cosines: cosines.memory.at(),
-        sines: sines.memory.at(),
+        cosines,
+        sines,
         norms: norms.map(|norm| norm.map_or(0, |norm| norm.memory.at())),
         queries: turned.as_ref().map_or(0, |turned| turned.at()),
         keys: cache.keys.at(),
@@ -121,6 +135,13 @@ pub(super) fn attend(
             if !alone {
                 let warps = rows * (queries + 2 * keys);
                 gpu.launch_one("keep_heads", [warps.div_ceil(WARPS), 1, 1], given)?;
+            }
+            if let (Some(_), Some(queries_there)) = (spaces, &turned) {
+                // What keeping heads multiplies queries by.
+                let scale = 1.0 / (width as f64).sqrt();
+                let times = scale * std::f64::consts::LOG2_E;
+                let turned = Turned { queries: queries_there, heads: queries, times, scale, spaces, window };
+                return wide::attend(gpu, step, &turned, cache);
             }
             gpu.launch_one("attend", [rows, sets, splits], given)?;
         }

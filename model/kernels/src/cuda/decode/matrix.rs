@@ -30,6 +30,8 @@ pub struct Matrix {
     /// What it gives: rows, or pairs of them. Of pairs as many as are multiplied of what comes out.
     pub(super) rows: usize,
     pub(super) width: usize,
+    /// Whether it is kept in f32, whatever others are.
+    pub(super) exact: bool,
     /// How many parts of what it is multiplied by are rounded each by itself, and how wide they are, where its weights have three values.
     pub(super) rounds: Option<[usize; 2]>,
 }
@@ -52,6 +54,9 @@ pub(super) enum Way {
 impl Matrix {
     /// A matrix of parts, one below the other.
     pub(super) fn new<P: Part>(device: &Device, kept: Kept, parts: &Parts<'_, P>) -> Result<Self, P::Error> {
+        if parts.exact {
+            return Self::exact(device, parts);
+        }
         let matrix = Self::empty(device, kept, parts.rows(), parts, false)?;
         let mut first = 0;
         acting(parts, |_, _, numbers| {
@@ -60,6 +65,17 @@ impl Matrix {
             Ok(())
         })?;
         Ok(matrix)
+    }
+
+    /// A matrix in f32, row by row.
+    fn exact<P: Part>(device: &Device, parts: &Parts<'_, P>) -> Result<Self, P::Error> {
+        let mut all = Vec::with_capacity(parts.rows() * parts.width);
+        parts.by_portions(PORTION, |_, _, numbers| {
+            all.extend_from_slice(numbers);
+            Ok(())
+        })?;
+        let (numbers, rows, width) = (device.kept(&all)?, parts.rows(), parts.width);
+        Ok(Self { numbers, scales: None, kept: Kept::F32, rows, width, exact: true, rounds: None })
     }
 
     /// The two matrices of a gated layer.
@@ -89,7 +105,7 @@ impl Matrix {
             Kept::Int8 => tiled * numbers,
         };
         let scales = if kept == Kept::Int8 { Some(device.zeros(tiled * chunks * 2)?) } else { None };
-        Ok(Self { numbers: device.zeros(bytes)?, scales, kept, rows, width, rounds })
+        Ok(Self { numbers: device.zeros(bytes)?, scales, kept, rows, width, exact: false, rounds })
     }
 
     /// Brings rows to their places.

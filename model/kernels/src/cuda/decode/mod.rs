@@ -2,14 +2,17 @@
 //!
 //! A token costs reading the weights once, which takes no longer than starting a hundred kernels. So a step whose shape has come
 //! before is a graph that was recorded then, and started as a whole; and where texts are few and the GPU can do it, it is one kernel.
+mod along;
 mod attention;
 mod compile;
 mod device;
 mod matrix;
 mod memory;
+mod picked;
 mod source;
 mod step;
 mod whole;
+mod wide;
 
 use crate::decode::{
     CacheSize, Decode, DeviceError, DeviceResult, Heads, Kept, LatentRows, Latents, Links, Picked, Step,
@@ -19,8 +22,7 @@ use crate::parts::{Part, Parts};
 use attention::Cache;
 use device::{Arg, Device};
 use matrix::{Given, Matrix, WARPS, Way};
-use memory::{Memory, Scratch};
-use std::convert::Infallible;
+use memory::{Memory, Pinned, Scratch};
 use std::rc::Rc;
 use step::Steps;
 use whole::{Task, Whole};
@@ -49,12 +51,15 @@ pub struct Gpu {
     kept: Kept,
     /// Heads of queries that share one of keys.
     group: usize,
-    angles: Option<[Vector; 2]>,
+    /// Those of heads of several widths, which are told by their pairs.
+    angles: Vec<(usize, [Vector; 2])>,
     steps: Steps,
     /// What a step does, where it is one kernel.
     whole: Option<Whole>,
-    /// Some of its weights have three values.
-    rounds: bool,
+    /// Whether all that is multiplied is made ready by kernels of its own: neither is a step one kernel then, nor is a norm left to a product.
+    apart: bool,
+    /// What was asked for in the midst of a step.
+    read: Option<Pinned<f32>>,
 }
 
 /// Numbers that stay, with zeros behind them where rows are wider.
@@ -69,6 +74,8 @@ pub struct Rows {
     count: usize,
     /// Numbers from one row to the next.
     stride: usize,
+    /// Whether they are in f32, as products give them.
+    raw: bool,
     /// Whether only those rows are meant that are wanted.
     chosen: bool,
     /// A norm that is left to the product: where its weight lies, and what is added below the root.
@@ -95,7 +102,16 @@ impl Gpu {
         })?;
         let whole = if shared > 0 { Some(Whole::new(&device, shared, head_width)?) } else { None };
         let steps = Steps::new(&device)?;
-        Ok(Self { device, kept: model.kept, group, angles: None, steps, whole, rounds: false })
+        Ok(Self {
+            device,
+            kept: model.kept,
+            group,
+            angles: Vec::new(),
+            steps,
+            whole,
+            apart: false,
+            read: None,
+        })
     }
 
     /// Bytes of a number that is multiplied.
@@ -105,7 +121,7 @@ impl Gpu {
 
     fn rows(&self, count: usize, stride: usize, bytes: usize) -> DeviceResult<Rows> {
         let scratch = Rc::new(self.device.scratch(count * stride * bytes)?);
-        Ok(Rows { scratch, count, stride, chosen: false, norm: None })
+        Ok(Rows { scratch, count, stride, raw: bytes == 4, chosen: false, norm: None })
     }
 
     /// Starts a kernel behind all that was asked for before, which may still be a list.
@@ -130,17 +146,22 @@ impl Gpu {
         self.whole.as_mut().map_or(Ok(()), |whole| whole.start(&self.device))
     }
 
-    /// What is multiplied by weights of three values is rounded before, by a kernel of its own: neither is a step one kernel then, nor is
-    /// a norm left to a product.
-    fn makes_ready_for<P>(&mut self, parts: &Parts<'_, P>) {
-        if parts.ternary {
-            (self.whole, self.rounds) = (None, true);
-        }
+    /// From here on all that is multiplied is made ready by kernels of its own.
+    fn goes_apart(&mut self) {
+        (self.whole, self.apart) = (None, true);
     }
 
-    /// Rows as a matrix multiplies them, where that is not as they are.
-    fn taken(&mut self, x: &Rows, weight: &Matrix) -> DeviceResult<Option<Rows>> {
-        let Some([parts, width]) = weight.rounds else { return Ok(None) };
+    /// The angles of heads that are so wide: where cosines lie, and sines.
+    fn angles_of(&self, width: usize) -> [u64; 2] {
+        let own = self.angles.iter().find(|(pairs, _)| 2 * pairs == width);
+        own.expect("angles are given before the first step")
+            .1
+            .each_ref()
+            .map(|of_places| of_places.memory.at())
+    }
+
+    /// Rows whose parts, so many and so wide, are rounded to codes of 8 bits.
+    fn rounded(&mut self, x: &Rows, parts: usize, width: usize) -> DeviceResult<Rows> {
         let rows = self.rows(x.count, x.stride, self.number())?;
         let args = [
             Arg::At(x.scratch.at()),
@@ -150,7 +171,12 @@ impl Gpu {
             Arg::Int(x.stride),
         ];
         self.launch("round_rows", x.count * parts, 256, &args)?;
-        Ok(Some(rows))
+        Ok(rows)
+    }
+
+    /// Rows as a matrix multiplies them, where that is not as they are.
+    fn taken(&mut self, x: &Rows, weight: &Matrix) -> DeviceResult<Option<Rows>> {
+        weight.rounds.map(|[parts, width]| self.rounded(x, parts, width)).transpose()
     }
 
     /// Rows times a matrix, which goes to where `out` is.
@@ -169,28 +195,26 @@ impl Gpu {
     }
 }
 
-impl Gpu {
-    /// What a GPU says that has no kernels for a model.
-    pub fn absent() -> DeviceError {
-        let message = "a GPU has kernels for models in use whose blocks are all attention and SwiGLU, and this one has others";
-        DeviceError { message: message.into(), help: Some("use it on the CPU".into()) }
-    }
-}
-
 impl Decode for Gpu {
     type Matrix = Matrix;
     type Vector = Vector;
     type Rows = Rows;
     type Cache = Cache;
-    type State = Infallible;
+    type State = along::State;
 
     fn matrix<P: Part>(&mut self, parts: &Parts<'_, P>) -> Result<Matrix, P::Error> {
-        self.makes_ready_for(parts);
+        if parts.ternary || parts.exact {
+            self.goes_apart();
+        }
+        // Who goes by such products asks for them in the midst of a step.
+        self.steps.asked |= parts.exact;
         Matrix::new(&self.device, self.kept, parts)
     }
 
     fn pair<P: Part>(&mut self, parts: &Parts<'_, P>) -> Result<Matrix, P::Error> {
-        self.makes_ready_for(parts);
+        if parts.ternary {
+            self.goes_apart();
+        }
         Matrix::pair(&self.device, self.kept, parts)
     }
 
@@ -201,20 +225,33 @@ impl Decode for Gpu {
         Ok(Vector { memory, len: numbers.len() })
     }
 
-    fn angles(&mut self, cos: &[f32], sin: &[f32], _: usize) -> DeviceResult<()> {
-        self.angles = Some([self.vector(cos)?, self.vector(sin)?]);
+    fn angles(&mut self, cos: &[f32], sin: &[f32], pairs: usize) -> DeviceResult<()> {
+        let both = [self.vector(cos)?, self.vector(sin)?];
+        self.angles.push((pairs, both));
         Ok(())
     }
 
     fn cache(&mut self, size: CacheSize) -> DeviceResult<Cache> {
         if size.near || size.values != Values::Own(size.width) {
-            return Err(Gpu::absent());
+            for (what, width, most) in
+                [("key", size.width, wide::WIDEST_KEY), ("value", size.values.width(), wide::WIDEST_VALUE)]
+            {
+                if width > most {
+                    let message = format!("a {what} has {width} numbers, and on a GPU {most} at most");
+                    return Err(DeviceError {
+                        message,
+                        help: Some("use the model with `--device cpu`".into()),
+                    });
+                }
+            }
+            self.goes_apart();
         }
         Cache::new(&self.device, size, self.number())
     }
 
-    fn state(&mut self, _: usize, _: usize) -> DeviceResult<Infallible> {
-        Err(Gpu::absent())
+    fn state(&mut self, slots: usize, numbers: usize) -> DeviceResult<along::State> {
+        self.goes_apart();
+        along::State::new(self, slots, numbers)
     }
 
     fn step(
@@ -261,11 +298,12 @@ impl Decode for Gpu {
     }
 
     fn norm(&mut self, x: &Rows, weight: &Vector, epsilon: f64) -> DeviceResult<Rows> {
-        if matrix::lies_near(self.kept, x) && !x.chosen && !self.rounds {
+        if matrix::lies_near(self.kept, x) && !x.chosen && !self.apart {
             let norm = Some((weight.memory.at(), epsilon));
             return Ok(Rows { scratch: Rc::clone(&x.scratch), norm, ..*x });
         }
-        let rows = self.rows(x.count, x.stride, self.number())?;
+        let stride = x.stride.next_multiple_of(CHUNK);
+        let rows = Rows { raw: false, ..self.rows(x.count, stride, self.number())? };
         let args = [
             Arg::At(x.scratch.at()),
             Arg::At(if x.chosen { self.steps.wanted() } else { 0 }),
@@ -273,6 +311,7 @@ impl Decode for Gpu {
             Arg::At(rows.scratch.at()),
             Arg::Int(weight.len),
             Arg::Int(x.stride),
+            Arg::Int(stride),
             Arg::Float(epsilon),
         ];
         self.launch("norm_rows", x.count, 256, &args)?;
@@ -296,6 +335,9 @@ impl Decode for Gpu {
     }
 
     fn times(&mut self, x: &Rows, weight: &Matrix) -> DeviceResult<Rows> {
+        if weight.exact {
+            return picked::exact_times(self, x, weight);
+        }
         let rows = self.rows(x.count, weight.rows, 4)?;
         self.multiply(x, weight, &rows, Way::Store)?;
         Ok(rows)
@@ -330,49 +372,61 @@ impl Decode for Gpu {
 
     fn attend_latent(
         &mut self,
-        _: &Step<'_>,
-        _: LatentRows<Rows>,
-        _: &Latents<'_, Matrix>,
-        _: &mut Cache,
+        step: &Step<'_>,
+        rows: LatentRows<Rows>,
+        latents: &Latents<'_, Matrix>,
+        cache: &mut Cache,
     ) -> DeviceResult<Rows> {
-        Err(Gpu::absent())
+        wide::attend_latent(self, step, rows, latents, cache)
     }
 
-    fn read(&mut self, _: &Rows) -> DeviceResult<Vec<f32>> {
-        Err(Gpu::absent())
+    fn read(&mut self, x: &Rows) -> DeviceResult<Vec<f32>> {
+        let count = x.count * x.stride;
+        let there = match self.read.take() {
+            Some(there) if there.all().len() >= count => there,
+            _ => self.device.pinned(count)?,
+        };
+        let there = self.read.insert(there);
+        self.device.copy_out(there, count, x.scratch.at())?;
+        self.device.wait()?;
+        Ok(there.all()[..count].to_vec())
     }
 
-    fn picked(&mut self, _: &Rows, _: &[Picked]) -> DeviceResult<Rows> {
-        Err(Gpu::absent())
+    fn picked(&mut self, x: &Rows, picked: &[Picked]) -> DeviceResult<Rows> {
+        picked::picked(self, x, picked)
     }
 
-    fn add_picked(&mut self, _: Rows, _: &Rows, _: &[Picked]) -> DeviceResult<Rows> {
-        Err(Gpu::absent())
+    fn add_picked(&mut self, sum: Rows, given: &Rows, picked: &[Picked]) -> DeviceResult<Rows> {
+        picked::add_picked(self, sum, given, picked)
     }
 
-    fn add(&mut self, _: Rows, _: &Vector) -> DeviceResult<Rows> {
-        Err(Gpu::absent())
+    fn add(&mut self, x: Rows, vector: &Vector) -> DeviceResult<Rows> {
+        let args =
+            [Arg::At(x.scratch.at()), Arg::At(vector.memory.at()), Arg::Int(vector.len), Arg::Int(x.stride)];
+        self.start()?;
+        self.device.launch_after("add_vector", [x.count, 1, 1], 256, &args)?;
+        Ok(x)
     }
 
     fn learn(
         &mut self,
-        _: &Step<'_>,
-        _: Rows,
-        _: usize,
-        _: f64,
-        state: &mut Infallible,
+        step: &Step<'_>,
+        views: Rows,
+        heads: usize,
+        rate: f64,
+        state: &mut along::State,
     ) -> DeviceResult<Rows> {
-        match *state {}
+        along::learn(self, step, &views, heads, rate, state)
     }
 
     fn link(
         &mut self,
-        _: &Step<'_>,
-        _: Rows,
-        _: &Links<'_, Vector>,
-        state: &mut Infallible,
+        step: &Step<'_>,
+        both: Rows,
+        links: &Links<'_, Vector>,
+        state: &mut along::State,
     ) -> DeviceResult<Rows> {
-        match *state {}
+        along::link(self, step, &both, links, state)
     }
 }
 

@@ -1,8 +1,8 @@
 //! What kernels are compiled from.
-use super::{CHUNK, attention, matrix, whole};
+use super::{CHUNK, attention, matrix, whole, wide};
 
 /// Its parts, in the order in which one stands on the other.
-const PARTS: [&str; 15] = [
+const PARTS: [&str; 18] = [
     include_str!("source/numbers.cu"),
     include_str!("source/rows.cu"),
     include_str!("source/product.cu"),
@@ -18,6 +18,9 @@ const PARTS: [&str; 15] = [
     include_str!("source/whole_product.cu"),
     include_str!("source/whole_attention.cu"),
     include_str!("source/whole.cu"),
+    include_str!("source/along.cu"),
+    include_str!("source/picked.cu"),
+    include_str!("source/wide_attention.cu"),
 ];
 
 /// The source for a model whose weights are kept so, with heads of that width and so many that share one of keys. A block of a step as
@@ -37,6 +40,8 @@ pub(super) fn source(kept: usize, head_width: usize, group: usize, shared: usize
         ("SHARED", shared),
         ("COUNTER", whole::COUNTER),
         ("HANDS", whole::HANDS),
+        ("WIDEST_KEY", wide::WIDEST_KEY),
+        ("WIDEST_VALUE", wide::WIDEST_VALUE),
     ];
     let mut source = known.map(|(name, number)| format!("#define {name} {number}\n")).concat();
     source.extend(PARTS);

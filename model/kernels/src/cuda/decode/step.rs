@@ -25,6 +25,8 @@ pub(super) struct Steps {
     graphs: HashMap<Shape, Known>,
     /// Whether something runs that nobody waited for.
     runs: bool,
+    /// Whether something is asked for in the midst of a step, so that none can be recorded.
+    pub(super) asked: bool,
 }
 
 /// What decides about everything that a step of one token for each text does.
@@ -57,6 +59,7 @@ impl Steps {
             counters: None,
             graphs: HashMap::new(),
             runs: false,
+            asked: false,
         })
     }
 
@@ -147,7 +150,8 @@ pub(super) fn run(
     // Whatever becomes of it, something may be under way.
     gpu.steps.runs = true;
     let rows = step.ids.len();
-    let usual = step.wanted.len() == rows && step.feeds.iter().all(|feed| feed.tokens == 1);
+    let usual =
+        !gpu.steps.asked && step.wanted.len() == rows && step.feeds.iter().all(|feed| feed.tokens == 1);
     let shape = (rows, gpu.steps.reach, kind);
     let count = match gpu.steps.graphs.get(&shape) {
         Some(Known::Recorded(step)) if usual => {

@@ -46,13 +46,13 @@ extern "C" __global__ void look_up(const int* ids, const Number* weight, const i
 
 // A block for each row. `which` names the rows that are wanted, where not all are.
 extern "C" __global__ void norm_rows(const float* x, const int* which, const float* weight, Number* out, int width, int stride,
-                                float epsilon) {
+                                int out_stride, float epsilon) {
     __shared__ float parts[32];
     let_next_begin();
     settle();
     int row = which ? which[blockIdx.x] : blockIdx.x, warps = blockDim.x / 32;
     x += (i64)row * stride;
-    out += (i64)blockIdx.x * stride;
+    out += (i64)blockIdx.x * out_stride;
     float sum = 0.0f;
     for (int at = threadIdx.x; at < width; at += blockDim.x) sum += x[at] * x[at];
     sum = sum_of_warp(sum);
@@ -60,7 +60,7 @@ extern "C" __global__ void norm_rows(const float* x, const int* which, const flo
     __syncthreads();
     sum = sum_of_warp(threadIdx.x % 32 < warps ? parts[threadIdx.x % 32] : 0.0f);
     float scale = rsqrtf(sum / width + epsilon);
-    for (int at = threadIdx.x; at < stride; at += blockDim.x) out[at] = narrow(at < width ? x[at] * scale * weight[at] : 0.0f);
+    for (int at = threadIdx.x; at < out_stride; at += blockDim.x) out[at] = narrow(at < width ? x[at] * scale * weight[at] : 0.0f);
 }
 
 // Rows rounded to codes of 8 bits by their largest number, which is what weights of three values are multiplied by: a block for each part
